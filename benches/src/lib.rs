@@ -1,0 +1,1 @@
+//! Generated trees and timing for comparisons with stock Borg.

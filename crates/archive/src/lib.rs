@@ -1,0 +1,1 @@
+//! Create, list, info, extract, rename, delete: one operation a file, on archives and items.

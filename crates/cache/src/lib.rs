@@ -1,0 +1,1 @@
+//! Files cache, chunk table, archive summaries and the security directory.

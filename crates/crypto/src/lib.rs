@@ -1,0 +1,1 @@
+//! Id hashes, MACs, ciphers, key blobs, nonces and manifest authentication.

@@ -1,0 +1,1 @@
+//! Chunk to stored object and back: compress, encrypt, identify.

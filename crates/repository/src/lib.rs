@@ -1,0 +1,1 @@
+//! Segments, transactions, index, locks and quota: a transactional store of objects.

@@ -1,0 +1,1 @@
+//! Walking, reading and restoring file trees: patterns, stat, xattrs, ACLs, flags.

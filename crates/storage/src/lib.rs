@@ -1,0 +1,1 @@
+//! The few file operations a repository needs: local directory, memory, faulty, recording.

@@ -1,0 +1,1 @@
+//! Fixtures for tests: trees, golden repositories, stock Borg.

@@ -1,0 +1,22 @@
+//! Ids, sizes, times, byte paths, error kinds and the events that travel upwards, shared by all crates.
+//!
+//! Nothing here does I/O, reads a clock or depends on another crate.
+
+pub mod error_kind;
+pub mod event;
+pub mod id;
+pub mod interrupt;
+pub mod limits;
+pub mod nonce_store;
+pub mod question;
+pub mod text;
+pub mod time;
+
+pub use error_kind::{ErrorKind, ErrorRow};
+pub use event::{ArchiveProgress, Event, Level, NullReporter, Reporter, WarningKind};
+pub use id::{ArchiveId, ChunkId, RepositoryId, SegmentId};
+pub use interrupt::Interrupt;
+pub use nonce_store::{NonceStore, NonceStoreError};
+pub use question::{Answer, Question, Questioner};
+pub use text::BytePath;
+pub use time::Timestamp;

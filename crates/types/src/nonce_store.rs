@@ -1,0 +1,25 @@
+//! Where the repository keeps its part of the nonce reservations.
+
+/// Why a reservation could not be made durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NonceStoreError(pub String);
+
+impl std::fmt::Display for NonceStoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NonceStoreError {}
+
+/// One durable "next unreserved nonce" counter: in the repository or in the security directory.
+///
+/// Source: Borg 1.4, `NonceManager`; `docs/format.md`, "Nonces".
+pub trait NonceStore: Send + Sync {
+    /// The next unreserved nonce; `None` when nothing was ever reserved.
+    fn next_unreserved(&self) -> Result<Option<u64>, NonceStoreError>;
+
+    /// Makes `next` the next unreserved nonce, durably, if the stored value still is `expected`
+    /// (a store that cannot tell accepts any).
+    fn reserve(&self, next: u64, expected: Option<u64>) -> Result<(), NonceStoreError>;
+}
