@@ -1,2 +1,54 @@
-//! Developer commands.
-fn main() {}
+//! Developer commands, run as `cargo xtask NAME`.
+//!
+//! This is the one place for scripts: everything CI or a contributor has to do beyond plain cargo is a subcommand
+//! here. What a subcommand does is in its own module; this file only dispatches.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks to its user"
+)]
+
+mod bench;
+mod process;
+mod setup;
+mod test;
+mod tidy;
+
+use std::env;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+Usage: cargo xtask COMMAND
+
+  test [--full] [-- FILTER…]  set up what the tests need, then run every test; FILTER goes to the test runner
+  tidy                        layering, file lengths, headers, forbidden words
+  ci                          formatting, clippy, tidy, test
+  bench [-- OPTION…]          time ours against stock Borg (see benches/)
+  setup                       only the set-up step of `test`";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let mut args = env::args().skip(1);
+    let command = args.next();
+    let rest: Vec<String> = args.collect();
+    match command.as_deref() {
+        Some("test") => test::run(&rest),
+        Some("tidy") => tidy::run(),
+        Some("ci") => test::ci(&rest),
+        Some("bench") => bench::run(&rest),
+        Some("setup") => setup::run().map(drop),
+        Some(other) => bail!("unknown command {other:?}\n\n{USAGE}"),
+        None => bail!("no command given\n\n{USAGE}"),
+    }
+}

@@ -1,0 +1,78 @@
+//! `cargo xtask test` and `cargo xtask ci`.
+//!
+//! Everything is built once, in the dev profile: the root `Cargo.toml` optimises the crates that do the heavy work
+//! there, and the interop suite drives that same binary with overflow checks and debug assertions switched on, which
+//! finds more than a release build would and saves CI a second build of every dependency.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::{process, setup, tidy};
+
+/// Set for the interop suite when the whole matrix is wanted, however long it takes.
+const FULL_VARIABLE: &str = "IRONBORG_INTEROP_FULL";
+
+/// Sets up, then runs doc tests and all other tests.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let (full, filter) = parse(args)?;
+    let stock = setup::run()?;
+    // The interop suite starts the binary, which cargo builds for its own package's tests only. Asking
+    // for the tests too gives every crate the features it will be tested with: nothing is built twice.
+    process::run(process::cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
+    let with_stock = |mut command: Command| {
+        command.env(setup::STOCK_VARIABLE, &stock);
+        if full {
+            command.env(FULL_VARIABLE, "1");
+        }
+        command
+    };
+    if filter.is_empty() {
+        process::run(&mut with_stock(doc_tests()))?;
+    }
+    // Last, so that its summary closes the output.
+    process::run(&mut with_stock(all_tests(filter)))
+}
+
+/// Formatting, lints, tidy, then [`run`].
+pub(crate) fn ci(args: &[String]) -> Result<()> {
+    process::run(process::cargo().args(["fmt", "--all", "--check"]))?;
+    tidy::run()?;
+    process::run(process::cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    run(args)
+}
+
+fn parse(args: &[String]) -> Result<(bool, &[String])> {
+    match args {
+        [] => Ok((false, &[])),
+        [dashes, filter @ ..] if dashes == "--" => Ok((false, filter)),
+        [full, rest @ ..] if full == "--full" => parse(rest).map(|(_, filter)| (true, filter)),
+        [other, ..] => bail!("unknown option {other:?}; options of the test runner go after --"),
+    }
+}
+
+fn doc_tests() -> Command {
+    let mut command = process::cargo();
+    command.args(["test", "--workspace", "--doc", "--quiet"]);
+    command
+}
+
+fn all_tests(filter: &[String]) -> Command {
+    let mut command = process::cargo();
+    if process::succeeds(process::cargo().args(["nextest", "--version"])) {
+        command.args(["nextest", "run", "--workspace"]).args(filter);
+    } else {
+        eprintln!("cargo-nextest is not installed, using cargo test");
+        command
+            .args(["test", "--workspace", "--all-targets", "--"])
+            .args(filter);
+    }
+    command
+}
