@@ -1,1 +1,17 @@
-//! Segments, transactions, index, locks and quota: a transactional store of objects.
+//! A transactional store of objects on a log of segments: index, transactions, recovery, compaction,
+//! locks and quota. Knows nothing of keys, archives or items.
+//!
+//! [`Repository`] is the seam the rest of the program sees; [`LocalRepository`] keeps its files in a
+//! [`Storage`](ironborg_storage::Storage).
+
+mod error;
+#[allow(clippy::unimplemented)]
+mod local;
+#[allow(clippy::unimplemented)]
+mod lock;
+mod repository;
+
+pub use error::RepositoryError;
+pub use local::{CompactOptions, CreateOptions, LocalRepository, LockMode, OpenOptions};
+pub use lock::{Lock, LockOptions, LockOwner, process_identity};
+pub use repository::Repository;

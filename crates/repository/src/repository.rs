@@ -1,0 +1,88 @@
+//! The seam between the program and where its objects are.
+
+use std::sync::Arc;
+
+use ironborg_types::{ChunkId, NonceStore, RepositoryId};
+
+use crate::RepositoryError;
+
+/// A transactional store of objects by id.
+///
+/// The first `put` or `delete` begins a transaction, [`Repository::commit`] ends it. Dropping the
+/// repository, or [`Repository::rollback`], forgets what was not committed. Reading works from many
+/// threads at once and sees what the transaction has done so far.
+pub trait Repository: Send + Sync {
+    /// The repository's own id.
+    fn id(&self) -> RepositoryId;
+
+    /// The repository as messages name it: the absolute path of a local one.
+    fn location(&self) -> String;
+
+    /// Whether the files are on this machine, reached without a server.
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    /// Whether nothing may be removed from this repository for good.
+    fn append_only(&self) -> bool {
+        false
+    }
+
+    /// How many objects are stored.
+    fn len(&self) -> Result<usize, RepositoryError>;
+
+    /// Whether no object is stored.
+    fn is_empty(&self) -> Result<bool, RepositoryError> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Ids in index order after `marker`, at most `limit`.
+    fn list(
+        &self,
+        limit: Option<usize>,
+        marker: Option<&ChunkId>,
+    ) -> Result<Vec<ChunkId>, RepositoryError>;
+
+    /// Whether an object is stored.
+    fn contains(&self, id: &ChunkId) -> Result<bool, RepositoryError>;
+
+    /// Reads one object into `out`, replacing what was there; its capacity is reused.
+    ///
+    /// Checks the entry's checksum and that it is for this id. Many threads may read at once.
+    fn get(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError>;
+
+    /// Length of the stored object (csize) without reading it whole; `None` if it is not stored.
+    fn stored_size(&self, id: &ChunkId) -> Result<Option<u32>, RepositoryError>;
+
+    /// A key to sort ids by for reading in storage order; `None` if unknown or not stored.
+    fn storage_order(&self, id: &ChunkId) -> Option<u64>;
+
+    /// A hint that these objects will be read soon, in this order.
+    fn will_need(&self, ids: &[ChunkId]) {
+        let _ = ids;
+    }
+
+    /// Stores an object, superseding one of the same id. Begins a transaction if there is none.
+    fn put(&mut self, id: &ChunkId, object: &[u8]) -> Result<(), RepositoryError>;
+
+    /// Removes an object. Begins a transaction if there is none.
+    fn delete(&mut self, id: &ChunkId) -> Result<(), RepositoryError>;
+
+    /// Makes the transaction durable, without compaction. Without a transaction nothing is done.
+    fn commit(&mut self) -> Result<(), RepositoryError>;
+
+    /// Forgets the transaction.
+    fn rollback(&mut self) -> Result<(), RepositoryError>;
+
+    /// Removes the whole repository.
+    fn destroy(&mut self) -> Result<(), RepositoryError>;
+
+    /// The key blob kept with the repository, as text; empty if there is none.
+    fn load_key(&self) -> Result<Vec<u8>, RepositoryError>;
+
+    /// Keeps a key blob (text) with the repository; an empty one removes it.
+    fn save_key(&mut self, key: &[u8]) -> Result<(), RepositoryError>;
+
+    /// The repository's part of the nonce reservations.
+    fn nonce_store(&self) -> Arc<dyn NonceStore>;
+}

@@ -1,0 +1,138 @@
+//! The seam: what the segment log, the locks and the caches ask of a place that keeps files.
+
+use std::io::IoSliceMut;
+use std::path::PathBuf;
+
+use crate::StorageError;
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// Anything else.
+    Other,
+}
+
+/// One name in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageEntry {
+    /// The last component; bytes that are not UTF-8 are replaced.
+    pub name: String,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// What is known about a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// What it is.
+    pub kind: EntryKind,
+    /// Size of a file in bytes.
+    pub size: u64,
+}
+
+/// A file being written from its beginning to its end, once.
+///
+/// Dropping it without [`AppendFile::seal`] leaves what happens to have reached the disk.
+pub trait AppendFile: Send {
+    /// Adds bytes at the end. Not durable; visible to [`Storage::read_at`] at once.
+    fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError>;
+
+    /// Makes everything appended so far durable, before anything appended later.
+    fn sync(&mut self) -> Result<(), StorageError>;
+
+    /// Makes content and name durable and ends the writing: the file never changes again.
+    fn seal(self: Box<Self>) -> Result<(), StorageError>;
+}
+
+/// A place that keeps files under a root.
+///
+/// Names are relative to the root, components separated by `/`; the empty name is the root itself.
+/// Two kinds of files exist: those made by [`Storage::create`], immutable once sealed and read in
+/// ranges, and small ones that are only ever read and replaced whole.
+pub trait Storage: Send + Sync {
+    /// The name as messages show it.
+    fn path(&self, name: &str) -> PathBuf;
+
+    /// What `name` is, symlinks followed; `None` if there is nothing.
+    fn status(&self, name: &str) -> Result<Option<Status>, StorageError>;
+
+    /// The names in a directory, in no particular order.
+    fn list(&self, dir: &str) -> Result<Vec<StorageEntry>, StorageError>;
+
+    /// A whole file.
+    fn read(&self, name: &str) -> Result<Vec<u8>, StorageError>;
+
+    /// Fills the buffers, one after the other, from `offset` on; returns how many bytes there were.
+    ///
+    /// Less than asked for means the end of the file. Many threads may read at once.
+    fn read_at(
+        &self,
+        name: &str,
+        offset: u64,
+        buffers: &mut [IoSliceMut<'_>],
+    ) -> Result<usize, StorageError>;
+
+    /// A hint that this range will be read soon.
+    fn will_need(&self, name: &str, offset: u64, len: u64) {
+        let _ = (name, offset, len);
+    }
+
+    /// Begins a new file; an error if the name exists.
+    fn create(&self, name: &str) -> Result<Box<dyn AppendFile>, StorageError>;
+
+    /// Writes a file in place, made or truncated first. Neither atomic nor durable.
+    fn write(&self, name: &str, content: &[u8]) -> Result<(), StorageError>;
+
+    /// Adds to the end of a file, made first if missing. Not durable.
+    fn append(&self, name: &str, content: &[u8]) -> Result<(), StorageError>;
+
+    /// Replaces a file whole: atomic and durable. The content is the concatenation of the slices.
+    fn replace(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError>;
+
+    /// Writes `NAME.tmp`, durably, for a later [`Storage::publish`].
+    fn stage(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError>;
+
+    /// Renames each `NAME.tmp` to `NAME`, in order, then makes the names durable. All in one directory.
+    fn publish(&self, names: &[&str]) -> Result<(), StorageError>;
+
+    /// Removes a file, truncating it first if the file system has no room for removing it.
+    fn remove(&self, name: &str) -> Result<(), StorageError>;
+
+    /// Empties a file, durably, then removes it: what is gone stays gone even if the removal is lost
+    /// in a crash, as an empty file counts as none.
+    fn remove_emptied(&self, name: &str) -> Result<(), StorageError> {
+        self.remove(name)
+    }
+
+    /// Overwrites a file with random bytes, then removes it; one that has other names is only removed.
+    fn erase(&self, name: &str) -> Result<(), StorageError>;
+
+    /// Gives a file a second name; `false` if that cannot be done here.
+    fn link(&self, name: &str, second: &str) -> Result<bool, StorageError>;
+
+    /// Makes one directory; `false` if it was there.
+    fn create_dir(&self, dir: &str) -> Result<bool, StorageError>;
+
+    /// Makes a directory and those above it where missing; the empty name makes the root.
+    fn create_dir_all(&self, dir: &str) -> Result<(), StorageError>;
+
+    /// Removes a directory if it is empty; `false` if it is not or is gone.
+    fn remove_dir(&self, dir: &str) -> Result<bool, StorageError>;
+
+    /// Removes a directory with all it holds; the empty name removes the root. Gone already is fine.
+    fn remove_tree(&self, dir: &str) -> Result<(), StorageError>;
+
+    /// Makes the names in a directory durable.
+    fn sync_dir(&self, dir: &str) -> Result<(), StorageError>;
+
+    /// Bytes an ordinary user may still write.
+    fn free_space(&self) -> Result<u64, StorageError>;
+
+    /// Puts a directory holding one empty file in place of `dir`, atomically; `false` if a non-empty
+    /// directory is there. The one mutual exclusion there is: of many callers one wins.
+    fn claim_dir(&self, dir: &str, file: &str) -> Result<bool, StorageError>;
+}
