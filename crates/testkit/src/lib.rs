@@ -1,1 +1,23 @@
-//! Fixtures for tests: trees, golden repositories, stock Borg.
+//! Fixtures for tests: throw-away machines, stock Borg and ours, file trees and their comparison, sample repositories.
+//!
+//! A development dependency only. Everything here panics with a full account of what went wrong, because its callers
+//! are tests: there is nobody to handle an error.
+
+mod compare;
+mod generate;
+mod home;
+mod program;
+mod run;
+mod samples;
+mod scratch;
+mod snapshot;
+pub mod tree;
+
+pub use compare::{Compare, assert_same_tree};
+pub use generate::{Random, generated};
+pub use home::Home;
+pub use program::{Program, testdata, workspace};
+pub use run::{Invocation, Run};
+pub use samples::{Sample, SampleArchive, sample, sample_names, sample_passphrase};
+pub use scratch::Scratch;
+pub use snapshot::{Node, NodeKind, Snapshot};

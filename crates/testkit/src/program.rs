@@ -1,0 +1,123 @@
+//! Where the two programs are: ours as cargo built it, stock Borg as `cargo xtask test` installed it.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// One of the two programs that must be indistinguishable by what they leave on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Program {
+    /// `ironborg`, called as `borg`.
+    Ours,
+    /// BorgBackup 1.4.5.
+    Stock,
+}
+
+impl Program {
+    /// Both, ours first.
+    pub const BOTH: [Self; 2] = [Self::Ours, Self::Stock];
+
+    /// The pairs (writer, reader) in which each meets the other.
+    pub const DIRECTIONS: [(Self, Self); 2] =
+        [(Self::Ours, Self::Stock), (Self::Stock, Self::Ours)];
+
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Ours => Self::Stock,
+            Self::Stock => Self::Ours,
+        }
+    }
+
+    /// A short name for messages and paths.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Stock => "stock",
+        }
+    }
+
+    /// The executable.
+    ///
+    /// `IRONBORG_BIN` and `IRONBORG_STOCK_BORG` override the places where cargo and `cargo xtask test` put them.
+    ///
+    /// # Panics
+    /// When it is missing or stock Borg is not 1.4.5: a comparison that was not made must not pass.
+    pub fn path(self) -> &'static Path {
+        static PATHS: [OnceLock<PathBuf>; 2] = [OnceLock::new(), OnceLock::new()];
+        match self {
+            Self::Ours => PATHS[0].get_or_init(find_ours),
+            Self::Stock => PATHS[1].get_or_init(find_stock),
+        }
+    }
+}
+
+/// The workspace's top directory.
+pub fn workspace() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest
+        .ancestors()
+        .nth(2)
+        .expect("crates/testkit is two levels down")
+        .to_path_buf()
+}
+
+/// The directory of golden vectors and sample repositories.
+pub fn testdata() -> PathBuf {
+    workspace().join("testdata")
+}
+
+fn find_ours() -> PathBuf {
+    let path =
+        env::var_os("IRONBORG_BIN").map_or_else(|| build_dir().join("ironborg"), PathBuf::from);
+    assert!(
+        path.is_file(),
+        "the program under test is missing: {} (built by `cargo build --bins`; IRONBORG_BIN overrides)",
+        path.display()
+    );
+    path
+}
+
+/// The profile directory this test was built into: `target/debug` of `target/debug/deps/suite-1234`.
+fn build_dir() -> PathBuf {
+    let test = env::current_exe().expect("a running test knows its executable");
+    let deps = test.parent().expect("an executable is in a directory");
+    let inner = deps.file_name().is_some_and(|name| name == "deps");
+    if inner {
+        deps.parent().expect("deps has a parent").to_path_buf()
+    } else {
+        deps.to_path_buf()
+    }
+}
+
+fn find_stock() -> PathBuf {
+    let path = env::var_os("IRONBORG_STOCK_BORG").map_or_else(
+        || {
+            let target = build_dir()
+                .parent()
+                .expect("a profile is inside target")
+                .to_path_buf();
+            target.join("stock-borg/bin/borg")
+        },
+        PathBuf::from,
+    );
+    let text = "`cargo xtask test` installs it; IRONBORG_STOCK_BORG overrides";
+    assert!(
+        path.is_file(),
+        "stock Borg is missing: {} ({text})",
+        path.display()
+    );
+    let output = Command::new(&path)
+        .arg("--version")
+        .output()
+        .expect("stock Borg starts");
+    let version = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(
+        version.trim(),
+        "borg 1.4.5",
+        "not the stock Borg to compare with ({text})"
+    );
+    path
+}
