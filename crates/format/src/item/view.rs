@@ -1,0 +1,373 @@
+//! Items that borrow from the bytes they were decoded from.
+
+use ironborg_types::ChunkId;
+
+use super::{ChunkEntry, Item, ItemError, OwnerName};
+use crate::metadata_error::{Document, invalid, malformed};
+use crate::msgpack::read::bigint_from_raw;
+use crate::msgpack::{Kind, MsgpackError, Reader};
+
+/// One item, decoded without copying. The fields are those of [`Item`].
+#[derive(Debug, Clone, Default)]
+pub struct ItemView<'a> {
+    /// See [`Item::path`].
+    pub path: &'a [u8],
+    /// See [`Item::mode`].
+    pub mode: u32,
+    /// See [`Item::uid`].
+    pub uid: Option<i64>,
+    /// See [`Item::gid`].
+    pub gid: Option<i64>,
+    /// See [`Item::user`].
+    pub user: OwnerName<&'a [u8]>,
+    /// See [`Item::group`].
+    pub group: OwnerName<&'a [u8]>,
+    /// See [`Item::mtime`].
+    pub mtime: Option<i64>,
+    /// See [`Item::atime`].
+    pub atime: Option<i64>,
+    /// See [`Item::ctime`].
+    pub ctime: Option<i64>,
+    /// See [`Item::birthtime`].
+    pub birthtime: Option<i64>,
+    /// See [`Item::source`].
+    pub source: Option<&'a [u8]>,
+    /// See [`Item::hardlink_master`].
+    pub hardlink_master: Option<bool>,
+    /// See [`Item::rdev`].
+    pub rdev: Option<u64>,
+    /// See [`Item::chunks`].
+    pub chunks: Option<ChunkList<'a>>,
+    /// See [`Item::chunks_healthy`].
+    pub chunks_healthy: Option<ChunkList<'a>>,
+    /// See [`Item::size`].
+    pub size: Option<u64>,
+    /// See [`Item::bsdflags`].
+    pub bsdflags: Option<u64>,
+    /// See [`Item::xattrs`].
+    pub xattrs: Option<XattrList<'a>>,
+    /// See [`Item::acl_access`].
+    pub acl_access: Option<&'a [u8]>,
+    /// See [`Item::acl_default`].
+    pub acl_default: Option<&'a [u8]>,
+    /// See [`Item::acl_extended`].
+    pub acl_extended: Option<&'a [u8]>,
+    /// See [`Item::acl_nfs4`].
+    pub acl_nfs4: Option<&'a [u8]>,
+    /// See [`Item::part`].
+    pub part: Option<u64>,
+    /// See [`Item::unknown`].
+    pub unknown: Vec<(&'a [u8], &'a [u8])>,
+}
+
+/// A list of chunks that was checked when the item was decoded and is read while iterating.
+#[derive(Debug, Clone, Copy)]
+pub struct ChunkList<'a> {
+    len: usize,
+    reader: Reader<'a>,
+}
+
+/// Extended attributes that were checked when the item was decoded and are read while iterating.
+#[derive(Debug, Clone, Copy)]
+pub struct XattrList<'a> {
+    len: usize,
+    reader: Reader<'a>,
+}
+
+impl<'a> ItemView<'a> {
+    /// Decodes the item at the reader's position. Of several equal keys the last one counts, as in Python.
+    ///
+    /// # Errors
+    /// As [`Item::decode`]; [`MsgpackError::Truncated`] inside may mean that more bytes are needed.
+    pub fn decode(reader: &mut Reader<'a>) -> Result<Self, ItemError> {
+        let mut item = Self::default();
+        let mut path = None;
+        let mut mode = None;
+        let entry_count = reader.read_map_len().map_err(malformed(Document::Item))?;
+        for _ in 0..entry_count {
+            let key = reader.read_raw().map_err(malformed(Document::Item))?;
+            match key {
+                b"path" => path = Some(field(reader, "path", Reader::read_raw)?),
+                b"mode" => mode = Some(field(reader, "mode", Reader::read_u32)?),
+                _ => item.decode_entry(key, reader)?,
+            }
+        }
+        item.path = path.ok_or(missing("path"))?;
+        item.mode = mode.ok_or(missing("mode"))?;
+        Ok(item)
+    }
+
+    fn decode_entry(&mut self, key: &'a [u8], reader: &mut Reader<'a>) -> Result<(), ItemError> {
+        match key {
+            b"uid" => self.uid = Some(field(reader, "uid", Reader::read_i64)?),
+            b"gid" => self.gid = Some(field(reader, "gid", Reader::read_i64)?),
+            b"user" => self.user = field(reader, "user", read_owner)?,
+            b"group" => self.group = field(reader, "group", read_owner)?,
+            b"mtime" => self.mtime = Some(self.read_time(reader, "mtime")?),
+            b"atime" => self.atime = Some(self.read_time(reader, "atime")?),
+            b"ctime" => self.ctime = Some(self.read_time(reader, "ctime")?),
+            b"birthtime" => self.birthtime = Some(self.read_time(reader, "birthtime")?),
+            b"source" => self.source = Some(field(reader, "source", Reader::read_raw)?),
+            b"hardlink_master" => {
+                self.hardlink_master = Some(field(reader, "hardlink_master", Reader::read_bool)?);
+            }
+            b"rdev" => self.rdev = Some(field(reader, "rdev", Reader::read_u64)?),
+            b"chunks" => self.chunks = Some(field(reader, "chunks", ChunkList::read)?),
+            b"chunks_healthy" => {
+                self.chunks_healthy = Some(field(reader, "chunks_healthy", ChunkList::read)?);
+            }
+            b"size" => self.size = Some(field(reader, "size", Reader::read_u64)?),
+            b"bsdflags" => self.bsdflags = Some(field(reader, "bsdflags", Reader::read_u64)?),
+            b"xattrs" => self.xattrs = Some(field(reader, "xattrs", XattrList::read)?),
+            b"acl_access" => self.acl_access = Some(field(reader, "acl_access", Reader::read_raw)?),
+            b"acl_default" => {
+                self.acl_default = Some(field(reader, "acl_default", Reader::read_raw)?);
+            }
+            b"acl_extended" => {
+                self.acl_extended = Some(field(reader, "acl_extended", Reader::read_raw)?);
+            }
+            b"acl_nfs4" => self.acl_nfs4 = Some(field(reader, "acl_nfs4", Reader::read_raw)?),
+            b"part" => self.part = Some(field(reader, "part", Reader::read_u64)?),
+            _ => self.keep_unknown(key, reader)?,
+        }
+        Ok(())
+    }
+
+    fn keep_unknown(&mut self, key: &'a [u8], reader: &mut Reader<'a>) -> Result<(), ItemError> {
+        if std::str::from_utf8(key).is_err() {
+            return Err(ItemError::KeyNotText {
+                document: Document::Item,
+            });
+        }
+        let value = reader.skip_value().map_err(malformed(Document::Item))?;
+        self.replace_unknown(key, value);
+        Ok(())
+    }
+
+    /// Remembers the encoded value of a key; an earlier one of the same key is forgotten.
+    fn replace_unknown(&mut self, key: &'a [u8], value: &'a [u8]) {
+        self.unknown.retain(|(known, _)| *known != key);
+        self.unknown.push((key, value));
+    }
+
+    /// Reads a time and clamps it to 64 bits; the stored form of a clamped one goes to `unknown`.
+    #[inline]
+    fn read_time(&mut self, reader: &mut Reader<'a>, key: &'static str) -> Result<i64, ItemError> {
+        let start = *reader;
+        if reader.peek() == Ok(Kind::Int)
+            && let Ok(time) = reader.read_i64()
+        {
+            return Ok(time);
+        }
+        *reader = start;
+        self.read_wide_time(reader, key)
+    }
+
+    #[cold]
+    fn read_wide_time(
+        &mut self,
+        reader: &mut Reader<'a>,
+        key: &'static str,
+    ) -> Result<i64, ItemError> {
+        let mut value = *reader;
+        let stored = reader.skip_value().map_err(invalid(Document::Item, key))?;
+        let wide = if value.peek() == Ok(Kind::Raw) {
+            let raw = value.read_raw().map_err(invalid(Document::Item, key))?;
+            let beyond = if raw.last().is_some_and(|&top| top >= 0x80) {
+                i128::MIN
+            } else {
+                i128::MAX
+            };
+            bigint_from_raw(raw).unwrap_or(beyond)
+        } else {
+            i128::from(value.read_u64().map_err(invalid(Document::Item, key))?)
+        };
+        if let Ok(time) = i64::try_from(wide) {
+            return Ok(time);
+        }
+        self.replace_unknown(key.as_bytes(), stored);
+        Ok(if wide < 0 { i64::MIN } else { i64::MAX })
+    }
+
+    /// Copies the item.
+    pub fn to_item(&self) -> Item {
+        let mut item = Item::default();
+        self.copy_into(&mut item);
+        item
+    }
+
+    /// Copies into an item that may hold another one; the memory of its buffers is used again.
+    pub fn copy_into(&self, item: &mut Item) {
+        item.path.0.clear();
+        item.path.0.extend_from_slice(self.path);
+        item.mode = self.mode;
+        item.uid = self.uid;
+        item.gid = self.gid;
+        copy_owner(&mut item.user, &self.user);
+        copy_owner(&mut item.group, &self.group);
+        item.mtime = self.mtime;
+        item.atime = self.atime;
+        item.ctime = self.ctime;
+        item.birthtime = self.birthtime;
+        copy_raw(&mut item.source, self.source);
+        item.hardlink_master = self.hardlink_master;
+        item.rdev = self.rdev;
+        copy_chunks(&mut item.chunks, self.chunks);
+        copy_chunks(&mut item.chunks_healthy, self.chunks_healthy);
+        item.size = self.size;
+        item.bsdflags = self.bsdflags;
+        item.xattrs = self.xattrs.map(|list| {
+            list.map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec)))
+                .collect()
+        });
+        copy_raw(&mut item.acl_access, self.acl_access);
+        copy_raw(&mut item.acl_default, self.acl_default);
+        copy_raw(&mut item.acl_extended, self.acl_extended);
+        copy_raw(&mut item.acl_nfs4, self.acl_nfs4);
+        item.part = self.part;
+        item.unknown.clear();
+        let owned = |(key, value): &(&[u8], &[u8])| (key.to_vec(), value.to_vec());
+        item.unknown.extend(self.unknown.iter().map(owned));
+    }
+}
+
+#[inline]
+fn field<'a, T>(
+    reader: &mut Reader<'a>,
+    key: &'static str,
+    read: impl FnOnce(&mut Reader<'a>) -> Result<T, MsgpackError>,
+) -> Result<T, ItemError> {
+    read(reader).map_err(invalid(Document::Item, key))
+}
+
+fn missing(key: &'static str) -> ItemError {
+    ItemError::MissingKey {
+        document: Document::Item,
+        key,
+    }
+}
+
+#[inline]
+fn read_owner<'a>(reader: &mut Reader<'a>) -> Result<OwnerName<&'a [u8]>, MsgpackError> {
+    if reader.read_nil_if_next() {
+        Ok(OwnerName::Nil)
+    } else {
+        reader.read_raw().map(OwnerName::Name)
+    }
+}
+
+fn copy_owner(to: &mut OwnerName, from: &OwnerName<&[u8]>) {
+    match (to, from) {
+        (OwnerName::Name(to), OwnerName::Name(from)) => {
+            to.clear();
+            to.extend_from_slice(from);
+        }
+        (to, OwnerName::Name(from)) => *to = OwnerName::Name(from.to_vec()),
+        (to, OwnerName::Nil) => *to = OwnerName::Nil,
+        (to, OwnerName::Absent) => *to = OwnerName::Absent,
+    }
+}
+
+fn copy_raw(to: &mut Option<Vec<u8>>, from: Option<&[u8]>) {
+    match (to, from) {
+        (Some(to), Some(from)) => {
+            to.clear();
+            to.extend_from_slice(from);
+        }
+        (to, from) => *to = from.map(<[u8]>::to_vec),
+    }
+}
+
+fn copy_chunks(to: &mut Option<Vec<ChunkEntry>>, from: Option<ChunkList<'_>>) {
+    match (to, from) {
+        (Some(to), Some(from)) => {
+            to.clear();
+            to.extend(from);
+        }
+        (to, from) => *to = from.map(Iterator::collect),
+    }
+}
+
+impl<'a> ChunkList<'a> {
+    /// Reads and checks a list.
+    fn read(reader: &mut Reader<'a>) -> Result<Self, MsgpackError> {
+        let len = reader.read_array_len()?;
+        let list = Self {
+            len,
+            reader: *reader,
+        };
+        for _ in 0..len {
+            read_chunk(reader)?;
+        }
+        Ok(list)
+    }
+}
+
+#[inline]
+fn read_chunk(reader: &mut Reader<'_>) -> Result<ChunkEntry, MsgpackError> {
+    match reader.read_array_len()? {
+        3 => {}
+        _ => return Err(MsgpackError::IntegerRange),
+    }
+    Ok(ChunkEntry {
+        id: ChunkId(*reader.read_raw_array()?),
+        size: reader.read_u32()?,
+        csize: reader.read_u32()?,
+    })
+}
+
+impl Iterator for ChunkList<'_> {
+    type Item = ChunkEntry;
+
+    #[inline]
+    fn next(&mut self) -> Option<ChunkEntry> {
+        self.len = self.len.checked_sub(1)?;
+        Some(read_chunk(&mut self.reader).expect("the list was checked when its item was decoded"))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.len, Some(self.len))
+    }
+}
+
+impl ExactSizeIterator for ChunkList<'_> {}
+
+impl<'a> XattrList<'a> {
+    /// Reads and checks a map of attributes.
+    fn read(reader: &mut Reader<'a>) -> Result<Self, MsgpackError> {
+        let len = reader.read_map_len()?;
+        let list = Self {
+            len,
+            reader: *reader,
+        };
+        for _ in 0..len {
+            read_xattr(reader)?;
+        }
+        Ok(list)
+    }
+}
+
+#[inline]
+fn read_xattr<'a>(reader: &mut Reader<'a>) -> Result<(&'a [u8], Option<&'a [u8]>), MsgpackError> {
+    let name = reader.read_raw()?;
+    if reader.read_nil_if_next() {
+        Ok((name, None))
+    } else {
+        Ok((name, Some(reader.read_raw()?)))
+    }
+}
+
+impl<'a> Iterator for XattrList<'a> {
+    type Item = (&'a [u8], Option<&'a [u8]>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.len = self.len.checked_sub(1)?;
+        Some(read_xattr(&mut self.reader).expect("checked when its item was decoded"))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.len, Some(self.len))
+    }
+}
+
+impl ExactSizeIterator for XattrList<'_> {}
