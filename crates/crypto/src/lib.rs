@@ -1,1 +1,21 @@
 //! Id hashes, MACs, ciphers, key blobs, nonces and manifest authentication.
+//!
+//! Sans-I/O: the only thing taken from the system is randomness. Where keys, passphrases and nonce counters
+//! are kept is the business of the layers above. See `docs/security.md`.
+
+pub mod envelope;
+pub mod error;
+pub mod id_hash;
+pub mod key;
+pub mod key_blob;
+pub mod mode;
+pub mod nonce;
+pub mod passphrase;
+pub mod tam;
+
+pub use envelope::{ENVELOPE_OVERHEAD, EnvelopeNonce, envelope_nonce};
+pub use error::CryptoError;
+pub use key::{Key, RelatedSecrets};
+pub use mode::{EnvelopeKind, IdHashKind, KeyMode, KeyStorage};
+pub use nonce::{Nonce, Nonces};
+pub use passphrase::Passphrase;
