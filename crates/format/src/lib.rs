@@ -2,6 +2,15 @@
 
 pub mod msgpack;
 
+pub mod segment;
+
+pub mod hashindex;
+pub mod hints;
+pub mod integrity;
+
+pub mod config;
+pub mod roster;
+
 pub mod manifest;
 
 pub mod archive;
@@ -18,3 +27,6 @@ pub use key::{EncryptedKeyBlob, KeyMap};
 pub use manifest::{ArchiveEntry, Manifest, Operation};
 pub use metadata_error::{Document, MetadataError};
 pub use tam::{TamFields, TamView, find_tam};
+
+#[cfg(test)]
+mod golden;

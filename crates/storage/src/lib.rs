@@ -4,8 +4,19 @@
 //! Knows nothing of segments, indexes or locks; those live in `repository`. Caches and the security
 //! directory keep their small files through it too.
 
-mod error;
 mod storage;
 
+mod error;
+mod faulty;
+mod handles;
+mod local;
+mod memory;
+mod recording;
+mod sys;
+
 pub use error::StorageError;
+pub use faulty::{Fault, FaultyStorage};
+pub use local::LocalStorage;
+pub use memory::MemoryStorage;
+pub use recording::{Operation, RecordingStorage, Unsynced, state_after};
 pub use storage::{AppendFile, EntryKind, Status, Storage, StorageEntry};

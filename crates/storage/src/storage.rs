@@ -102,12 +102,6 @@ pub trait Storage: Send + Sync {
     /// Removes a file, truncating it first if the file system has no room for removing it.
     fn remove(&self, name: &str) -> Result<(), StorageError>;
 
-    /// Empties a file, durably, then removes it: what is gone stays gone even if the removal is lost
-    /// in a crash, as an empty file counts as none.
-    fn remove_emptied(&self, name: &str) -> Result<(), StorageError> {
-        self.remove(name)
-    }
-
     /// Overwrites a file with random bytes, then removes it; one that has other names is only removed.
     fn erase(&self, name: &str) -> Result<(), StorageError>;
 

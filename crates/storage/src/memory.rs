@@ -1,0 +1,354 @@
+//! Files in memory: for tests, and as the state a crash test reopens.
+
+use std::collections::BTreeMap;
+use std::io::{self, IoSliceMut};
+use std::ops::Bound;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::StorageError;
+use crate::storage::{AppendFile, EntryKind, Status, Storage, StorageEntry};
+
+/// What messages show as the root.
+const ROOT: &str = "/memory";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Node {
+    Directory,
+    File(Vec<u8>),
+}
+
+type Tree = BTreeMap<String, Node>;
+
+/// A [`Storage`] that lives as long as its last clone; clones share their content.
+#[derive(Clone, Default)]
+pub struct MemoryStorage {
+    tree: Arc<Mutex<Tree>>,
+    free_space: Arc<Mutex<Option<u64>>>,
+}
+
+impl MemoryStorage {
+    /// Nothing, not even the root directory.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A copy that does not share its content.
+    pub fn snapshot(&self) -> Self {
+        Self {
+            tree: Arc::new(Mutex::new(self.tree().clone())),
+            free_space: Arc::new(Mutex::new(*self.free())),
+        }
+    }
+
+    /// Every file with its content, sorted by name.
+    pub fn files(&self) -> Vec<(String, Vec<u8>)> {
+        self.tree()
+            .iter()
+            .filter_map(|(name, node)| match node {
+                Node::File(content) => Some((name.clone(), content.clone())),
+                Node::Directory => None,
+            })
+            .collect()
+    }
+
+    /// Puts a file there, with the directories above it.
+    pub fn set(&self, name: &str, content: impl Into<Vec<u8>>) {
+        let mut tree = self.tree();
+        make_dirs(&mut tree, parent(name));
+        tree.insert(name.to_owned(), Node::File(content.into()));
+    }
+
+    /// Cuts a file off; used by crash tests.
+    pub fn truncate(&self, name: &str, len: usize) {
+        if let Some(Node::File(content)) = self.tree().get_mut(name) {
+            content.truncate(len);
+        }
+    }
+
+    /// What [`Storage::free_space`] answers from now on.
+    pub fn set_free_space(&self, bytes: u64) {
+        *self.free() = Some(bytes);
+    }
+
+    fn tree(&self) -> MutexGuard<'_, Tree> {
+        self.tree.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn free(&self) -> MutexGuard<'_, Option<u64>> {
+        self.free_space
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn error(&self, op: &'static str, name: &str, errno: i32) -> StorageError {
+        StorageError::io(op, self.path(name), io::Error::from_raw_os_error(errno))
+    }
+
+    /// Stores a file whole; its directory must exist.
+    fn store(&self, op: &'static str, name: &str, content: Vec<u8>) -> Result<(), StorageError> {
+        let mut tree = self.tree();
+        if tree.get(parent(name)) != Some(&Node::Directory) {
+            return Err(self.error(op, name, libc::ENOENT));
+        }
+        if tree.get(name) == Some(&Node::Directory) {
+            return Err(self.error(op, name, libc::EISDIR));
+        }
+        tree.insert(name.to_owned(), Node::File(content));
+        Ok(())
+    }
+}
+
+impl Storage for MemoryStorage {
+    fn path(&self, name: &str) -> PathBuf {
+        if name.is_empty() {
+            PathBuf::from(ROOT)
+        } else {
+            PathBuf::from(format!("{ROOT}/{name}"))
+        }
+    }
+
+    fn status(&self, name: &str) -> Result<Option<Status>, StorageError> {
+        Ok(self.tree().get(name).map(|node| match node {
+            Node::Directory => Status {
+                kind: EntryKind::Directory,
+                size: 0,
+            },
+            Node::File(content) => Status {
+                kind: EntryKind::File,
+                size: content.len() as u64,
+            },
+        }))
+    }
+
+    fn list(&self, dir: &str) -> Result<Vec<StorageEntry>, StorageError> {
+        let tree = self.tree();
+        match tree.get(dir) {
+            Some(Node::Directory) => {}
+            Some(Node::File(_)) => return Err(self.error("list", dir, libc::ENOTDIR)),
+            None => return Err(self.error("list", dir, libc::ENOENT)),
+        }
+        Ok(below(&tree, dir)
+            .filter(|(name, _)| parent(name) == dir)
+            .map(|(name, node)| StorageEntry {
+                name: name[name.rfind('/').map_or(0, |slash| slash + 1)..].to_owned(),
+                kind: match node {
+                    Node::Directory => EntryKind::Directory,
+                    Node::File(_) => EntryKind::File,
+                },
+            })
+            .collect())
+    }
+
+    fn read(&self, name: &str) -> Result<Vec<u8>, StorageError> {
+        match self.tree().get(name) {
+            Some(Node::File(content)) => Ok(content.clone()),
+            Some(Node::Directory) => Err(self.error("read", name, libc::EISDIR)),
+            None => Err(self.error("read", name, libc::ENOENT)),
+        }
+    }
+
+    fn read_at(
+        &self,
+        name: &str,
+        offset: u64,
+        buffers: &mut [IoSliceMut<'_>],
+    ) -> Result<usize, StorageError> {
+        let tree = self.tree();
+        let Some(Node::File(content)) = tree.get(name) else {
+            return Err(self.error("open", name, libc::ENOENT));
+        };
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let mut rest = content.get(start..).unwrap_or_default();
+        let mut done = 0;
+        for buffer in buffers {
+            let count = buffer.len().min(rest.len());
+            let (head, tail) = rest.split_at(count);
+            buffer[..count].copy_from_slice(head);
+            rest = tail;
+            done += count;
+        }
+        Ok(done)
+    }
+
+    fn create(&self, name: &str) -> Result<Box<dyn AppendFile>, StorageError> {
+        if self.tree().contains_key(name) {
+            return Err(self.error("create", name, libc::EEXIST));
+        }
+        self.store("create", name, Vec::new())?;
+        Ok(Box::new(MemoryAppend {
+            storage: self.clone(),
+            name: name.to_owned(),
+        }))
+    }
+
+    fn write(&self, name: &str, content: &[u8]) -> Result<(), StorageError> {
+        self.store("write", name, content.to_vec())
+    }
+
+    fn append(&self, name: &str, content: &[u8]) -> Result<(), StorageError> {
+        if let Some(Node::File(old)) = self.tree().get_mut(name) {
+            old.extend_from_slice(content);
+            return Ok(());
+        }
+        self.store("append", name, content.to_vec())
+    }
+
+    fn replace(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError> {
+        self.store("write", name, content.concat())
+    }
+
+    fn stage(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError> {
+        self.store("create", &format!("{name}.tmp"), content.concat())
+    }
+
+    fn publish(&self, names: &[&str]) -> Result<(), StorageError> {
+        for name in names {
+            let staged = format!("{name}.tmp");
+            match self.tree().remove(&staged) {
+                Some(Node::File(content)) => self.store("rename", name, content)?,
+                _ => return Err(self.error("rename", &staged, libc::ENOENT)),
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> Result<(), StorageError> {
+        let mut tree = self.tree();
+        match tree.get(name) {
+            Some(Node::File(_)) => {
+                tree.remove(name);
+                Ok(())
+            }
+            Some(Node::Directory) => Err(self.error("remove", name, libc::EISDIR)),
+            None => Err(self.error("remove", name, libc::ENOENT)),
+        }
+    }
+
+    fn erase(&self, name: &str) -> Result<(), StorageError> {
+        self.remove(name)
+    }
+
+    fn link(&self, name: &str, second: &str) -> Result<bool, StorageError> {
+        // A copy stands in for a link: nothing is ever changed in place through the second name.
+        let content = self.read(name)?;
+        self.store("link", second, content)?;
+        Ok(true)
+    }
+
+    fn create_dir(&self, dir: &str) -> Result<bool, StorageError> {
+        let mut tree = self.tree();
+        match tree.get(dir) {
+            Some(Node::Directory) => return Ok(false),
+            Some(Node::File(_)) => return Err(self.error("mkdir", dir, libc::EEXIST)),
+            None => {}
+        }
+        if !dir.is_empty() && tree.get(parent(dir)) != Some(&Node::Directory) {
+            return Err(self.error("mkdir", dir, libc::ENOENT));
+        }
+        tree.insert(dir.to_owned(), Node::Directory);
+        Ok(true)
+    }
+
+    fn create_dir_all(&self, dir: &str) -> Result<(), StorageError> {
+        make_dirs(&mut self.tree(), dir);
+        Ok(())
+    }
+
+    fn remove_dir(&self, dir: &str) -> Result<bool, StorageError> {
+        let mut tree = self.tree();
+        if tree.get(dir) != Some(&Node::Directory) || below(&tree, dir).next().is_some() {
+            return Ok(false);
+        }
+        tree.remove(dir);
+        Ok(true)
+    }
+
+    fn remove_tree(&self, dir: &str) -> Result<(), StorageError> {
+        let mut tree = self.tree();
+        let doomed: Vec<String> = below(&tree, dir).map(|(name, _)| name.clone()).collect();
+        for name in doomed {
+            tree.remove(&name);
+        }
+        tree.remove(dir);
+        Ok(())
+    }
+
+    fn sync_dir(&self, dir: &str) -> Result<(), StorageError> {
+        match self.tree().get(dir) {
+            Some(Node::Directory) => Ok(()),
+            _ => Err(self.error("sync", dir, libc::ENOENT)),
+        }
+    }
+
+    fn free_space(&self) -> Result<u64, StorageError> {
+        Ok(self.free().unwrap_or(1 << 50))
+    }
+
+    fn claim_dir(&self, dir: &str, file: &str) -> Result<bool, StorageError> {
+        let mut tree = self.tree();
+        if tree.get(parent(dir)) != Some(&Node::Directory) {
+            return Err(self.error("mkdir", dir, libc::ENOENT));
+        }
+        if matches!(tree.get(dir), Some(Node::File(_))) || below(&tree, dir).next().is_some() {
+            return Ok(false);
+        }
+        tree.insert(dir.to_owned(), Node::Directory);
+        tree.insert(format!("{dir}/{file}"), Node::File(Vec::new()));
+        Ok(true)
+    }
+}
+
+struct MemoryAppend {
+    storage: MemoryStorage,
+    name: String,
+}
+
+impl AppendFile for MemoryAppend {
+    fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        // Like an open file: writing to one that was removed meanwhile goes nowhere.
+        if let Some(Node::File(content)) = self.storage.tree().get_mut(&self.name) {
+            content.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    fn seal(self: Box<Self>) -> Result<(), StorageError> {
+        Ok(())
+    }
+}
+
+fn parent(name: &str) -> &str {
+    name.rfind('/').map_or("", |slash| &name[..slash])
+}
+
+fn make_dirs(tree: &mut Tree, dir: &str) {
+    tree.insert(String::new(), Node::Directory);
+    if dir.is_empty() {
+        return;
+    }
+    for (slash, _) in dir.match_indices('/') {
+        tree.insert(dir[..slash].to_owned(), Node::Directory);
+    }
+    tree.insert(dir.to_owned(), Node::Directory);
+}
+
+/// Everything under a directory, at any depth, without the directory.
+fn below<'a>(tree: &'a Tree, dir: &str) -> impl Iterator<Item = (&'a String, &'a Node)> {
+    let prefix = if dir.is_empty() {
+        String::new()
+    } else {
+        format!("{dir}/")
+    };
+    tree.range::<str, _>((Bound::Excluded(prefix.as_str()), Bound::Unbounded))
+        .take_while({
+            let prefix = prefix.clone();
+            move |(name, _)| name.starts_with(&prefix)
+        })
+        .collect::<Vec<_>>()
+        .into_iter()
+}
