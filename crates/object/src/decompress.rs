@@ -1,0 +1,113 @@
+//! Stored form to chunk. The stored form may come from anyone: modes that do not encrypt do not authenticate it
+//! before it is decompressed.
+
+use crate::codec;
+use crate::compress::{OBFUSCATED_SIZE_LEN, marker};
+use crate::error::{DecompressionFailure, ObjectError};
+use flate2::Decompress;
+use zstd_safe::DCtx;
+
+/// Longest plaintext of any object: 128 MiB. Chunks have 20 MiB at most; the plaintext of a large manifest or
+/// archive can be longer, as long as it compresses into one object. Stock Borg's LZ4 has about this limit.
+pub const PLAINTEXT_LEN_MAX: usize = 128 << 20;
+
+/// How often a form may be obfuscated. Specifications allow twice; more costs nothing.
+const NESTING_MAX: usize = 8;
+
+/// Decompresses stored forms, one after the other, keeping contexts. One for each worker.
+pub struct Decompressor {
+    limit: usize,
+    zstd: Option<DCtx<'static>>,
+    zlib: Option<Decompress>,
+}
+
+impl Default for Decompressor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Decompressor {
+    /// Takes plaintexts up to [`PLAINTEXT_LEN_MAX`].
+    pub fn new() -> Self {
+        Self::with_limit(PLAINTEXT_LEN_MAX)
+    }
+
+    /// Takes plaintexts up to `limit`, at most [`PLAINTEXT_LEN_MAX`].
+    pub fn with_limit(limit: usize) -> Self {
+        Self {
+            limit: limit.min(PLAINTEXT_LEN_MAX),
+            zstd: None,
+            zlib: None,
+        }
+    }
+
+    /// Appends the plaintext of a stored form. Allocates no more than the limit and a little.
+    ///
+    /// # Errors
+    /// [`ObjectError::Decompression`]; `out` is then as before.
+    pub fn decompress(&mut self, stored: &[u8], out: &mut Vec<u8>) -> Result<(), ObjectError> {
+        let start = out.len();
+        self.append(stored, out).map_err(|failure| {
+            out.truncate(start);
+            ObjectError::Decompression(failure)
+        })
+    }
+
+    fn append(&mut self, stored: &[u8], out: &mut Vec<u8>) -> Result<(), DecompressionFailure> {
+        let limit = self.limit;
+        let stored = unwrap_obfuscated(stored)?;
+        let (marker, data) = stored
+            .split_first_chunk::<{ marker::LEN }>()
+            .ok_or(DecompressionFailure::TooShort)?;
+        match *marker {
+            marker::LZ4 => codec::lz4::decompress(data, limit, out),
+            marker::ZSTD => {
+                let context = self.zstd.get_or_insert_with(DCtx::create);
+                codec::zstd::decompress(context, data, limit, out)
+            }
+            marker::NONE if data.len() > limit => Err(DecompressionFailure::TooLong { limit }),
+            marker::NONE => {
+                out.extend_from_slice(data);
+                Ok(())
+            }
+            [a, b] if is_zlib([a, b]) => {
+                let stream = self.zlib.get_or_insert_with(|| Decompress::new(true));
+                codec::zlib::decompress(stream, stored, limit, out)
+            }
+            marker::LZMA => codec::lzma::decompress(data, limit, out),
+            [a, b] => Err(DecompressionFailure::UnknownCompressor(a, b)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Decompressor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decompressor")
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a zlib stream (RFC 1950) may begin like this.
+fn is_zlib(header: [u8; 2]) -> bool {
+    header[0] & 0x0f == 8 && u16::from_be_bytes(header) % 31 == 0
+}
+
+/// Takes off padding and size, as often as they are there. A size beyond the end means the end, as in Borg.
+fn unwrap_obfuscated(mut stored: &[u8]) -> Result<&[u8], DecompressionFailure> {
+    for _ in 0..NESTING_MAX {
+        let Some(wrapped) = stored.strip_prefix(&marker::OBFUSCATED) else {
+            return Ok(stored);
+        };
+        let (size, inner) = wrapped
+            .split_first_chunk::<OBFUSCATED_SIZE_LEN>()
+            .ok_or(DecompressionFailure::TooShort)?;
+        let size = usize::try_from(u32::from_be_bytes(*size)).unwrap_or(usize::MAX);
+        stored = &inner[..size.min(inner.len())];
+    }
+    Err(DecompressionFailure::NestedTooDeep)
+}
+
+#[cfg(test)]
+mod tests;

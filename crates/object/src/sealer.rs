@@ -1,0 +1,53 @@
+//! Chunk to object.
+
+use crate::compress::Compressor;
+use crate::compression::Compression;
+use crate::decompress::PLAINTEXT_LEN_MAX;
+use crate::error::ObjectError;
+use ironborg_crypto::{Key, Nonces};
+
+/// Makes objects of chunks, one after the other, keeping contexts and buffers. One for each worker.
+#[derive(Debug)]
+pub struct Sealer {
+    compression: Compression,
+    compressor: Compressor,
+}
+
+impl Sealer {
+    /// Compresses as `compression` says.
+    pub fn new(compression: Compression) -> Self {
+        Self {
+            compression,
+            compressor: Compressor::new(),
+        }
+    }
+
+    /// What it compresses with.
+    pub fn compression(&self) -> &Compression {
+        &self.compression
+    }
+
+    /// Replaces the content of `out` by the object for `data`, ready to be stored under `key.id_hash(data)`.
+    /// Its length is what Borg calls csize.
+    ///
+    /// The data is compressed right behind the room for the envelope and encrypted there; in a steady state
+    /// nothing is allocated and nothing copied.
+    ///
+    /// # Errors
+    /// [`ObjectError::PlaintextTooLong`]; those of [`Key::seal_in_place`].
+    pub fn seal(
+        &mut self,
+        key: &Key,
+        nonces: &Nonces,
+        data: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), ObjectError> {
+        if data.len() > PLAINTEXT_LEN_MAX {
+            return Err(ObjectError::PlaintextTooLong { len: data.len() });
+        }
+        out.clear();
+        out.resize(key.envelope_overhead(), 0);
+        self.compressor.compress(&self.compression, data, out);
+        Ok(key.seal_in_place(nonces, out)?)
+    }
+}
