@@ -1,1 +1,24 @@
 //! Walking, reading and restoring file trees: patterns, stat, xattrs, ACLs, flags.
+//!
+//! Everything here is one call to the operating system, or a rule about names, with stock Borg's
+//! results and words. What is done with them (the order of a backup, the items, the counters) is the
+//! business of `archive`; printing and exit codes are the business of `cli`.
+
+pub mod path;
+pub mod pattern;
+pub mod walk;
+
+pub mod attributes;
+pub mod restore;
+pub mod stream;
+pub mod users;
+
+mod error;
+mod sys;
+
+pub use attributes::{AttributeOptions, AttributeReader, ExtendedAttributes};
+pub use error::{PatternError, SourceError};
+pub use pattern::{Decision, Pattern, PatternMatcher, PatternSet};
+pub use restore::{AttributeValues, RestoreOptions, RestoreRoot};
+pub use users::Names;
+pub use walk::{Dir, DirEntries, FileKind, FileStat, Place, SourceFile};

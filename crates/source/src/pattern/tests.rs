@@ -1,0 +1,1 @@
+//! Patterns against what stock Borg says.
