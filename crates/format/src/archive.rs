@@ -189,7 +189,9 @@ impl ArchiveMetadata {
         if let Some(params) = &self.chunker_params {
             map.insert(&b"chunker_params"[..], |out| {
                 push_array_len(out, params.len());
-                params.iter().for_each(|param| param.encode(out));
+                for param in params {
+                    param.encode(out);
+                }
             });
         }
         if let Some(cmdline) = &self.recreate_cmdline {

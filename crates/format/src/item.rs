@@ -13,7 +13,7 @@ use ironborg_types::{BytePath, ChunkId};
 pub use crate::metadata_error::MetadataError as ItemError;
 use crate::msgpack::Reader;
 pub use stream::{ITEM_LEN_MAX, ItemDecoder};
-pub use view::{ChunkList, ItemView, XattrList};
+pub use view::{ChunkIter, ChunkList, ItemView, XattrIter, XattrList};
 
 /// The keys an item of Borg 1.4.5 may have, sorted; what a manifest lists as `item_keys`.
 pub const ITEM_KEYS: [&str; 23] = [
@@ -52,6 +52,9 @@ pub struct ChunkEntry {
     /// Bytes of the stored object, envelope included.
     pub csize: u32,
 }
+
+/// One extended attribute: name and value; a value of `None` was stored as nil and is empty.
+pub type Xattr = (Vec<u8>, Option<Vec<u8>>);
 
 /// A user or group name as an item has it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -119,8 +122,8 @@ pub struct Item {
     pub size: Option<u64>,
     /// File flags, with the values of BSD.
     pub bsdflags: Option<u64>,
-    /// Extended attributes; a value of `None` was stored as nil and is empty. Written sorted by name.
-    pub xattrs: Option<Vec<(Vec<u8>, Option<Vec<u8>>)>>,
+    /// Extended attributes. Written sorted by name.
+    pub xattrs: Option<Vec<Xattr>>,
     /// POSIX access ACL as text.
     pub acl_access: Option<Vec<u8>>,
     /// POSIX default ACL as text.

@@ -52,7 +52,7 @@ impl std::fmt::Debug for KeyMap {
             .field("repository_id", &self.repository_id)
             .field("secrets", &format_args!("[secret]"))
             .field("tam_required", &self.tam_required)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Writes items, byte for byte as Borg does: keys sorted, smallest encodings, old raws.
 
-use super::{ChunkEntry, Item, OwnerName};
+use super::{ChunkEntry, Item, OwnerName, Xattr};
 use crate::msgpack::{
     push_array_len, push_bigint, push_bool, push_int, push_map_len, push_nil, push_raw, push_uint,
 };
@@ -169,18 +169,22 @@ fn push_chunks(out: &mut Vec<u8>, chunks: &[ChunkEntry]) {
     }
 }
 
-fn push_xattrs(out: &mut Vec<u8>, xattrs: &[(Vec<u8>, Option<Vec<u8>>)]) {
+fn push_xattrs(out: &mut Vec<u8>, xattrs: &[Xattr]) {
     push_map_len(out, xattrs.len());
     if xattrs.is_sorted_by(|a, b| a.0 <= b.0) {
-        xattrs.iter().for_each(|xattr| push_xattr(out, xattr));
+        for xattr in xattrs {
+            push_xattr(out, xattr);
+        }
     } else {
         let mut sorted: Vec<_> = xattrs.iter().collect();
         sorted.sort_by(|a, b| a.0.cmp(&b.0));
-        sorted.into_iter().for_each(|xattr| push_xattr(out, xattr));
+        for xattr in sorted {
+            push_xattr(out, xattr);
+        }
     }
 }
 
-fn push_xattr(out: &mut Vec<u8>, (name, value): &(Vec<u8>, Option<Vec<u8>>)) {
+fn push_xattr(out: &mut Vec<u8>, (name, value): &Xattr) {
     push_raw(out, name);
     match value {
         Some(value) => push_raw(out, value),

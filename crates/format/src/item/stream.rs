@@ -17,7 +17,7 @@ pub const ITEM_LEN_MAX: usize = i32::MAX as usize;
 /// holds one chunk and one incomplete item.
 #[derive(Debug, Default)]
 pub struct ItemDecoder {
-    buffer: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
     /// Where the next item starts in `buffer`.
     start: usize,
     /// How far the incomplete item at `start` is known to reach.
@@ -136,7 +136,7 @@ impl Scan {
                 Err(error) => return Err(malformed(Document::Item)(error)),
             };
             let pending = self.pending - 1 + head.child_count;
-            let offset = (self.offset + head.head_len) as u64 + head.payload_len;
+            let offset = (self.offset + head.len) as u64 + head.payload_len;
             // Every pending value takes a byte at least. What cannot fit is refused before it has arrived.
             match usize::try_from(offset.saturating_add(pending)) {
                 Ok(len) if len <= ITEM_LEN_MAX => {}

@@ -217,7 +217,8 @@ impl<'a> ItemView<'a> {
         item.size = self.size;
         item.bsdflags = self.bsdflags;
         item.xattrs = self.xattrs.map(|list| {
-            list.map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec)))
+            list.iter()
+                .map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec)))
                 .collect()
         });
         copy_raw(&mut item.acl_access, self.acl_access);
@@ -282,13 +283,28 @@ fn copy_chunks(to: &mut Option<Vec<ChunkEntry>>, from: Option<ChunkList<'_>>) {
     match (to, from) {
         (Some(to), Some(from)) => {
             to.clear();
-            to.extend(from);
+            to.extend(&from);
         }
-        (to, from) => *to = from.map(Iterator::collect),
+        (to, from) => *to = from.map(|list| list.iter().collect()),
     }
 }
 
 impl<'a> ChunkList<'a> {
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Goes through them.
+    pub const fn iter(&self) -> ChunkIter<'a> {
+        ChunkIter(*self)
+    }
+
     /// Reads and checks a list.
     fn read(reader: &mut Reader<'a>) -> Result<Self, MsgpackError> {
         let len = reader.read_array_len()?;
@@ -316,23 +332,51 @@ fn read_chunk(reader: &mut Reader<'_>) -> Result<ChunkEntry, MsgpackError> {
     })
 }
 
-impl Iterator for ChunkList<'_> {
+impl<'a> IntoIterator for &ChunkList<'a> {
+    type Item = ChunkEntry;
+    type IntoIter = ChunkIter<'a>;
+
+    fn into_iter(self) -> ChunkIter<'a> {
+        self.iter()
+    }
+}
+
+/// The chunks of a [`ChunkList`].
+#[derive(Debug, Clone)]
+pub struct ChunkIter<'a>(ChunkList<'a>);
+
+impl Iterator for ChunkIter<'_> {
     type Item = ChunkEntry;
 
     #[inline]
     fn next(&mut self) -> Option<ChunkEntry> {
-        self.len = self.len.checked_sub(1)?;
-        Some(read_chunk(&mut self.reader).expect("the list was checked when its item was decoded"))
+        self.0.len = self.0.len.checked_sub(1)?;
+        Some(read_chunk(&mut self.0.reader).expect("checked when its item was decoded"))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.len, Some(self.len))
+        (self.0.len, Some(self.0.len))
     }
 }
 
-impl ExactSizeIterator for ChunkList<'_> {}
+impl ExactSizeIterator for ChunkIter<'_> {}
 
 impl<'a> XattrList<'a> {
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Goes through them.
+    pub const fn iter(&self) -> XattrIter<'a> {
+        XattrIter(*self)
+    }
+
     /// Reads and checks a map of attributes.
     fn read(reader: &mut Reader<'a>) -> Result<Self, MsgpackError> {
         let len = reader.read_map_len()?;
@@ -357,17 +401,30 @@ fn read_xattr<'a>(reader: &mut Reader<'a>) -> Result<(&'a [u8], Option<&'a [u8]>
     }
 }
 
-impl<'a> Iterator for XattrList<'a> {
+impl<'a> IntoIterator for &XattrList<'a> {
     type Item = (&'a [u8], Option<&'a [u8]>);
+    type IntoIter = XattrIter<'a>;
 
-    fn next(&mut self) -> Option<Self::Item> {
-        self.len = self.len.checked_sub(1)?;
-        Some(read_xattr(&mut self.reader).expect("checked when its item was decoded"))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.len, Some(self.len))
+    fn into_iter(self) -> XattrIter<'a> {
+        self.iter()
     }
 }
 
-impl ExactSizeIterator for XattrList<'_> {}
+/// The attributes of a [`XattrList`]: names and values.
+#[derive(Debug, Clone)]
+pub struct XattrIter<'a>(XattrList<'a>);
+
+impl<'a> Iterator for XattrIter<'a> {
+    type Item = (&'a [u8], Option<&'a [u8]>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.len = self.0.len.checked_sub(1)?;
+        Some(read_xattr(&mut self.0.reader).expect("checked when its item was decoded"))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.0.len, Some(self.0.len))
+    }
+}
+
+impl ExactSizeIterator for XattrIter<'_> {}

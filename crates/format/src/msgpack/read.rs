@@ -396,7 +396,7 @@ const fn scalar_len(marker: u8) -> usize {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
     /// Bytes of the marker and its length field.
-    pub(crate) head_len: usize,
+    pub(crate) len: usize,
     /// Bytes of a scalar's payload that follow the head.
     pub(crate) payload_len: u64,
     /// Values that follow the head of a collection.
@@ -430,7 +430,7 @@ impl Head {
             _ => (len, 0),
         };
         Ok(Self {
-            head_len: 1 + field_len,
+            len: 1 + field_len,
             payload_len,
             child_count,
         })
