@@ -1,0 +1,317 @@
+//! What one archive refers to: every chunk with its number of references, and the archive's figures.
+//!
+//! Archives never change, so a summary is made once, from the archive's items, and kept in a file named
+//! by the archive's id. File content and the archive's own metadata (item stream chunks and the archive
+//! object) are counted apart: Borg's statistics of all archives count both, those of one archive only
+//! the content.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ironborg_format::item::ChunkEntry;
+use ironborg_storage::Storage;
+use ironborg_types::{ArchiveId, ChunkId, Reporter, RepositoryId};
+
+use crate::CacheError;
+use crate::cache_file::{BODY_OFFSET, CacheFiles, Fields, FileKind};
+use crate::chunk_table::{ChunkSizes, ChunkTable, Unreferenced};
+use crate::slots::{SlotHash, Slots};
+
+const KIND: FileKind = FileKind {
+    tag: *b"arch",
+    version: 1,
+    description: "archive summary",
+};
+const DIRECTORY: &str = "archives";
+/// id, refs, size, csize
+const RECORD_LEN: usize = 44;
+const WHOLE: &str = "a record is an id and three numbers";
+
+/// Sums over an archive's items; what archives of Borg 1.2 and later have in their metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ArchiveFigures {
+    /// Bytes of content.
+    pub size: u64,
+    /// The same, stored.
+    pub csize: u64,
+    /// Files.
+    pub nfiles: u64,
+    /// Bytes of content in part files.
+    pub size_parts: u64,
+    /// The same, stored.
+    pub csize_parts: u64,
+    /// Part files.
+    pub nfiles_parts: u64,
+}
+
+impl ArchiveFigures {
+    fn fields(&self) -> [u64; 6] {
+        [
+            self.size,
+            self.csize,
+            self.nfiles,
+            self.size_parts,
+            self.csize_parts,
+            self.nfiles_parts,
+        ]
+    }
+}
+
+/// Collects an archive's references.
+#[derive(Debug)]
+pub struct SummaryBuilder {
+    content: Slots,
+    metadata: Slots,
+    figures: ArchiveFigures,
+}
+
+impl Default for SummaryBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl SummaryBuilder {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        let hash = SlotHash::random();
+        Self {
+            content: Slots::with_capacity(hash, 0),
+            metadata: Slots::with_capacity(hash, 0),
+            figures: ArchiveFigures::default(),
+        }
+    }
+
+    /// Counts the chunks of one file.
+    pub fn add_file(&mut self, chunks: &[ChunkEntry], is_part: bool) {
+        let (mut size, mut csize) = (0_u64, 0_u64);
+        for chunk in chunks {
+            add(&mut self.content, chunk);
+            size += u64::from(chunk.size);
+            csize += u64::from(chunk.csize);
+        }
+        let figures = &mut self.figures;
+        let (sizes, csizes, nfiles) = if is_part {
+            (
+                &mut figures.size_parts,
+                &mut figures.csize_parts,
+                &mut figures.nfiles_parts,
+            )
+        } else {
+            (&mut figures.size, &mut figures.csize, &mut figures.nfiles)
+        };
+        *sizes += size;
+        *csizes += csize;
+        *nfiles += 1;
+    }
+
+    /// Counts one chunk of the item stream, or the archive object itself.
+    pub fn add_metadata(&mut self, chunk: &ChunkEntry) {
+        add(&mut self.metadata, chunk);
+    }
+
+    /// The finished summary.
+    pub fn finish(self) -> ArchiveSummary {
+        let mut records =
+            Vec::with_capacity((self.content.len() + self.metadata.len()) * RECORD_LEN);
+        for slots in [&self.content, &self.metadata] {
+            let mut sorted: Vec<_> = slots.iter().collect();
+            sorted.sort_unstable_by_key(|slot| slot.id);
+            for slot in sorted {
+                records.extend_from_slice(slot.id.as_bytes());
+                for number in [slot.refs, slot.size, slot.csize] {
+                    records.extend_from_slice(&number.to_le_bytes());
+                }
+            }
+        }
+        ArchiveSummary {
+            figures: self.figures,
+            content_len: self.content.len() * RECORD_LEN,
+            records_at: 0,
+            bytes: records,
+        }
+    }
+}
+
+fn add(slots: &mut Slots, chunk: &ChunkEntry) {
+    if chunk.id == ChunkId::MANIFEST {
+        return; // Only a hostile archive refers to it.
+    }
+    let (slot, _) = slots.entry(&chunk.id);
+    slot.refs = slot.refs.saturating_add(1);
+    if slot.size == 0 {
+        slot.size = chunk.size;
+    }
+    // Old archives made without a synchronised cache have zeros.
+    if slot.csize == 0 {
+        slot.csize = chunk.csize;
+    }
+}
+
+/// One archive's references, 44 bytes for each chunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveSummary {
+    figures: ArchiveFigures,
+    /// Bytes of records about content; the rest is about metadata.
+    content_len: usize,
+    /// Where the records begin in `bytes`.
+    records_at: usize,
+    bytes: Vec<u8>,
+}
+
+impl ArchiveSummary {
+    /// Sums over the archive's items.
+    pub fn figures(&self) -> &ArchiveFigures {
+        &self.figures
+    }
+
+    /// Chunks of file content with their references, by ascending id.
+    pub fn content(&self) -> impl Iterator<Item = (ChunkId, u32, ChunkSizes)> {
+        records(&self.records()[..self.content_len])
+    }
+
+    /// The archive object and the chunks of its item stream, likewise.
+    pub fn metadata(&self) -> impl Iterator<Item = (ChunkId, u32, ChunkSizes)> {
+        records(&self.records()[self.content_len..])
+    }
+
+    fn records(&self) -> &[u8] {
+        &self.bytes[self.records_at..]
+    }
+
+    /// Counts all of the archive's references in `table`.
+    pub fn add_to(&self, table: &ChunkTable) {
+        for (id, refs, sizes) in records(self.records()) {
+            table.add(&id, refs, sizes);
+        }
+    }
+
+    /// Takes all of the archive's references out of `table`; `unreferenced` hears of every chunk that
+    /// was in it, with the number of references taken away and what is left.
+    pub fn remove_from(
+        &self,
+        table: &ChunkTable,
+        mut unreferenced: impl FnMut(ChunkId, u32, Unreferenced),
+    ) {
+        for (id, refs, _) in records(self.records()) {
+            if let Some(left) = table.unreference(&id, refs) {
+                unreferenced(id, refs, left);
+            }
+        }
+    }
+
+    /// Stored bytes of content that no other archive refers to: Borg's deduplicated size.
+    ///
+    /// `table` must count all archives, this one included. Source: Borg 1.4, `Archive._calc_stats`.
+    pub fn unique_csize(&self, table: &ChunkTable) -> u64 {
+        self.content()
+            .filter(|(id, refs, _)| table.refs(id) == *refs)
+            .map(|(id, _, own)| {
+                let known = table.get(&id).map_or(0, |sizes| sizes.csize);
+                u64::from(if known == 0 { own.csize } else { known })
+            })
+            .sum()
+    }
+
+    /// How many different chunks hold the archive's content.
+    pub fn content_count(&self) -> usize {
+        self.content_len / RECORD_LEN
+    }
+
+    fn decode(bytes: Vec<u8>) -> Option<Self> {
+        let mut fields = Fields(bytes.get(BODY_OFFSET..)?);
+        let mut number = || fields.u64();
+        let figures = ArchiveFigures {
+            size: number()?,
+            csize: number()?,
+            nfiles: number()?,
+            size_parts: number()?,
+            csize_parts: number()?,
+            nfiles_parts: number()?,
+        };
+        let (content_count, metadata_count) = (number()?, number()?);
+        let content_len = fields.records(content_count, RECORD_LEN)?.len();
+        let metadata_len = fields.records(metadata_count, RECORD_LEN)?.len();
+        if !fields.0.is_empty() {
+            return None;
+        }
+        Some(Self {
+            figures,
+            content_len,
+            records_at: bytes.len() - content_len - metadata_len,
+            bytes,
+        })
+    }
+}
+
+fn records(bytes: &[u8]) -> impl Iterator<Item = (ChunkId, u32, ChunkSizes)> {
+    bytes.as_chunks::<RECORD_LEN>().0.iter().map(|record| {
+        let mut fields = Fields(record);
+        let id = ChunkId(fields.array().expect(WHOLE));
+        let mut number = || fields.u32().expect(WHOLE);
+        let (refs, size, csize) = (number(), number(), number());
+        (id, refs, ChunkSizes { size, csize })
+    })
+}
+
+/// The summaries kept for a repository.
+#[derive(Clone)]
+pub struct SummaryStore {
+    files: CacheFiles,
+}
+
+impl SummaryStore {
+    /// `storage` is the directory of [`directory_name`](crate::directory_name).
+    pub fn new(storage: Arc<dyn Storage>, repository: RepositoryId) -> Self {
+        Self {
+            files: CacheFiles::new(storage, repository),
+        }
+    }
+
+    /// The summary of an archive, if it is there and whole.
+    pub fn load(&self, archive: &ArchiveId, reporter: &dyn Reporter) -> Option<ArchiveSummary> {
+        let bytes = self.files.load(KIND, &file_name(archive), reporter)?;
+        ArchiveSummary::decode(bytes)
+    }
+
+    /// Keeps the summary of an archive.
+    pub fn save(&self, archive: &ArchiveId, summary: &ArchiveSummary) -> Result<(), CacheError> {
+        let counts = [
+            summary.content_len,
+            summary.records().len() - summary.content_len,
+        ]
+        .map(|len| (len / RECORD_LEN) as u64);
+        let numbers: Vec<u8> = summary
+            .figures
+            .fields()
+            .into_iter()
+            .chain(counts)
+            .flat_map(u64::to_le_bytes)
+            .collect();
+        let body = [numbers.as_slice(), summary.records()];
+        self.files.save(KIND, &file_name(archive), &body)
+    }
+
+    /// Removes the summaries of all archives but these.
+    pub fn retain(&self, archives: &HashSet<ArchiveId>) -> Result<(), CacheError> {
+        let storage = self.files.storage();
+        let entries = match storage.list(DIRECTORY) {
+            Err(error) if error.is_not_found() => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let gone = entry.name.parse().is_ok_and(|id| !archives.contains(&id));
+            if gone {
+                storage.remove(&format!("{DIRECTORY}/{}", entry.name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn file_name(archive: &ArchiveId) -> String {
+    format!("{DIRECTORY}/{archive}")
+}
+
+#[cfg(test)]
+mod tests;
