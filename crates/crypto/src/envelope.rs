@@ -1,7 +1,7 @@
 //! The envelope around an object's compressed data: type byte, MAC, counter, ciphertext.
 //!
-//! Layout: `docs/security.md`, "Envelopes". Sealing works in place on a buffer that begins with room for the
-//! header, so that data is compressed, encrypted and stored without being copied.
+//! Layout: `docs/security.md`, "Envelopes". Sealing works in place on a buffer that begins with
+//! room for the header, so that data is compressed, encrypted and stored without being copied.
 
 use crate::error::{CryptoError, ObjectName};
 use crate::id_hash::{blake2b_digest, blake2b_state};
@@ -42,9 +42,11 @@ impl EnvelopeNonce {
     }
 }
 
-/// Reads the counter of an encrypted object, without checking its type or MAC; `None` if it is too short.
+/// Reads the counter of an encrypted object, without checking its type or MAC; `None` if it is too
+/// short.
 ///
-/// Meant for the manifest: its counter is the last resort against reuse when all stored counters are lost.
+/// Meant for the manifest: its counter is the last resort against reuse when all stored counters
+/// are lost.
 pub fn envelope_nonce(object: &[u8]) -> Option<EnvelopeNonce> {
     let counter = object.get(COUNTER_OFFSET..)?.first_chunk::<COUNTER_LEN>()?;
     Some(EnvelopeNonce {
@@ -86,7 +88,8 @@ impl RunningMac {
 
 type Ctr = ctr::Ctr128BE<aes::Aes256Enc>;
 
-/// AES-256-CTR whose 128-bit big-endian counter starts at `first`; above 64 bits it carries on, as Borg's.
+/// AES-256-CTR whose 128-bit big-endian counter starts at `first`; above 64 bits it carries on, as
+/// Borg's.
 fn keystream(cipher: &ObjectCipher, first: u64) -> Ctr {
     let core =
         ctr::CtrCore::inner_iv_init(cipher.aes.clone(), &u128::from(first).to_be_bytes().into());
@@ -94,7 +97,8 @@ fn keystream(cipher: &ObjectCipher, first: u64) -> Ctr {
 }
 
 impl Key {
-    /// Bytes that objects of this key have before their compressed data: 1 or [`ENVELOPE_OVERHEAD`].
+    /// Bytes that objects of this key have before their compressed data: 1 or
+    /// [`ENVELOPE_OVERHEAD`].
     pub fn envelope_overhead(&self) -> usize {
         match self.mode().envelope() {
             EnvelopeKind::Plain => TYPE_LEN,
@@ -102,8 +106,9 @@ impl Key {
         }
     }
 
-    /// Turns `object`, which holds [`envelope_overhead`](Self::envelope_overhead) bytes of any content and
-    /// the compressed data after them, into the object to store. Takes counter values if it encrypts.
+    /// Turns `object`, which holds [`envelope_overhead`](Self::envelope_overhead) bytes of any
+    /// content and the compressed data after them, into the object to store. Takes counter values
+    /// if it encrypts.
     ///
     /// # Errors
     /// Those of [`Nonces::reserve`]; [`CryptoError::NoSecrets`].
@@ -124,7 +129,8 @@ impl Key {
         Ok(())
     }
 
-    /// [`seal_in_place`](Self::seal_in_place) of an encrypting key, with counter values taken before.
+    /// [`seal_in_place`](Self::seal_in_place) of an encrypting key, with counter values taken
+    /// before.
     ///
     /// # Panics
     /// If the key does not encrypt or there are fewer counter values than blocks.
@@ -135,12 +141,13 @@ impl Key {
         let (header, data) = object
             .split_at_mut_checked(ENVELOPE_OVERHEAD)
             .expect("an object has room for its envelope");
+        let (first, block_count) = nonce.consume();
         assert!(
-            nonce.blocks() >= blocks(data.len()),
+            block_count >= blocks(data.len()),
             "every block has its own counter value"
         );
-        let counter = nonce.first().to_be_bytes();
-        let mut keystream = keystream(cipher, nonce.first());
+        let counter = first.to_be_bytes();
+        let mut keystream = keystream(cipher, first);
         let mut mac = RunningMac::new(&cipher.mac);
         mac.update(&counter);
         for piece in data.chunks_mut(PIECE_LEN) {
@@ -152,8 +159,9 @@ impl Key {
         header[COUNTER_OFFSET..].copy_from_slice(&counter);
     }
 
-    /// Opens an object: checks type byte and MAC and gives the compressed data, decrypted into `buffer`, or
-    /// as a part of `object` if it is not encrypted. `id` is for messages; `None` if it is not known.
+    /// Opens an object: checks type byte and MAC and gives the compressed data, decrypted into
+    /// `buffer`, or as a part of `object` if it is not encrypted. `id` is for messages; `None` if
+    /// it is not known.
     ///
     /// That the data belongs to the id is *not* checked here: the MAC does not bind the id.
     ///
@@ -195,8 +203,8 @@ impl Key {
     }
 }
 
-/// Decrypts MAC, counter and ciphertext into `buffer`; `None` if cut off or not authentic, and then what is
-/// in `buffer` means nothing.
+/// Decrypts MAC, counter and ciphertext into `buffer`; `None` if cut off or not authentic, and then
+/// what is in `buffer` means nothing.
 fn decrypt(cipher: &ObjectCipher, data: &[u8], buffer: &mut Vec<u8>) -> Option<()> {
     let (mac, data) = data.split_first_chunk::<MAC_LEN>()?;
     let (counter, data) = data.split_first_chunk::<COUNTER_LEN>()?;

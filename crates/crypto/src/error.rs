@@ -26,7 +26,8 @@ pub enum CryptoError {
         /// The object.
         object: ObjectName,
     },
-    /// The same in the modes that authenticate without encrypting, for which Borg says it differently.
+    /// The same in the modes that authenticate without encrypting, for which Borg says it
+    /// differently.
     #[error("Data integrity error: Chunk {object}: Invalid envelope")]
     InvalidEnvelope {
         /// The object.
@@ -76,8 +77,8 @@ pub enum CryptoError {
     /// The metadata to authenticate is not a packed map. Stock Borg does not expect this.
     #[error("Data integrity error: metadata is not a packed map: {0}")]
     MalformedMetadata(MsgpackError),
-    /// The key text or blob is not one: not base64, too short, not the right map. The caller knows the
-    /// location and the file, which `KeyfileInvalidError` names.
+    /// The key text or blob is not one: not base64, too short, not the right map. The caller knows
+    /// the location and the file, which `KeyfileInvalidError` names.
     #[error("Invalid key data ({0})")]
     InvalidKeyData(&'static str),
     /// The key blob, or the map inside of it, is malformed or of a kind this program does not know.

@@ -6,8 +6,8 @@ use ironborg_types::ChunkId;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-/// How many chunks are hashed side by side at most: a few times the width of the vector units, so that
-/// unequal lengths keep all lanes busy.
+/// How many chunks are hashed side by side at most: a few times the width of the vector units, so
+/// that unequal lengths keep all lanes busy.
 const BATCH: usize = 16;
 
 /// The keyed beginning of an id hash, made once for each key.
@@ -17,8 +17,8 @@ pub(crate) enum IdHasher {
     Sha256,
     /// Both halves of the HMAC's state after the key.
     HmacSha256(Hmac<Sha256>),
-    /// The key. BLAKE2b holds its last block back until more comes, so that a state after exactly one block
-    /// of key would be no more than a copy of it.
+    /// The key. BLAKE2b holds its last block back until more comes, so that a state after exactly
+    /// one block of key would be no more than a copy of it.
     Blake2b(Zeroizing<Vec<u8>>),
 }
 
@@ -62,7 +62,8 @@ impl IdHasher {
     }
 }
 
-/// BLAKE2b-256 that has taken in `key`: Borg's keyed hash is the plain hash of key and data in a row.
+/// BLAKE2b-256 that has taken in `key`: Borg's keyed hash is the plain hash of key and data in a
+/// row.
 pub(crate) fn blake2b_state(key: &[u8]) -> State {
     let mut state = Params::new().hash_length(32).to_state();
     state.update(key);

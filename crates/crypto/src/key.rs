@@ -113,8 +113,8 @@ impl Key {
     /// A new random key that makes the same ids and cut points as the one `related` was taken from.
     ///
     /// # Errors
-    /// [`CryptoError::UnrelatedIdHash`] if the modes do not hash alike, or one of them has no secrets;
-    /// [`CryptoError::Random`], [`CryptoError::InvalidKeyData`].
+    /// [`CryptoError::UnrelatedIdHash`] if the modes do not hash alike, or one of them has no
+    /// secrets; [`CryptoError::Random`], [`CryptoError::InvalidKeyData`].
     pub fn generate_related(
         mode: KeyMode,
         repository_id: RepositoryId,
@@ -149,8 +149,8 @@ impl Key {
         Self::from_key_map(KeyMode::Passphrase, secrets).expect("the lengths are right")
     }
 
-    /// A key of a mode that does not encrypt, opened without its secrets: it reads and verifies nothing, and
-    /// writes nothing. For Borg's workaround `authenticated_no_key`.
+    /// A key of a mode that does not encrypt, opened without its secrets: it reads and verifies
+    /// nothing, and writes nothing. For Borg's workaround `authenticated_no_key`.
     ///
     /// # Panics
     /// If `mode` is not one that authenticates without encrypting.
@@ -173,11 +173,12 @@ impl Key {
         }
     }
 
-    /// A key of the given secrets. A map that does not say whether manifests must be authenticated does not
-    /// demand it.
+    /// A key of the given secrets. A map that does not say whether manifests must be authenticated
+    /// does not demand it.
     ///
     /// # Errors
-    /// [`CryptoError::InvalidKeyData`] if a secret does not have the length its use in `mode` asks for.
+    /// [`CryptoError::InvalidKeyData`] if a secret does not have the length its use in `mode` asks
+    /// for.
     ///
     /// # Panics
     /// For mode `none`, which has no secrets: that is [`Self::plaintext`].
@@ -251,13 +252,14 @@ impl Key {
         }
     }
 
-    /// Whether the repository is encrypted from a practical point of view: not with an empty passphrase, if
-    /// the key lies in the repository itself.
+    /// Whether the repository is encrypted from a practical point of view: not with an empty
+    /// passphrase, if the key lies in the repository itself.
     pub fn logically_encrypted(&self) -> bool {
         self.logically_encrypted
     }
 
-    /// Says with which passphrase the key was read or is stored: what [`Self::logically_encrypted`] goes by.
+    /// Says with which passphrase the key was read or is stored: what [`Self::logically_encrypted`]
+    /// goes by.
     pub(crate) fn note_passphrase(&mut self, passphrase: &Passphrase) {
         self.logically_encrypted = match self.mode {
             KeyMode::Repokey | KeyMode::RepokeyBlake2 => !passphrase.is_empty(),
@@ -270,7 +272,8 @@ impl Key {
         self.mode == KeyMode::None || self.secrets.is_some()
     }
 
-    /// The secrets another repository needs to have equal ids and cut points; `None` if there are none.
+    /// The secrets another repository needs to have equal ids and cut points; `None` if there are
+    /// none.
     pub fn related_secrets(&self) -> Option<RelatedSecrets> {
         self.secrets.as_ref().map(|secrets| RelatedSecrets {
             mode: self.mode,
@@ -284,7 +287,8 @@ impl Key {
         self.hasher.hash(data)
     }
 
-    /// The ids of several chunks of plaintext, side by side where that is faster (with BLAKE2b, about twice).
+    /// The ids of several chunks of plaintext, side by side where that is faster (with BLAKE2b,
+    /// about twice).
     ///
     /// # Panics
     /// If there are not as many `ids` as `chunks`.

@@ -1,4 +1,5 @@
-//! The key blob: a key's secrets, encrypted with the passphrase, as kept in a key file or the config.
+//! The key blob: a key's secrets, encrypted with the passphrase, as kept in a key file or the
+//! config.
 //!
 //! Layout: `docs/format.md`, "Keys". Source: Borg 1.4, `KeyfileKeyBase`.
 
@@ -21,15 +22,17 @@ const ITERATIONS_MAX: u32 = 10_000_000;
 const SALT_LEN: usize = 32;
 
 impl Key {
-    /// Opens a key from its text: the base64 lines of a key file after its first line, or the config's `key`.
-    /// `None`: the passphrase is wrong (or the blob is damaged, which looks the same).
+    /// Opens a key from its text: the base64 lines of a key file after its first line, or the
+    /// config's `key`. `None`: the passphrase is wrong (or the blob is damaged, which looks the
+    /// same).
     ///
-    /// `tam_required` is for keys from before Borg 1.0.9, which do not say: whether this client has seen the
-    /// repository demand authenticated manifests (the marker file in its security directory).
+    /// `tam_required` is for keys from before Borg 1.0.9, which do not say: whether this client has
+    /// seen the repository demand authenticated manifests (the marker file in its security
+    /// directory).
     ///
     /// # Errors
-    /// [`CryptoError::InvalidKeyData`] if the text is no key at all: the caller, who knows where it came from,
-    /// makes a `KeyfileInvalidError` of it. [`CryptoError::KeyFormat`].
+    /// [`CryptoError::InvalidKeyData`] if the text is no key at all: the caller, who knows where it
+    /// came from, makes a `KeyfileInvalidError` of it. [`CryptoError::KeyFormat`].
     ///
     /// # Panics
     /// For a mode that keeps no key.
@@ -54,8 +57,8 @@ impl Key {
         Ok(Some(key))
     }
 
-    /// The key's text, encrypted with the passphrase and a fresh salt: base64 in lines of 70 characters, no
-    /// newline at the end.
+    /// The key's text, encrypted with the passphrase and a fresh salt: base64 in lines of 70
+    /// characters, no newline at the end.
     ///
     /// # Errors
     /// [`CryptoError::NoSecrets`], [`CryptoError::Random`].

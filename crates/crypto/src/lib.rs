@@ -1,7 +1,7 @@
 //! Id hashes, MACs, ciphers, key blobs, nonces and manifest authentication.
 //!
-//! Sans-I/O: the only thing taken from the system is randomness. Where keys, passphrases and nonce counters
-//! are kept is the business of the layers above. See `docs/security.md`.
+//! Sans-I/O: the only thing taken from the system is randomness. Where keys, passphrases and nonce
+//! counters are kept is the business of the layers above. See `docs/security.md`.
 
 pub mod envelope;
 pub mod error;
@@ -19,3 +19,6 @@ pub use key::{Key, RelatedSecrets};
 pub use mode::{EnvelopeKind, IdHashKind, KeyMode, KeyStorage};
 pub use nonce::{Nonce, Nonces};
 pub use passphrase::Passphrase;
+
+#[cfg(test)]
+mod vectors;

@@ -3,14 +3,16 @@
 use crate::error::{CryptoError, ObjectName};
 use ironborg_types::ChunkId;
 
-/// How a repository's objects are identified, authenticated and encrypted, and where its key is kept.
+/// How a repository's objects are identified, authenticated and encrypted, and where its key is
+/// kept.
 ///
 /// Layout: `docs/security.md`, "Modes". Source: Borg 1.4, `AVAILABLE_KEY_TYPES`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KeyMode {
     /// Type byte 0x00.
     Keyfile,
-    /// Type byte 0x01: the key is derived from the passphrase. Dead since Borg 1.0; only migration uses it.
+    /// Type byte 0x01: the key is derived from the passphrase. Dead since Borg 1.0; only migration
+    /// uses it.
     Passphrase,
     /// Type byte 0x02: no secrets at all.
     None,
@@ -91,8 +93,8 @@ impl KeyMode {
         Self::ALL.into_iter().find(|mode| mode.type_byte() == byte)
     }
 
-    /// The mode of the repository whose manifest object is `object`. Type byte 1 counts as `Repokey`: the
-    /// passphrase is taken to have been migrated to a key in the repository.
+    /// The mode of the repository whose manifest object is `object`. Type byte 1 counts as
+    /// `Repokey`: the passphrase is taken to have been migrated to a key in the repository.
     ///
     /// # Errors
     /// [`CryptoError::UnsupportedPayload`]; an empty object is an integrity error.
@@ -192,8 +194,9 @@ impl KeyMode {
         matches!(self, Self::Authenticated | Self::AuthenticatedBlake2)
     }
 
-    /// Whether an object beginning with `byte` may be opened with a key of this mode. Keys in the repository
-    /// also take the dead passphrase mode's byte, from which they may have been migrated.
+    /// Whether an object beginning with `byte` may be opened with a key of this mode. Keys in the
+    /// repository also take the dead passphrase mode's byte, from which they may have been
+    /// migrated.
     pub fn accepts(self, byte: u8) -> bool {
         byte == self.type_byte()
             || byte == Self::Passphrase.type_byte()

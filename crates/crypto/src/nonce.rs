@@ -1,8 +1,8 @@
 //! Counter values for AES-CTR: reserved durably before use, used once, ever, per key.
 //!
-//! A repeated counter value gives away the XOR of two plaintexts, so this file is built around never
-//! repeating one: not after a crash, not after a rollback of the repository, not between threads. Values are
-//! wasted freely; there are 2^64 of them.
+//! A repeated counter value gives away the XOR of two plaintexts, so this file is built around
+//! never repeating one: not after a crash, not after a rollback of the repository, not between
+//! threads. Values are wasted freely; there are 2^64 of them.
 
 use crate::error::CryptoError;
 use ironborg_types::NonceStore;
@@ -16,8 +16,8 @@ const RESERVATION_BLOCKS: u64 = 1 << 28;
 /// Bytes encrypted with one counter value.
 pub(crate) const BLOCK_LEN: usize = 16;
 
-/// A run of counter values for the encryption of one object. No `Clone`, no `Copy`: encrypting takes it by
-/// value, and only [`Nonces`] makes one.
+/// A run of counter values for the encryption of one object. No `Clone`, no `Copy`: encrypting
+/// takes it by value, and only [`Nonces`] makes one.
 #[derive(Debug)]
 pub struct Nonce {
     first: u64,
@@ -35,6 +35,11 @@ impl Nonce {
         self.blocks
     }
 
+    /// Uses it up: the first value and how many.
+    pub(crate) fn consume(self) -> (u64, u64) {
+        (self.first, self.blocks)
+    }
+
     #[cfg(test)]
     pub(crate) fn for_test(first: u64, blocks: u64) -> Self {
         Self { first, blocks }
@@ -48,14 +53,16 @@ pub(crate) fn blocks(len: usize) -> u64 {
 
 /// Hands out counter values of one key for one session, from any number of threads.
 ///
-/// A reservation begins at the largest of the repository's counter, this client's counter, the first value
-/// after the manifest's envelope and the end of this session's previous reservation; both counters are moved
-/// past its end, durably, before the first value is handed out. Source: Borg 1.4, `NonceManager`.
+/// A reservation begins at the largest of the repository's counter, this client's counter, the
+/// first value after the manifest's envelope and the end of this session's previous reservation;
+/// both counters are moved past its end, durably, before the first value is handed out. Source:
+/// Borg 1.4, `NonceManager`.
 pub struct Nonces {
     /// The next value to hand out. Only ever grows.
     next: AtomicU64,
-    /// End of the reserved values. Only ever grows, and only after `next` has been moved into the new
-    /// reservation, so a thread that sees the new end cannot take values between the two reservations.
+    /// End of the reserved values. Only ever grows, and only after `next` has been moved into the
+    /// new reservation, so a thread that sees the new end cannot take values between the two
+    /// reservations.
     end: AtomicU64,
     /// Held while reserving; `None` for keys that do not encrypt.
     stores: Option<Mutex<Stores>>,
@@ -68,9 +75,10 @@ struct Stores {
 }
 
 impl Nonces {
-    /// For a key whose counters are kept in `repository` and `local`. `manifest` is the first value after
-    /// those the manifest's envelope may have used ([`crate::EnvelopeNonce::end`]); `None` if there is no
-    /// manifest yet. Nothing is read or written before the first [`reserve`](Self::reserve).
+    /// For a key whose counters are kept in `repository` and `local`. `manifest` is the first value
+    /// after those the manifest's envelope may have used ([`crate::EnvelopeNonce::end`]); `None` if
+    /// there is no manifest yet. Nothing is read or written before the first
+    /// [`reserve`](Self::reserve).
     pub fn new(
         repository: Arc<dyn NonceStore>,
         local: Arc<dyn NonceStore>,
@@ -122,8 +130,8 @@ impl Nonces {
 
     /// Takes from what is reserved already; `None` if that is not enough.
     fn take(&self, blocks: u64) -> Option<Nonce> {
-        // `next` is read before `end`: if `end` turns out to be of a newer reservation, `next` has been
-        // moved since and the exchange fails.
+        // `next` is read before `end`: if `end` turns out to be of a newer reservation, `next` has
+        // been moved since and the exchange fails.
         let mut first = self.next.load(Ordering::SeqCst);
         loop {
             let after = first.checked_add(blocks)?;

@@ -18,7 +18,8 @@ impl Passphrase {
         self.0.is_empty()
     }
 
-    /// The bytes, for the few places that have to hand them on (displaying for verification, storing).
+    /// The bytes, for the few places that have to hand them on (displaying for verification,
+    /// storing).
     pub fn expose(&self) -> &[u8] {
         &self.0
     }

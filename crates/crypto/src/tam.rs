@@ -1,9 +1,10 @@
 //! Authentication of the manifest and of archives: the `tam` entry of their metadata.
 //!
-//! The envelope's MAC proves that an object was written with the key, not which role it was written for: a
-//! file's content could be passed off as a manifest. The `tam` entry is an HMAC under a key derived for the
-//! role, over the metadata with the HMAC itself zeroed. Layout: `docs/security.md`, "Authenticated metadata".
-//! Source: Borg 1.4, `KeyBase.pack_and_authenticate_metadata` and `unpack_and_verify_*`.
+//! The envelope's MAC proves that an object was written with the key, not which role it was written
+//! for: a file's content could be passed off as a manifest. The `tam` entry is an HMAC under a key
+//! derived for the role, over the metadata with the HMAC itself zeroed. Layout: `docs/security.md`,
+//! "Authenticated metadata". Source: Borg 1.4, `KeyBase.pack_and_authenticate_metadata` and
+//! `unpack_and_verify_*`.
 
 use crate::error::CryptoError;
 use crate::key::Key;
@@ -103,8 +104,8 @@ pub fn random_salt() -> Result<[u8; TAM_SALT_LEN], CryptoError> {
     Ok(salt)
 }
 
-/// Packs metadata with a `tam` entry. `pack` is called twice, first for an HMAC of zeros, and gives the packed
-/// metadata with the entry it is handed: `|tam| manifest.encode(Some(tam))`.
+/// Packs metadata with a `tam` entry. `pack` is called twice, first for an HMAC of zeros, and gives
+/// the packed metadata with the entry it is handed: `|tam| manifest.encode(Some(tam))`.
 ///
 /// # Errors
 /// [`CryptoError::NoSecrets`].
@@ -125,8 +126,9 @@ pub fn sign(
 /// Verifies the packed manifest.
 ///
 /// # Errors
-/// [`CryptoError::UnsupportedManifest`], [`CryptoError::TamRequired`], [`CryptoError::TamUnsupportedSuite`],
-/// [`CryptoError::TamInvalid`] (whatever `demand` is), [`CryptoError::MalformedMetadata`].
+/// [`CryptoError::UnsupportedManifest`], [`CryptoError::TamRequired`],
+/// [`CryptoError::TamUnsupportedSuite`], [`CryptoError::TamInvalid`] (whatever `demand` is),
+/// [`CryptoError::MalformedMetadata`].
 pub fn verify_manifest(
     key: &Key,
     packed: &[u8],
@@ -138,12 +140,13 @@ pub fn verify_manifest(
     verify(key, TamContext::Manifest, packed, demand)
 }
 
-/// Verifies the packed metadata of an archive. Readers take [`TamDemand::Optional`]; check goes by the key.
+/// Verifies the packed metadata of an archive. Readers take [`TamDemand::Optional`]; check goes by
+/// the key.
 ///
 /// # Errors
 /// [`CryptoError::ArchiveTamRequired`], [`CryptoError::TamUnsupportedSuite`],
-/// [`CryptoError::ArchiveTamInvalid`] (whatever `demand` is; the workaround `ignore_invalid_archive_tam` makes
-/// it unauthenticated), [`CryptoError::MalformedMetadata`].
+/// [`CryptoError::ArchiveTamInvalid`] (whatever `demand` is; the workaround
+/// `ignore_invalid_archive_tam` makes it unauthenticated), [`CryptoError::MalformedMetadata`].
 pub fn verify_archive(
     key: &Key,
     packed: &[u8],
@@ -212,8 +215,8 @@ fn name(packed: &[u8]) -> Result<Option<&[u8]>, MsgpackError> {
     Ok(name)
 }
 
-/// Zeroes the first occurrence of `hmac` in the bytes as they were received, without unpacking and packing
-/// them again: another writer may order them differently.
+/// Zeroes the first occurrence of `hmac` in the bytes as they were received, without unpacking and
+/// packing them again: another writer may order them differently.
 fn verify_hmac(key: &Key, context: TamContext, packed: &[u8], hmac: &[u8], salt: &[u8]) -> bool {
     if hmac.len() != TAM_HMAC_LEN {
         return false;
