@@ -1,19 +1,20 @@
 //! Reads the vectors that stock Borg made (`testdata/vectors`), for tests.
 
-use std::path::Path;
-
 use serde_json::Value;
+
+/// Items, big integers and primitives.
+pub(crate) const ITEMS: &str = include_str!("../../../testdata/vectors/items.json");
+/// Key maps, blobs, texts and files.
+pub(crate) const KEY_BLOBS: &str = include_str!("../../../testdata/vectors/keyblobs.json");
+/// Authenticated manifests and archives.
+pub(crate) const TAM: &str = include_str!("../../../testdata/vectors/tam.json");
 
 /// Private use characters that stand for the bytes 0x80 to 0xff, which JSON cannot hold.
 const BYTE_CHARS: u32 = 0xf700;
 
-/// Loads one file. Python's `\udcXX` for an undecodable byte is no valid JSON; it becomes a private
+/// Parses one file. Python's `\udcXX` for an undecodable byte is no valid JSON; it becomes a private
 /// character that [`bytes_of`] turns back.
-pub(crate) fn vectors(name: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../testdata/vectors")
-        .join(name);
-    let text = read_file(&path);
+pub(crate) fn vectors(text: &str) -> Value {
     let mut parts = text.split("\\udc");
     let mut clean = parts
         .next()
@@ -26,11 +27,6 @@ pub(crate) fn vectors(name: &str) -> Value {
         clean.push_str(part);
     }
     serde_json::from_str(&clean).expect("the vectors are JSON")
-}
-
-#[allow(clippy::disallowed_methods)] // A test may read its vectors.
-fn read_file(path: &Path) -> String {
-    std::fs::read_to_string(path).expect("the vectors are part of the source tree")
 }
 
 /// The bytes of a string, undecodable ones included.

@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::golden::{hex_entry, shake, vectors};
+use crate::golden::{TAM, hex_entry, shake, vectors};
 use crate::tam::{TAM_KIND, find_tam};
 
 fn golden_archives() -> Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> {
-    let vectors = vectors("tam.json");
+    let vectors = vectors(TAM);
     let cases = vectors["cases"].as_array().expect("a list").iter();
     let of = |case| {
         let entry = |key| hex_entry(case, key);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::*;
-use crate::golden::{bytes_of, hex_entry, shake, unhex, vectors};
+use crate::golden::{ITEMS, bytes_of, hex_entry, shake, unhex, vectors};
 use crate::metadata_error::Document;
 use crate::msgpack::{Kind, MsgpackError, Value, push_map_len, push_raw, push_uint};
 
@@ -84,7 +84,7 @@ fn chunks_field(value: &Json) -> Vec<ChunkEntry> {
 }
 
 fn golden_items() -> Vec<(String, Item, Vec<u8>)> {
-    let vectors = vectors("items.json");
+    let vectors = vectors(ITEMS);
     let list = vectors["items"].as_array().expect("a list");
     let golden = |v: &Json| {
         let label = v["label"].as_str().expect("a label").to_owned();

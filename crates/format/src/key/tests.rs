@@ -4,10 +4,10 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::*;
-use crate::golden::{hex_entry, shake, vectors};
+use crate::golden::{KEY_BLOBS, hex_entry, shake, vectors};
 
 fn golden_keys() -> Vec<Json> {
-    match vectors("keyblobs.json")["cases"].take() {
+    match vectors(KEY_BLOBS)["cases"].take() {
         Json::Array(cases) => cases,
         _ => panic!("the vectors are a list"),
     }

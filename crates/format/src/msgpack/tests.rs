@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::read::{Head, bigint_from_raw};
 use super::*;
-use crate::golden::{shake, unhex, vectors};
+use crate::golden::{ITEMS, shake, unhex, vectors};
 
 fn encoded(push: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut out = Vec::new();
@@ -42,7 +42,7 @@ fn value_of_label(label: &str) -> Option<Value<'static>> {
 #[test]
 fn primitives_are_packed_as_borg_packs_them() {
     let mut checked = 0;
-    for vector in vectors("items.json")["msgpack_primitives"]
+    for vector in vectors(ITEMS)["msgpack_primitives"]
         .as_array()
         .expect("a list")
     {
@@ -63,7 +63,7 @@ fn primitives_are_packed_as_borg_packs_them() {
 
 #[test]
 fn big_integers_are_stored_as_borg_stores_them() {
-    let vectors = vectors("items.json");
+    let vectors = vectors(ITEMS);
     let list = vectors["bigint"].as_array().expect("a list");
     for vector in list {
         let value: i128 = vector["int"]
