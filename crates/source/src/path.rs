@@ -140,9 +140,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// The captured strings. One section holds half a character, which is no JSON to Rust.
     fn strings() -> serde_json::Value {
-        serde_json::from_str(include_str!("../../../testdata/vectors/strings.json"))
-            .expect("the vectors are JSON")
+        let text = include_str!("../../../testdata/vectors/strings.json");
+        serde_json::from_str(&text.replace("\\udcff", "?")).expect("the vectors are JSON")
     }
 
     #[test]

@@ -22,9 +22,9 @@ pub(super) struct Glob {
 
 #[derive(Debug, Clone)]
 enum Program {
-    /// Without character sets: matched by hand.
+    /// Matched by hand, see [`is_simple`].
     Simple(Vec<Token>),
-    /// With sets, which can match a `/` even where `*` cannot: left to the regular expressions.
+    /// Everything else.
     Regex(Regex),
 }
 
@@ -49,13 +49,10 @@ impl Glob {
     /// Compiles a pattern.
     pub(super) fn new(pattern: &str, syntax: Syntax) -> Result<Self, PatternError> {
         let tokens = parse(pattern, syntax)?;
-        let has_set = tokens
-            .iter()
-            .any(|token| matches!(token, Token::Set { .. }));
-        let program = if has_set {
-            Program::Regex(compile(&tokens, syntax)?)
-        } else {
+        let program = if is_simple(&tokens) {
             Program::Simple(tokens)
+        } else {
+            Program::Regex(compile(&tokens, syntax)?)
         };
         Ok(Self { syntax, program })
     }
@@ -69,10 +66,25 @@ impl Glob {
     }
 }
 
-/// Matches without sets, remembering the last `*` and the last `**/` only.
+/// Whether [`matches_simple`] is right about a pattern: one without sets, which can match a `/` even where
+/// `*` cannot, and with `**/` only at the start of a component.
+fn is_simple(tokens: &[Token]) -> bool {
+    tokens.iter().enumerate().all(|(at, token)| match token {
+        Token::Set { .. } => false,
+        Token::Directories => match at.checked_sub(1).map(|before| &tokens[before]) {
+            None | Some(Token::Directories) => true,
+            Some(Token::Literal(literal)) => literal.ends_with('/'),
+            Some(_) => false,
+        },
+        _ => true,
+    })
+}
+
+/// Matches a simple pattern, remembering the last `*` and the last `**/` only.
 ///
-/// That is enough: what stands before either is best matched as early as possible, for `*` without
-/// sets never crosses a `/` in the one syntax, and in the other there is no `**/`.
+/// That is enough. Where `*` crosses a `/` there is no `**/`, and what stands before the last `*` is best
+/// matched as early as possible. Where it does not, components of the pattern match whole components of
+/// the text, so an earlier `*` has no choice left, and an earlier `**/` is best matched as early as possible.
 fn matches_simple(tokens: &[Token], text: &str, syntax: Syntax) -> bool {
     let bytes = text.as_bytes();
     let stops = syntax == Syntax::Shell;
@@ -241,4 +253,21 @@ fn push_set(out: &mut String, negated: bool, ranges: &[(char, char)]) {
         );
     }
     out.push(']');
+}
+
+#[cfg(test)]
+impl Glob {
+    /// The same pattern, matched as a regular expression.
+    pub(super) fn without_fast_way(&self) -> Self {
+        let program = match &self.program {
+            Program::Simple(tokens) => {
+                Program::Regex(compile(tokens, self.syntax).expect("no sets, no errors"))
+            }
+            Program::Regex(regex) => Program::Regex(regex.clone()),
+        };
+        Self {
+            syntax: self.syntax,
+            program,
+        }
+    }
 }
