@@ -83,6 +83,15 @@ impl Home {
         Invocation::new(program, &self.variables, args)
     }
 
+    /// A Python script being prepared that uses stock Borg's own library, for repositories no program would write.
+    pub fn stock_library<I, S>(&self, script: &str, args: I) -> Invocation
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        Invocation::with_stock_library(script, &self.variables, args)
+    }
+
     /// Runs a program here, to its end, with empty standard input.
     pub fn run<I, S>(&self, program: Program, args: I) -> Run
     where

@@ -36,12 +36,37 @@ impl Invocation {
         S: AsRef<OsStr>,
     {
         let mut command = Command::new(program.path());
-        // Ours behaves as Borg when it is called so; its name also shows in messages.
-        command.arg0("borg").args(args);
+        // Ours behaves as Borg when it is called so. The name is recorded in archives: with the same name
+        // both programs write the same bytes.
+        command.arg0(Program::Stock.path()).args(args);
         command.env_clear().envs(variables);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         Self {
             program,
+            command,
+            input: Vec::new(),
+        }
+    }
+
+    /// A Python script that may use stock Borg's library; its arguments follow.
+    pub(crate) fn with_stock_library<I, S>(
+        script: &str,
+        variables: &BTreeMap<OsString, OsString>,
+        args: I,
+    ) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let bin = Program::Stock
+            .path()
+            .parent()
+            .expect("an executable is in a directory");
+        let mut command = Command::new(bin.join("python"));
+        command.arg("-c").arg(script).args(args);
+        command.env_clear().envs(variables);
+        Self {
+            program: Program::Stock,
             command,
             input: Vec::new(),
         }
@@ -58,6 +83,13 @@ impl Invocation {
     #[must_use]
     pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.input = bytes.into();
+        self
+    }
+
+    /// Sets one more environment variable.
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
         self
     }
 

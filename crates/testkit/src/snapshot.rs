@@ -93,6 +93,17 @@ impl Snapshot {
         self
     }
 
+    /// What a backup of this tree brings back: no sockets, and times within Borg's range.
+    #[must_use]
+    pub fn as_restored(self) -> Self {
+        const LATEST_NS: i128 = ((1 << 31) - 1 - 48 * 3600) * 1_000_000_000;
+        let mut restored = self.without(|_, node| node.kind == NodeKind::Socket);
+        for node in restored.nodes.values_mut() {
+            node.mtime_ns = node.mtime_ns.clamp(0, LATEST_NS);
+        }
+        restored
+    }
+
     fn add(&mut self, path: &Path, name: &[u8], inodes: &mut BTreeMap<(u64, u64), Vec<Vec<u8>>>) {
         let node = read_node(path);
         let meta = fs::symlink_metadata(path).expect("just read");

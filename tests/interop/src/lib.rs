@@ -1,1 +1,0 @@
-//! Interop tests; see tests/.

@@ -1,0 +1,22 @@
+//! Ours and stock Borg 1.4.5 in turn on the same repositories: what one leaves, the other must take for its own.
+//!
+//! One binary, a module per question. Every test uses its own scratch directory, machines and repositories; a failure
+//! shows the command, its exit code and both outputs. `IRONBORG_BIN` may point at stock Borg itself: a suite that
+//! fails for stock against stock is wrong.
+
+mod same_output;
+mod scene;
+
+mod alternate;
+mod create_options;
+mod damage;
+mod extract_options;
+mod heavy;
+mod hostile;
+mod init;
+mod kill;
+mod listings;
+mod locks;
+mod modes;
+mod questions;
+mod samples;

@@ -1,0 +1,164 @@
+//! Comparing what the two programs say and do, with what must differ (durations, process ids) made equal first.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ironborg_testkit::{Home, Program, Run};
+use regex::Regex;
+
+use crate::scene::Scene;
+
+impl Scene {
+    /// Both programs, given the same arguments, say the same on both streams and exit alike.
+    #[track_caller]
+    pub(crate) fn assert_same_output(&self, args: &[&str]) {
+        self.assert_same_output_on(&self.home, args);
+    }
+
+    /// The same on another machine.
+    #[track_caller]
+    pub(crate) fn assert_same_output_on(&self, home: &Home, args: &[&str]) {
+        let [ours, stock] = Program::BOTH.map(|program| self.run_on(home, program, args));
+        assert_same_run(&ours, &stock);
+    }
+}
+
+/// Repository and machine as they were, to start again from there.
+pub(crate) struct Saved {
+    pairs: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Scene {
+    /// Copies the repository and the machine's directory aside.
+    pub(crate) fn save(&self) -> Saved {
+        let aside = self.empty_dir("saved");
+        let pairs = [("repo", self.repo.as_path()), ("home", self.home.base())];
+        let pairs = pairs.map(|(name, original)| (original.to_path_buf(), aside.join(name)));
+        for (original, copy) in pairs.iter().filter(|(original, _)| original.exists()) {
+            copy_all(original, copy);
+        }
+        Saved {
+            pairs: pairs.into(),
+        }
+    }
+
+    /// Runs the same command with each program from the same state, ours first; both must say and exit alike.
+    ///
+    /// The state afterwards is the one stock Borg left. The runs are returned for closer looks.
+    #[track_caller]
+    pub(crate) fn assert_same_effect(&self, args: &[&str]) -> [Run; 2] {
+        let runs = self.each_from_same_state(|program| self.run(program, args));
+        assert_same_run(&runs[0], &runs[1]);
+        runs
+    }
+
+    /// Does something with each program from the same state, ours first.
+    #[track_caller]
+    pub(crate) fn each_from_same_state<T>(&self, mut action: impl FnMut(Program) -> T) -> [T; 2] {
+        let saved = self.save();
+        let ours = action(Program::Ours);
+        saved.restore();
+        let stock = action(Program::Stock);
+        [ours, stock]
+    }
+}
+
+impl Saved {
+    /// Puts everything back.
+    pub(crate) fn restore(&self) {
+        for (original, copy) in &self.pairs {
+            if original.exists() {
+                std::fs::remove_dir_all(original).expect("a directory of this test");
+            }
+            if copy.exists() {
+                copy_all(copy, original);
+            }
+        }
+    }
+}
+
+/// Copies a directory with everything a repository or a machine's directory has.
+pub(crate) fn copy_all(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "cannot copy {}",
+        from.display()
+    );
+}
+
+/// The two runs exited alike and said the same.
+#[track_caller]
+pub(crate) fn assert_same_run(ours: &Run, stock: &Run) {
+    let streams = [
+        (
+            "standard output",
+            normal(&ours.stdout),
+            normal(&stock.stdout),
+        ),
+        (
+            "standard error",
+            normal(&ours.stderr),
+            normal(&stock.stderr),
+        ),
+    ];
+    let mut differences = Vec::new();
+    if ours.code() != stock.code() {
+        differences.push(format!(
+            "exit code {} instead of {}",
+            ours.code(),
+            stock.code()
+        ));
+    }
+    for (name, ours, stock) in streams {
+        differences.extend(first_difference(&ours, &stock).map(|place| format!("{name}, {place}")));
+    }
+    let differences = differences.join("\n");
+    assert!(
+        differences.is_empty(),
+        "{differences}\n\n== ours\n{ours}\n== stock\n{stock}"
+    );
+}
+
+fn first_difference(ours: &str, stock: &str) -> Option<String> {
+    if ours == stock {
+        return None;
+    }
+    let (mut ours_lines, mut stock_lines) = (ours.split('\n'), stock.split('\n'));
+    for line in 1.. {
+        let (one, other) = (ours_lines.next(), stock_lines.next());
+        if one != other {
+            return Some(format!(
+                "line {line}:\n  ours:  {one:?}\n  stock: {other:?}"
+            ));
+        }
+    }
+    None
+}
+
+/// Text with durations, times of day of the run, random identifiers and process ids replaced, and without the
+/// traceback of an error: its first line is the message, the rest is about the program's inside.
+pub(crate) fn normal(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let end = ["\nTraceback (most recent call last)", "\nPlatform: "];
+    let end = end.into_iter().filter_map(|start| text.find(start)).min();
+    let text = end.map_or(text.clone(), |end| text[..=end].to_owned());
+    let replacements = [
+        (
+            r"Archive fingerprint: [0-9a-f]{64}",
+            "Archive fingerprint: ID",
+        ),
+        (r"Time \((start|end)\): .*", "Time ($1): T"),
+        (r"\[[0-9a-f]{64}\]", "[ID]"),
+        (r"Duration: .*", "Duration: D"),
+        (r#""duration": [0-9.e-]+"#, r#""duration": 0"#),
+        (r#""time": [0-9.e+]+"#, r#""time": 0"#),
+        (r"pid [0-9]+", "pid P"),
+    ];
+    replacements
+        .into_iter()
+        .fold(text, |text, (pattern, replacement)| {
+            let pattern = Regex::new(pattern).expect("a valid pattern");
+            pattern.replace_all(&text, replacement).into_owned()
+        })
+}
