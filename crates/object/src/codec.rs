@@ -1,7 +1,7 @@
 //! The compressors behind one shape: append the compressed form, append the plaintext.
 //!
-//! What stands before the compressed form (the two bytes that say which compressor made it) is left to
-//! `compress` and `decompress`.
+//! What stands before the compressed form (the two bytes that say which compressor made it) is left
+//! to `compress` and `decompress`.
 
 pub(crate) mod lz4;
 pub(crate) mod lzma;
@@ -14,8 +14,8 @@ use crate::error::DecompressionFailure;
 
 /// Gives `out` room for more plaintext, of which `out.len() - start` bytes are there already.
 ///
-/// Room doubles, starting from a guess of four times the compressed length, and never exceeds `limit` by more
-/// than the one byte by which exceeding it shows.
+/// Room doubles, starting from a guess of four times the compressed length, and never exceeds
+/// `limit` by more than the one byte by which exceeding it shows.
 fn grow(
     out: &mut Vec<u8>,
     start: usize,

@@ -4,6 +4,10 @@ use crate::obfuscation::Obfuscation;
 use std::fmt;
 use std::str::FromStr;
 
+const ZSTD_DEFAULT: u8 = 3;
+const ZLIB_DEFAULT: u8 = 6;
+const LZMA_DEFAULT: u8 = 6;
+
 /// A parsed compression specification. Levels are within the compressor's range.
 ///
 /// Source: Borg 1.4, `CompressionSpec`.
@@ -32,7 +36,8 @@ impl Default for Compression {
     }
 }
 
-/// Why a specification is not one. `Display` is what Borg's argument parser prints after the option's name.
+/// Why a specification is not one. `Display` is what Borg's argument parser prints after the
+/// option's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCompression {
     /// No compressor of that name.
@@ -66,7 +71,8 @@ impl FromStr for Compression {
     fn from_str(text: &str) -> Result<Self, InvalidCompression> {
         let parts: Vec<&str> = text.split(',').collect();
         parse(&parts).map_err(|error| match error {
-            // The parser's message names the whole value, of which the parts were looked at one by one.
+            // The parser's message names the whole value, of which the parts were looked at one by
+            // one.
             InvalidCompression::NotANumber(_) => InvalidCompression::NotANumber(text.to_owned()),
             other => other,
         })
@@ -81,9 +87,9 @@ fn parse(parts: &[&str]) -> Result<Compression, InvalidCompression> {
         // Borg lets these two be followed by anything.
         "none" => Ok(Compression::None),
         "lz4" => Ok(Compression::Lz4),
-        "zstd" => level(arguments, 3, 1, 22).map(Compression::Zstd),
-        "zlib" => level(arguments, 6, 0, 9).map(Compression::Zlib),
-        "lzma" => level(arguments, 6, 0, 9).map(Compression::Lzma),
+        "zstd" => level(arguments, ZSTD_DEFAULT, 1, 22).map(Compression::Zstd),
+        "zlib" => level(arguments, ZLIB_DEFAULT, 0, 9).map(Compression::Zlib),
+        "lzma" => level(arguments, LZMA_DEFAULT, 0, 9).map(Compression::Lzma),
         "auto" => match arguments.len() {
             1..=2 => Ok(Compression::Auto(Box::new(parse(arguments)?))),
             _ => Err(InvalidCompression::BadArguments),
@@ -111,8 +117,8 @@ fn level(arguments: &[&str], default: u8, min: u8, max: u8) -> Result<u8, Invali
     }
 }
 
-/// A number as Python's `int` reads it (blanks around it, a sign, single underscores between digits), pinned to
-/// the range of `i64`.
+/// A number as Python's `int` reads it (blanks around it, a sign, single underscores between
+/// digits), pinned to the range of `i64`.
 fn integer(text: &str) -> Result<i64, InvalidCompression> {
     let not_a_number = || InvalidCompression::NotANumber(text.to_owned());
     let trimmed = text.trim();
@@ -141,6 +147,10 @@ impl fmt::Display for Compression {
         match self {
             Self::None => f.write_str("none"),
             Self::Lz4 => f.write_str("lz4"),
+            // A default level is left out: in `auto,auto,zlib` there is no place for it.
+            Self::Zstd(ZSTD_DEFAULT) => f.write_str("zstd"),
+            Self::Zlib(ZLIB_DEFAULT) => f.write_str("zlib"),
+            Self::Lzma(LZMA_DEFAULT) => f.write_str("lzma"),
             Self::Zstd(level) => write!(f, "zstd,{level}"),
             Self::Zlib(level) => write!(f, "zlib,{level}"),
             Self::Lzma(level) => write!(f, "lzma,{level}"),
@@ -211,7 +221,8 @@ mod tests {
         check("obfuscate,1,zstd,3,4", Err("too many arguments"));
     }
 
-    /// The vectors record for each specification whether stock Borg takes it, as what, or with which message.
+    /// The vectors record for each specification whether stock Borg takes it, as what, or with
+    /// which message.
     #[test]
     fn the_captured_specifications_agree() {
         let vectors = crate::codec::tests::vectors();

@@ -1,5 +1,5 @@
-//! Stored form to chunk. The stored form may come from anyone: modes that do not encrypt do not authenticate it
-//! before it is decompressed.
+//! Stored form to chunk. The stored form may come from anyone: modes that do not encrypt do not
+//! authenticate it before it is decompressed.
 
 use crate::codec;
 use crate::compress::{OBFUSCATED_SIZE_LEN, marker};
@@ -7,8 +7,9 @@ use crate::error::{DecompressionFailure, ObjectError};
 use flate2::Decompress;
 use zstd_safe::DCtx;
 
-/// Longest plaintext of any object: 128 MiB. Chunks have 20 MiB at most; the plaintext of a large manifest or
-/// archive can be longer, as long as it compresses into one object. Stock Borg's LZ4 has about this limit.
+/// Longest plaintext of any object: 128 MiB. Chunks have 20 MiB at most; the plaintext of a large
+/// manifest or archive can be longer, as long as it compresses into one object. Stock Borg's LZ4
+/// has about this limit.
 pub const PLAINTEXT_LEN_MAX: usize = 128 << 20;
 
 /// How often a form may be obfuscated. Specifications allow twice; more costs nothing.
@@ -48,7 +49,13 @@ impl Decompressor {
     /// [`ObjectError::Decompression`]; `out` is then as before.
     pub fn decompress(&mut self, stored: &[u8], out: &mut Vec<u8>) -> Result<(), ObjectError> {
         let start = out.len();
-        self.append(stored, out).map_err(|failure| {
+        let limit = self.limit;
+        let outcome = match self.append(stored, out) {
+            // The stream decoders get room for one byte more, by which this shows.
+            Ok(()) if out.len() - start > limit => Err(DecompressionFailure::TooLong { limit }),
+            other => other,
+        };
+        outcome.map_err(|failure| {
             out.truncate(start);
             ObjectError::Decompression(failure)
         })
@@ -91,10 +98,11 @@ impl std::fmt::Debug for Decompressor {
 
 /// Whether a zlib stream (RFC 1950) may begin like this.
 fn is_zlib(header: [u8; 2]) -> bool {
-    header[0] & 0x0f == 8 && u16::from_be_bytes(header) % 31 == 0
+    header[0] & 0x0f == 8 && u16::from_be_bytes(header).is_multiple_of(31)
 }
 
-/// Takes off padding and size, as often as they are there. A size beyond the end means the end, as in Borg.
+/// Takes off padding and size, as often as they are there. A size beyond the end means the end, as
+/// in Borg.
 fn unwrap_obfuscated(mut stored: &[u8]) -> Result<&[u8], DecompressionFailure> {
     for _ in 0..NESTING_MAX {
         let Some(wrapped) = stored.strip_prefix(&marker::OBFUSCATED) else {

@@ -1,8 +1,9 @@
 //! Chunk to stored object and back: compress, encrypt, identify.
 //!
-//! [`Sealer`] makes an object of a chunk, [`Opener`] the chunk of an object; a worker thread keeps one of each
-//! and with it the compressors' contexts and buffers. Where objects are kept is left to `repository`, what the
-//! chunks mean to `archive`. Sans-I/O. See `docs/format.md`, "Compression", and `docs/security.md`.
+//! [`Sealer`] makes an object of a chunk, [`Opener`] the chunk of an object; a worker thread keeps
+//! one of each and with it the compressors' contexts and buffers. Where objects are kept is left to
+//! `repository`, what the chunks mean to `archive`. Sans-I/O. See `docs/format.md`, "Compression",
+//! and `docs/security.md`.
 
 pub mod compression;
 pub mod error;

@@ -9,11 +9,13 @@ const RESERVE: usize = 1024;
 /// A kind of padding, by the number `--compression obfuscate,S,...` gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Obfuscation {
-    /// 1 to 6: up to thousands of times the size, small factors being the likelier; the level says how much.
+    /// 1 to 6: up to thousands of times the size, small factors being the likelier; the level says
+    /// how much.
     Relative(u8),
     /// 110 to 123: up to 2^(S-100) bytes, evenly.
     Additive(u8),
-    /// 250: up to the next size that PADMÉ allows (Nikitin and others, "Reducing Metadata Leakage").
+    /// 250: up to the next size that PADMÉ allows (Nikitin and others, "Reducing Metadata
+    /// Leakage").
     Padme,
 }
 
@@ -70,8 +72,8 @@ fn padme(len: usize) -> usize {
     ((len + mask) & !mask) - len
 }
 
-/// Random numbers that are quick to have and good enough to hide a size: xoshiro256++ (Blackman, Vigna),
-/// seeded by the operating system.
+/// Random numbers that are quick to have and good enough to hide a size: xoshiro256++ (Blackman,
+/// Vigna), seeded by the operating system.
 #[derive(Debug)]
 pub(crate) struct PaddingRandom([u64; 4]);
 

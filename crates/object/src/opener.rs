@@ -29,8 +29,9 @@ impl Opener {
 
     /// Replaces the content of `out` by the plaintext of `object`, which was stored under `id`.
     ///
-    /// Type byte and MAC are checked, then the id against the plaintext; the manifest's, which is no hash, is
-    /// not: its authentication is [`ironborg_crypto::tam`]'s. A key without secrets checks neither.
+    /// Type byte and MAC are checked, then the id against the plaintext; the manifest's, which is
+    /// no hash, is not: its authentication is [`ironborg_crypto::tam`]'s. A key without secrets
+    /// checks neither.
     ///
     /// # Errors
     /// [`ObjectError::Crypto`], [`ObjectError::Decompression`]; `out` is then empty.

@@ -27,11 +27,11 @@ impl Sealer {
         &self.compression
     }
 
-    /// Replaces the content of `out` by the object for `data`, ready to be stored under `key.id_hash(data)`.
-    /// Its length is what Borg calls csize.
+    /// Replaces the content of `out` by the object for `data`, ready to be stored under
+    /// `key.id_hash(data)`. Its length is what Borg calls csize.
     ///
-    /// The data is compressed right behind the room for the envelope and encrypted there; in a steady state
-    /// nothing is allocated and nothing copied.
+    /// The data is compressed right behind the room for the envelope and encrypted there; in a
+    /// steady state nothing is allocated and nothing copied.
     ///
     /// # Errors
     /// [`ObjectError::PlaintextTooLong`]; those of [`Key::seal_in_place`].

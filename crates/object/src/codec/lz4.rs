@@ -8,7 +8,8 @@ const GUESS_MIN: usize = 4 << 20;
 /// A byte of a block makes at most 255 bytes of plaintext.
 const EXPANSION_MAX: usize = 255;
 
-/// Appends the compressed data if it is shorter than the data; else leaves `out` alone and says `false`.
+/// Appends the compressed data if it is shorter than the data; else leaves `out` alone and says
+/// `false`.
 pub(crate) fn compress(data: &[u8], out: &mut Vec<u8>) -> bool {
     // A smaller room makes LZ4 give up as soon as it can tell.
     !data.is_empty() && sys::lz4_compress(data, data.len() - 1, out)
@@ -16,7 +17,8 @@ pub(crate) fn compress(data: &[u8], out: &mut Vec<u8>) -> bool {
 
 /// Appends the plaintext.
 ///
-/// The block does not say how long that is, so it is tried with what `out` has room for, then with more.
+/// The block does not say how long that is, so it is tried with what `out` has room for, then with
+/// more.
 pub(crate) fn decompress(
     block: &[u8],
     limit: usize,

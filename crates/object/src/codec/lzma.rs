@@ -7,10 +7,11 @@ use liblzma::stream::{Action, Check, Error, Status, Stream};
 /// Most memory a container may ask for. Level 9 needs 65 MiB.
 const MEMORY_MAX: u64 = 256 << 20;
 
-/// Appends the compressed data if it is shorter than the data; else leaves `out` alone and says `false`.
+/// Appends the compressed data if it is shorter than the data; else leaves `out` alone and says
+/// `false`.
 ///
-/// The library's encoder is made anew for each chunk, as it cannot be rewound; compared with what it then does,
-/// that is cheap.
+/// The library's encoder is made anew for each chunk, as it cannot be rewound; compared with what
+/// it then does, that is cheap.
 pub(crate) fn compress(level: u8, data: &[u8], out: &mut Vec<u8>) -> bool {
     let start = out.len();
     // With less room than data the encoder never gets to the end, and the data is stored as it is.
@@ -35,8 +36,8 @@ pub(crate) fn compress(level: u8, data: &[u8], out: &mut Vec<u8>) -> bool {
     }
 }
 
-/// Appends the plaintext: of all containers in `data` one after the other, what follows them being ignored, as
-/// stock Borg does.
+/// Appends the plaintext: of all containers in `data` one after the other, what follows them being
+/// ignored, as stock Borg does.
 pub(crate) fn decompress(
     data: &[u8],
     limit: usize,
@@ -70,14 +71,14 @@ fn decompress_one(
     limit: usize,
     out: &mut Vec<u8>,
 ) -> Result<usize, DecompressionFailure> {
-    let mut stream = Stream::new_auto_decoder(MEMORY_MAX, 0).map_err(|error| failure(&error))?;
+    let mut stream = Stream::new_auto_decoder(MEMORY_MAX, 0).map_err(failure)?;
     let mut at = 0;
     loop {
         grow(out, start, data.len(), limit)?;
         let before = (stream.total_in(), stream.total_out());
         let status = stream
             .process_vec(&data[at..], out, Action::Run)
-            .map_err(|error| failure(&error))?;
+            .map_err(failure)?;
         at += consumed(before.0, stream.total_in());
         let stuck = before == (stream.total_in(), stream.total_out());
         match status {
@@ -94,7 +95,7 @@ fn consumed(before: u64, after: u64) -> usize {
     usize::try_from(after - before).expect("no more is consumed than there is")
 }
 
-fn failure(error: &Error) -> DecompressionFailure {
+fn failure(error: Error) -> DecompressionFailure {
     match error {
         Error::Format => DecompressionFailure::LzmaFormat,
         Error::Options | Error::Program | Error::NoCheck | Error::UnsupportedCheck => {

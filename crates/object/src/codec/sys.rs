@@ -3,8 +3,8 @@
 
 use std::ffi::c_int;
 
-/// Compresses `data` with LZ4 behind what `out` holds, into at most `len_max` bytes. `false`: it did not fit,
-/// and `out` is as before.
+/// Compresses `data` with LZ4 behind what `out` holds, into at most `len_max` bytes. `false`: it
+/// did not fit, and `out` is as before.
 ///
 /// # Panics
 /// If `data` is longer than 2 GiB.
@@ -23,13 +23,14 @@ pub(crate) fn lz4_compress(data: &[u8], len_max: usize, out: &mut Vec<u8>) -> bo
     };
     let written = usize::try_from(written).expect("LZ4 gives a length or 0");
     assert!(written <= len_max, "LZ4 stays within the room it was given");
-    // SAFETY: LZ4 has filled the first `written` bytes behind `start`, all of them within the capacity.
+    // SAFETY: LZ4 has filled the first `written` bytes behind `start`, all of them within the
+    // capacity.
     unsafe { out.set_len(start + written) };
     written > 0
 }
 
-/// Decompresses a block of LZ4 behind what `out` holds, into at most `len_max` bytes. `false`: it did not fit,
-/// or is no such block, and `out` is as before.
+/// Decompresses a block of LZ4 behind what `out` holds, into at most `len_max` bytes. `false`: it
+/// did not fit, or is no such block, and `out` is as before.
 ///
 /// # Panics
 /// If `block` is longer than 2 GiB.
@@ -37,8 +38,8 @@ pub(crate) fn lz4_decompress(block: &[u8], len_max: usize, out: &mut Vec<u8>) ->
     let start = out.len();
     out.reserve(len_max);
     let room = &mut out.spare_capacity_mut()[..len_max];
-    // SAFETY: both pointers are good for the lengths given with them; this is the function that is made for
-    // untrusted blocks: it reads and writes within those lengths only.
+    // SAFETY: both pointers are good for the lengths given with them; this is the function that is
+    // made for untrusted blocks: it reads and writes within those lengths only.
     let written = unsafe {
         lz4_sys::LZ4_decompress_safe(
             block.as_ptr().cast(),
@@ -51,7 +52,8 @@ pub(crate) fn lz4_decompress(block: &[u8], len_max: usize, out: &mut Vec<u8>) ->
         return false;
     };
     assert!(written <= len_max, "LZ4 stays within the room it was given");
-    // SAFETY: LZ4 has filled the first `written` bytes behind `start`, all of them within the capacity.
+    // SAFETY: LZ4 has filled the first `written` bytes behind `start`, all of them within the
+    // capacity.
     unsafe { out.set_len(start + written) };
     true
 }
@@ -90,13 +92,15 @@ unsafe impl zstd_safe::WriteBuf for Tail<'_> {
     }
 
     fn as_mut_ptr(&mut self) -> *mut u8 {
-        // SAFETY: `start` is at most the length the vector had, so this stays within its allocation.
+        // SAFETY: `start` is at most the length the vector had, so this stays within its
+        // allocation.
         unsafe { self.vec.as_mut_ptr().add(self.start) }
     }
 
     unsafe fn filled_until(&mut self, n: usize) {
         assert!(n <= self.room, "zstd stays within the room it was given");
-        // SAFETY: the caller has filled the first `n` bytes behind `start`, within what was reserved.
+        // SAFETY: the caller has filled the first `n` bytes behind `start`, within what was
+        // reserved.
         unsafe { self.vec.set_len(self.start + n) };
     }
 }

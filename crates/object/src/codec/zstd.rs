@@ -5,7 +5,8 @@ use super::sys::Tail;
 use crate::error::DecompressionFailure;
 use zstd_safe::{CCtx, DCtx, compress_bound, get_error_name, get_frame_content_size};
 
-/// Appends the compressed data if it is shorter than the data; else leaves `out` alone and says `false`.
+/// Appends the compressed data if it is shorter than the data; else leaves `out` alone and says
+/// `false`.
 pub(crate) fn compress(
     context: &mut CCtx<'static>,
     level: u8,
