@@ -63,37 +63,37 @@ impl FilesCacheMode {
     };
 
     /// Whether there is no files cache at all.
-    pub fn is_disabled(&self) -> bool {
+    pub fn is_disabled(self) -> bool {
         self.disabled
     }
 
     /// Whether every file is read again, the files cache only being written.
-    pub fn rechunks(&self) -> bool {
+    pub fn rechunks(self) -> bool {
         self.rechunk
     }
 
     /// Whether sizes are compared.
-    pub(crate) fn compares_size(&self) -> bool {
+    pub(crate) fn compares_size(self) -> bool {
         self.size
     }
 
     /// Whether inode numbers are compared.
-    pub(crate) fn compares_inode(&self) -> bool {
+    pub(crate) fn compares_inode(self) -> bool {
         self.inode
     }
 
     /// Which time is compared, if any.
-    pub(crate) fn compared_time(&self) -> Option<CompareTime> {
+    pub(crate) fn compared_time(self) -> Option<CompareTime> {
         self.time
     }
 
     /// Which time is remembered.
-    pub(crate) fn remembered_time(&self) -> CompareTime {
+    pub(crate) fn remembered_time(self) -> CompareTime {
         self.time.unwrap_or(CompareTime::Ctime)
     }
 
     /// Borg's internal name: one letter a word, sorted.
-    pub fn letters(&self) -> String {
+    pub fn letters(self) -> String {
         [
             ('c', self.time == Some(CompareTime::Ctime)),
             ('d', self.disabled),

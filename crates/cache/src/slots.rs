@@ -70,7 +70,7 @@ pub(crate) struct Slots {
     hash: SlotHash,
     /// How many slots are somebody's home; those behind take what the last run has too much.
     homes: usize,
-    slots: Vec<Slot>,
+    table: Vec<Slot>,
     len: usize,
 }
 
@@ -81,7 +81,7 @@ impl Slots {
         Self {
             hash,
             homes,
-            slots: vec![EMPTY; homes],
+            table: vec![EMPTY; homes],
             len: 0,
         }
     }
@@ -92,15 +92,15 @@ impl Slots {
 
     /// All entries, in no particular order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot> {
-        self.slots.iter().filter(|slot| !slot.is_empty())
+        self.table.iter().filter(|slot| !slot.is_empty())
     }
 
     pub(crate) fn get(&self, id: &ChunkId) -> Option<&Slot> {
-        self.find(id).ok().map(|at| &self.slots[at])
+        self.find(id).ok().map(|at| &self.table[at])
     }
 
     pub(crate) fn get_mut(&mut self, id: &ChunkId) -> Option<&mut Slot> {
-        self.find(id).ok().map(|at| &mut self.slots[at])
+        self.find(id).ok().map(|at| &mut self.table[at])
     }
 
     /// The entry of `id`, with zeros in it and `true` if there was none. The manifest has no entry.
@@ -110,22 +110,22 @@ impl Slots {
             Ok(at) => (at, false),
             Err(at) => (self.insert_at(at, Slot { id: *id, ..EMPTY }), true),
         };
-        (&mut self.slots[at], is_new)
+        (&mut self.table[at], is_new)
     }
 
     /// Removes the entry of `id`.
     pub(crate) fn remove(&mut self, id: &ChunkId) -> Option<Slot> {
         let mut at = self.find(id).ok()?;
-        let removed = self.slots[at];
+        let removed = self.table[at];
         // Everything behind that is not at home moves up by one, so that searches find no hole.
-        while let Some(&next) = self.slots.get(at + 1)
+        while let Some(&next) = self.table.get(at + 1)
             && !next.is_empty()
             && self.home(self.hash.hash(&next.id)) <= at
         {
-            self.slots[at] = next;
+            self.table[at] = next;
             at += 1;
         }
-        self.slots[at] = EMPTY;
+        self.table[at] = EMPTY;
         self.len -= 1;
         Some(removed)
     }
@@ -134,7 +134,7 @@ impl Slots {
     fn find(&self, id: &ChunkId) -> Result<usize, usize> {
         let hash = self.hash.hash(id);
         let mut at = self.home(hash);
-        while let Some(slot) = self.slots.get(at)
+        while let Some(slot) = self.table.get(at)
             && !slot.is_empty()
         {
             if slot.id == *id {
@@ -154,13 +154,13 @@ impl Slots {
             self.grow();
             at = self.find(&slot.id).expect_err("growing makes no entries");
         }
-        let gap = self.slots[at..].iter().position(Slot::is_empty);
-        let gap = gap.map_or(self.slots.len(), |gap| at + gap);
-        if gap == self.slots.len() {
+        let gap = self.table[at..].iter().position(Slot::is_empty);
+        let gap = gap.map_or(self.table.len(), |gap| at + gap);
+        if gap == self.table.len() {
             self.lengthen(1);
         }
-        self.slots.copy_within(at..gap, at + 1);
-        self.slots[at] = slot;
+        self.table.copy_within(at..gap, at + 1);
+        self.table[at] = slot;
         self.len += 1;
         at
     }
@@ -168,22 +168,22 @@ impl Slots {
     fn grow(&mut self) {
         // A quarter more at a time, in one of many small tables: little is ever unused.
         self.homes = homes_for((self.len + self.len / 4).max(ENTRIES_MIN));
-        let old = std::mem::replace(&mut self.slots, vec![EMPTY; self.homes]);
+        let old = std::mem::replace(&mut self.table, vec![EMPTY; self.homes]);
         let mut free = 0;
         // In ascending order of hashes, every entry goes home or behind the one before.
         for slot in old.into_iter().filter(|slot| !slot.is_empty()) {
             let at = self.home(self.hash.hash(&slot.id)).max(free);
-            if at == self.slots.len() {
+            if at == self.table.len() {
                 self.lengthen(1);
             }
-            self.slots[at] = slot;
+            self.table[at] = slot;
             free = at + 1;
         }
     }
 
     fn lengthen(&mut self, count: usize) {
-        self.slots.reserve_exact(count);
-        self.slots.resize(self.slots.len() + count, EMPTY);
+        self.table.reserve_exact(count);
+        self.table.resize(self.table.len() + count, EMPTY);
     }
 
     /// The slot a hash belongs to: as far into the homes as the hash is into its range.
@@ -220,12 +220,12 @@ mod tests {
         }
         assert_eq!(slots.len(), 100_000);
         assert!(
-            slots.slots.len() * 44 < 100_000 * 62,
+            slots.table.len() * 44 < 100_000 * 62,
             "{}",
-            slots.slots.len()
+            slots.table.len()
         );
         let exact = Slots::with_capacity(SlotHash::random(), 100_000);
-        assert!(exact.slots.len() * 44 < 100_000 * 50);
+        assert!(exact.table.len() * 44 < 100_000 * 50);
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub struct Chunker {
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Buzhash(ContentDefined),
+    Buzhash(Box<ContentDefined>),
     Fixed {
         block: usize,
         header: usize,
@@ -81,13 +81,13 @@ impl Chunker {
                 if min + window + 1 > max {
                     return Err(ChunkerError::MaxTooSmall);
                 }
-                Kind::Buzhash(ContentDefined {
+                Kind::Buzhash(Box::new(ContentDefined {
                     hash: Buzhash::new(seed, window),
                     min,
                     max,
                     mask: (1 << mask_bits) - 1,
                     searched: 0,
-                })
+                }))
             }
             ChunkerParams::Fixed { block, header } => Kind::Fixed {
                 block: block as usize,
