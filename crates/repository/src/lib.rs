@@ -4,12 +4,22 @@
 //! [`Repository`] is the seam the rest of the program sees; [`LocalRepository`] keeps its files in a
 //! [`Storage`](ironborg_storage::Storage).
 
-mod error;
-#[allow(clippy::unimplemented)]
-mod local;
-#[allow(clippy::unimplemented)]
-mod lock;
 mod repository;
+
+mod local;
+
+mod segments;
+
+mod index;
+mod recovery;
+mod state;
+
+mod lock;
+mod nonce;
+mod settings;
+mod space;
+
+mod error;
 
 pub use error::RepositoryError;
 pub use local::{CompactOptions, CreateOptions, LocalRepository, LockMode, OpenOptions};

@@ -1,168 +1,513 @@
-//! The repository in a local directory.
+//! The repository whose files this process handles itself: opening, reading, and the life of a
+//! transaction.
+//!
+//! Finding the committed state is left to `recovery`, the bookkeeping to `state`, the files to
+//! `segments` and to the storage.
+
+mod compact;
+mod create;
+mod options;
+mod write;
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use ironborg_types::{ChunkId, NonceStore, Reporter, RepositoryId};
+use ironborg_format::config::Config;
+use ironborg_storage::{EntryKind, LocalStorage, Storage};
+use ironborg_types::{ChunkId, Event, Level, NonceStore, Reporter, RepositoryId, SegmentId};
 
-use crate::{LockOwner, Repository, RepositoryError};
+pub use options::{CompactOptions, CreateOptions, LockMode, OpenOptions};
 
-/// What is decided when a repository is made.
-#[derive(Debug, Clone)]
-pub struct CreateOptions {
-    /// Nothing may ever be removed for good.
-    pub append_only: bool,
-    /// Bytes that may be used; `None` for no limit.
-    pub storage_quota: Option<u64>,
-    /// Make missing directories above it too.
-    pub make_parent_dirs: bool,
-}
+use crate::index::{EntryLocation, Index};
+use crate::lock::{Lock, LockOptions};
+use crate::nonce::NonceFile;
+use crate::recovery::{Committed, Recovery};
+use crate::segments::SegmentLog;
+use crate::settings::{self, Settings};
+use crate::state::State;
+use crate::{Repository, RepositoryError};
 
-/// How a repository is locked while it is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LockMode {
-    /// For writing: nobody else may have it open.
-    Exclusive,
-    /// For reading: others may read too.
-    Shared,
-    /// Not at all (`--bypass-lock`).
-    None,
-}
-
-/// How a repository is opened.
-#[derive(Clone)]
-pub struct OpenOptions {
-    /// Which lock to take.
-    pub lock: LockMode,
-    /// How long to wait for the lock; `None` waits for ever.
-    pub lock_wait: Option<Duration>,
-    /// Who holds the lock.
-    pub owner: LockOwner,
-    /// Treat it as append-only even if its config does not say so.
-    pub append_only: bool,
-    /// Overrides the quota of the config; 0 is no limit.
-    pub storage_quota: Option<u64>,
-    /// Receives warnings and progress.
-    pub reporter: Arc<dyn Reporter>,
-}
-
-/// What a compaction does.
-#[derive(Debug, Clone, Copy)]
-pub struct CompactOptions {
-    /// Segments are rewritten if a larger share of them than this can be freed.
-    pub threshold: f64,
-    /// Get rid of all segments that only hold a commit (of very old Borg versions).
-    pub cleanup_commits: bool,
-}
+/// Name of the log messages' source.
+pub(crate) const LOGGER: &str = "borg.repository";
+/// Name of the repository's lock.
+pub(crate) const LOCK: &str = "lock";
+/// Objects requested that lie no further apart are announced to the storage as one range.
+const READ_AHEAD_GAP: u64 = 4 << 20;
+/// How much is announced for the last object of a range, whose length is not known.
+const READ_AHEAD_TAIL: u64 = 1 << 20;
 
 /// A repository whose files this process reads and writes itself.
 pub struct LocalRepository {
-    _private: (),
+    storage: Arc<dyn Storage>,
+    reporter: Arc<dyn Reporter>,
+    config: Config,
+    settings: Settings,
+    mode: LockMode,
+    lock: Mutex<Option<Lock>>,
+    log: SegmentLog,
+    /// The committed transaction or, while one is in progress, what has become of it.
+    loaded: RwLock<Option<Loaded>>,
+    phase: Phase,
+    /// Made in this session and never committed to: not worth keeping if the first commit fails.
+    created: bool,
+}
+
+/// Index and bookkeeping in memory.
+pub(crate) struct Loaded {
+    /// The transaction on disk it is, or began as.
+    id: Option<SegmentId>,
+    state: State,
+    /// Readers do without hints.
+    has_hints: bool,
+}
+
+/// Whether a transaction is in progress.
+enum Phase {
+    Idle,
+    Active,
+    /// Nothing of it may be committed.
+    Doomed(Doom),
+}
+
+/// Why a transaction cannot be committed any more.
+enum Doom {
+    Quota { quota: String, used: String },
+    Failed { reason: String, no_space: bool },
+}
+
+impl Doom {
+    fn error(&self) -> RepositoryError {
+        match self {
+            Self::Quota { quota, used } => RepositoryError::StorageQuotaExceeded {
+                quota: quota.clone(),
+                used: used.clone(),
+            },
+            Self::Failed { reason, .. } => RepositoryError::TransactionDoomed {
+                reason: reason.clone(),
+            },
+        }
+    }
 }
 
 impl LocalRepository {
-    /// Makes a new repository at an absolute path and opens it.
-    pub fn create(
-        path: &Path,
-        create: &CreateOptions,
-        open: OpenOptions,
-    ) -> Result<Self, RepositoryError> {
-        let _ = (path, create, open);
-        unimplemented!()
-    }
-
     /// Opens the repository at an absolute path.
     pub fn open(path: &Path, options: OpenOptions) -> Result<Self, RepositoryError> {
-        let _ = (path, options);
-        unimplemented!()
+        Self::open_in(Arc::new(LocalStorage::new(path)), options)
     }
 
-    /// Whether the directory's README says it is a repository.
-    pub fn is_repository(path: &Path) -> bool {
-        let _ = path;
-        unimplemented!()
+    /// Opens the repository a storage holds.
+    pub fn open_in(
+        storage: Arc<dyn Storage>,
+        options: OpenOptions,
+    ) -> Result<Self, RepositoryError> {
+        let path = storage.path("");
+        match storage.status("")? {
+            None => return Err(RepositoryError::DoesNotExist { path }),
+            Some(status) if status.kind != EntryKind::Directory => {
+                return Err(RepositoryError::InvalidRepository { path });
+            }
+            Some(_) => {}
+        }
+        let lock = match options.lock {
+            LockMode::None => None,
+            LockMode::Shared | LockMode::Exclusive => Some(Lock::acquire(
+                Arc::clone(&storage),
+                LOCK,
+                LockOptions {
+                    exclusive: options.lock == LockMode::Exclusive,
+                    wait: options.lock_wait,
+                    owner: options.owner,
+                },
+                Arc::clone(&options.reporter),
+            )?),
+        };
+        let config = settings::load_config(&*storage)?;
+        let mut settings = Settings::from_config(&config, &*storage)?;
+        settings.append_only |= options.append_only;
+        if let Some(quota) = options.storage_quota {
+            settings.storage_quota = quota;
+        }
+        let log = SegmentLog::new(
+            Arc::clone(&storage),
+            settings.segments_per_dir,
+            settings.segment_size_max,
+        );
+        if log.is_attic()? {
+            return Err(RepositoryError::AtticRepository { path });
+        }
+        Ok(Self {
+            storage,
+            reporter: options.reporter,
+            config,
+            settings,
+            mode: options.lock,
+            lock: Mutex::new(lock),
+            log,
+            loaded: RwLock::new(None),
+            phase: Phase::Idle,
+            created: false,
+        })
     }
 
     /// Removes the repository's lock whoever holds it.
     pub fn break_lock(path: &Path) -> Result<(), RepositoryError> {
-        let _ = path;
-        unimplemented!()
+        Lock::break_lock(&LocalStorage::new(path), LOCK)
     }
 
-    /// Commits and then frees the space of superseded and deleted objects.
-    pub fn commit_compact(&mut self, options: CompactOptions) -> Result<(), RepositoryError> {
-        let _ = options;
-        unimplemented!()
+    /// Forgets what was not committed and gives the lock back, saying what went wrong if something did.
+    pub fn close(mut self) -> Result<(), RepositoryError> {
+        self.rollback()?;
+        match self.take_lock() {
+            Some(lock) => lock.release(),
+            None => Ok(()),
+        }
+    }
+
+    /// The repository's config file as it was read.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Replaces the config file. What changes takes effect when the repository is opened again.
+    pub fn save_config(&mut self, config: Config) -> Result<(), RepositoryError> {
+        let locked = self.mode != LockMode::None;
+        settings::save_config(&*self.storage, &config, locked, &*self.reporter)?;
+        self.config = config;
+        Ok(())
+    }
+
+    /// The quota in force, in bytes; 0 for none.
+    pub fn storage_quota(&self) -> u64 {
+        self.settings.storage_quota
+    }
+
+    /// The bytes counted against the quota.
+    pub fn storage_quota_use(&mut self) -> Result<u64, RepositoryError> {
+        let loaded = match self.take_loaded() {
+            Some(loaded) => loaded,
+            None => self.load()?,
+        };
+        let loaded = self.with_hints(loaded)?;
+        let used = u64::try_from(loaded.state.hints.storage_quota_use).unwrap_or(0);
+        self.set_loaded(Some(loaded));
+        Ok(used)
+    }
+
+    /// The number of the committed transaction; `None` if there was none yet.
+    pub fn transaction_id(&self) -> Result<Option<SegmentId>, RepositoryError> {
+        self.with_loaded(|loaded| loaded.id)
+    }
+
+    fn take_lock(&self) -> Option<Lock> {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        lock.take()
+    }
+
+    fn recovery(&self) -> Recovery<'_> {
+        Recovery {
+            storage: &*self.storage,
+            log: &self.log,
+            reporter: &*self.reporter,
+        }
+    }
+
+    fn log_message(&self, level: Level, message: String) {
+        self.reporter.report(Event::log(level, LOGGER, message));
+    }
+
+    fn take_loaded(&mut self) -> Option<Loaded> {
+        let loaded = self.loaded.get_mut();
+        loaded.unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn set_loaded(&mut self, loaded: Option<Loaded>) {
+        let slot = self.loaded.get_mut();
+        *slot.unwrap_or_else(PoisonError::into_inner) = loaded;
+    }
+
+    /// Looks something up in the loaded state; loads it first if that was not done yet.
+    fn with_loaded<T>(&self, look_up: impl FnOnce(&Loaded) -> T) -> Result<T, RepositoryError> {
+        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(loaded) = &*loaded {
+            return Ok(look_up(loaded));
+        }
+        drop(loaded);
+        let mut slot = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        let loaded = match slot.take() {
+            // Another thread was faster.
+            Some(loaded) => loaded,
+            None => self.load()?,
+        };
+        Ok(look_up(slot.insert(loaded)))
+    }
+
+    fn with_index<T>(&self, look_up: impl FnOnce(&Index) -> T) -> Result<T, RepositoryError> {
+        self.with_loaded(|loaded| look_up(&loaded.state.index))
+    }
+
+    fn find(&self, id: &ChunkId) -> Result<Option<EntryLocation>, RepositoryError> {
+        self.with_index(|index| index.get(id))
+    }
+
+    fn not_found(&self, id: &ChunkId) -> RepositoryError {
+        RepositoryError::ObjectNotFound {
+            id: *id,
+            location: self.location(),
+        }
+    }
+
+    /// Loads the committed state, rebuilding it from the segments if need be.
+    fn load(&self) -> Result<Loaded, RepositoryError> {
+        let recovery = self.recovery();
+        let (from, to) = match recovery.committed()? {
+            Committed::Nothing => {
+                return Ok(Loaded {
+                    id: None,
+                    state: State::default(),
+                    has_hints: true,
+                });
+            }
+            Committed::Indexed(id) => match recovery.load_index(id) {
+                Some(index) => {
+                    let state = State {
+                        index,
+                        ..State::default()
+                    };
+                    return Ok(Loaded {
+                        id: Some(id),
+                        state,
+                        has_hints: false,
+                    });
+                }
+                None => (None, id),
+            },
+            Committed::Behind { from, to } => (from, to),
+        };
+        if self.upgrade_lock() {
+            // While waiting for the others one of them may have done the work.
+            match self.recovery().committed()? {
+                Committed::Behind { from, to } => return self.rebuild(from, to),
+                Committed::Indexed(id) if id == to && from.is_none() => {}
+                _ => return self.load(),
+            }
+        }
+        self.rebuild(from, to)
+    }
+
+    /// Rebuilds index and hints of transaction `to` from the segments, beginning with the files of
+    /// `from` if they are sound.
+    fn rebuild(&self, from: Option<SegmentId>, to: SegmentId) -> Result<Loaded, RepositoryError> {
+        let mut state = State::default();
+        let mut begin = None;
+        if let Some(id) = from {
+            if let Some(found) = self.load_whole(id)? {
+                state = found;
+                begin = Some(id);
+            }
+        }
+        self.recovery().replay(&mut state, begin, to)?;
+        if self.is_exclusive() {
+            self.write_state(&mut state, to)?;
+        }
+        Ok(Loaded {
+            id: Some(to),
+            state,
+            has_hints: true,
+        })
+    }
+
+    fn load_whole(&self, id: SegmentId) -> Result<Option<State>, RepositoryError> {
+        let recovery = self.recovery();
+        let Some(index) = recovery.load_index(id) else {
+            return Ok(None);
+        };
+        let hints = recovery.load_hints(id, &index)?;
+        Ok(hints.map(|hints| {
+            let mut state = State { index, hints };
+            state.forget_uncommitted(id);
+            state
+        }))
+    }
+
+    /// Completes what was loaded for reading with what writing needs.
+    fn with_hints(&self, mut loaded: Loaded) -> Result<Loaded, RepositoryError> {
+        let (false, Some(id)) = (loaded.has_hints, loaded.id) else {
+            return Ok(loaded);
+        };
+        let hints = self.recovery().load_hints(id, &loaded.state.index)?;
+        let Some(hints) = hints else {
+            return self.rebuild(None, id);
+        };
+        loaded.state.hints = hints;
+        loaded.state.forget_uncommitted(id);
+        loaded.has_hints = true;
+        Ok(loaded)
+    }
+
+    fn is_exclusive(&self) -> bool {
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        lock.as_ref().is_some_and(Lock::is_exclusive)
+    }
+
+    /// Makes a shared lock exclusive; says whether it did just that.
+    ///
+    /// A reader that cannot have the repository for itself works on what it rebuilds in memory.
+    fn upgrade_lock(&self) -> bool {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(lock) = lock.as_mut().filter(|lock| !lock.is_exclusive()) else {
+            return false;
+        };
+        match lock.upgrade() {
+            Ok(()) => true,
+            Err(error) => {
+                let message = format!("The rebuilt index will not be saved: {error}");
+                self.log_message(Level::Debug, message);
+                false
+            }
+        }
+    }
+
+    /// Reads through the index; if the segment is gone because somebody compacted the repository
+    /// while we read without a lock, looks again in the index of today.
+    fn read<T>(
+        &self,
+        id: &ChunkId,
+        mut read: impl FnMut(EntryLocation) -> Result<T, RepositoryError>,
+    ) -> Result<Option<T>, RepositoryError> {
+        let Some(at) = self.find(id)? else {
+            return Ok(None);
+        };
+        let error = match read(at) {
+            Ok(found) => return Ok(Some(found)),
+            Err(error) => error,
+        };
+        let gone = matches!(&error, RepositoryError::Storage(e) if e.is_not_found());
+        if self.mode != LockMode::None || !gone {
+            return Err(error);
+        }
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = Some(self.load()?);
+        match self.find(id)? {
+            Some(moved) if moved != at => read(moved).map(Some),
+            Some(_) => Err(error),
+            None => Ok(None),
+        }
     }
 }
 
 impl Repository for LocalRepository {
     fn id(&self) -> RepositoryId {
-        unimplemented!()
+        self.settings.id
     }
 
     fn location(&self) -> String {
-        unimplemented!()
+        self.storage.path("").display().to_string()
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    fn append_only(&self) -> bool {
+        self.settings.append_only
     }
 
     fn len(&self) -> Result<usize, RepositoryError> {
-        unimplemented!()
+        self.with_index(Index::len)
     }
 
     fn list(
         &self,
-        _limit: Option<usize>,
-        _marker: Option<&ChunkId>,
+        limit: Option<usize>,
+        marker: Option<&ChunkId>,
     ) -> Result<Vec<ChunkId>, RepositoryError> {
-        unimplemented!()
+        self.with_index(|index| index.ids(limit, marker))
     }
 
-    fn contains(&self, _id: &ChunkId) -> Result<bool, RepositoryError> {
-        unimplemented!()
+    fn contains(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
+        self.with_index(|index| index.contains(id))
     }
 
-    fn get(&self, _id: &ChunkId, _out: &mut Vec<u8>) -> Result<(), RepositoryError> {
-        unimplemented!()
+    fn get(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {
+        self.read(id, |at| self.log.read_object(at, id, out))?
+            .ok_or_else(|| self.not_found(id))
     }
 
-    fn stored_size(&self, _id: &ChunkId) -> Result<Option<u32>, RepositoryError> {
-        unimplemented!()
+    fn stored_size(&self, id: &ChunkId) -> Result<Option<u32>, RepositoryError> {
+        let header = u32::try_from(ironborg_types::limits::PUT_HEADER_SIZE).expect("41");
+        let size = self.read(id, |at| self.log.read_size(at, id))?;
+        Ok(size.map(|size| size - header))
     }
 
-    fn storage_order(&self, _id: &ChunkId) -> Option<u64> {
-        unimplemented!()
+    fn storage_order(&self, id: &ChunkId) -> Option<u64> {
+        let at = self.find(id).ok()??;
+        Some(u64::from(at.segment.0) << 32 | u64::from(at.offset))
     }
 
-    fn put(&mut self, _id: &ChunkId, _object: &[u8]) -> Result<(), RepositoryError> {
-        unimplemented!()
+    fn will_need(&self, ids: &[ChunkId]) {
+        let Ok(mut places) = self.with_index(|index| {
+            let places = ids.iter().filter_map(|id| index.get(id));
+            places.collect::<Vec<_>>()
+        }) else {
+            return;
+        };
+        places.sort_unstable();
+        for run in places.chunk_by(|a, b| {
+            a.segment == b.segment && u64::from(b.offset - a.offset) <= READ_AHEAD_GAP
+        }) {
+            if let [first, .., last] | [first @ last] = run {
+                let len = u64::from(last.offset - first.offset) + READ_AHEAD_TAIL;
+                let offset = u64::from(first.offset);
+                self.log.will_need(first.segment, offset, len);
+            }
+        }
     }
 
-    fn delete(&mut self, _id: &ChunkId) -> Result<(), RepositoryError> {
-        unimplemented!()
+    fn put(&mut self, id: &ChunkId, object: &[u8]) -> Result<(), RepositoryError> {
+        self.put_object(id, object)
+    }
+
+    fn delete(&mut self, id: &ChunkId) -> Result<(), RepositoryError> {
+        self.delete_object(id)
     }
 
     fn commit(&mut self) -> Result<(), RepositoryError> {
-        unimplemented!()
+        self.commit_transaction(None)
     }
 
     fn rollback(&mut self) -> Result<(), RepositoryError> {
-        unimplemented!()
+        self.roll_back()
     }
 
     fn destroy(&mut self) -> Result<(), RepositoryError> {
-        unimplemented!()
+        self.remove_repository()
     }
 
     fn load_key(&self) -> Result<Vec<u8>, RepositoryError> {
-        unimplemented!()
+        let key = self.config.get(settings::SECTION, "key");
+        Ok(key.unwrap_or_default().trim().as_bytes().to_vec())
     }
 
-    fn save_key(&mut self, _key: &[u8]) -> Result<(), RepositoryError> {
-        unimplemented!()
+    fn save_key(&mut self, key: &[u8]) -> Result<(), RepositoryError> {
+        let text = std::str::from_utf8(key).map_err(|e| RepositoryError::MalformedConfig {
+            reason: format!("a key is text: {e}"),
+        })?;
+        let mut config = self.config.clone();
+        config.set(settings::SECTION, "key", text);
+        self.save_config(config)
     }
 
     fn nonce_store(&self) -> Arc<dyn NonceStore> {
-        unimplemented!()
+        let storage = Arc::clone(&self.storage);
+        let exclusive = self.mode == LockMode::Exclusive;
+        Arc::new(NonceFile::new(storage, exclusive))
+    }
+}
+
+impl Drop for LocalRepository {
+    fn drop(&mut self) {
+        if let Err(error) = self.roll_back() {
+            self.log_message(Level::Error, error.to_string());
+        }
+        // The lock is released when its field is dropped.
     }
 }

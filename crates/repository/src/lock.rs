@@ -1,23 +1,25 @@
-//! Borg's locks: an exclusive directory and a roster of those who read.
+//! Borg's locks: a directory that only one can have, and a roster of those who read.
+//!
+//! The same files, staleness rules and words as stock Borg, so that either program waits for the
+//! other. Serves repositories and caches. Layout: docs/format.md, "Locks".
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use ironborg_storage::Storage;
-use ironborg_types::Reporter;
+pub use ironborg_format::roster::LockOwner;
+use ironborg_format::roster::Roster;
+use ironborg_storage::{Storage, StorageError};
+use ironborg_types::{Event, Level, Reporter};
+use rustix::process::Pid;
 
 use crate::RepositoryError;
 
-/// Who holds a lock.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct LockOwner {
-    /// Identifies the machine: `fqdn@node`, or what `BORG_HOST_ID` says.
-    pub host: String,
-    /// Process id.
-    pub pid: u64,
-    /// Always 0 for real processes; others are never considered dead.
-    pub thread: u64,
-}
+const LOGGER: &str = "borg.locking";
+/// How often somebody who wants to write looks whether all readers are gone.
+const READERS_POLL: Duration = Duration::from_millis(200);
+/// Longest pause between attempts at the exclusive directory; shorter if the whole wait is.
+const EXCLUSIVE_POLL_MAX: Duration = Duration::from_secs(60);
 
 /// This process as the owner of locks; the host id is the caller's to find out.
 pub fn process_identity(host: impl Into<String>) -> LockOwner {
@@ -29,7 +31,7 @@ pub fn process_identity(host: impl Into<String>) -> LockOwner {
 }
 
 /// How a lock is taken.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct LockOptions {
     /// Keep everybody else out, or only those who want to be alone.
     pub exclusive: bool,
@@ -41,29 +43,348 @@ pub struct LockOptions {
 
 /// A held lock; released when dropped.
 pub struct Lock {
-    _private: (),
+    files: LockFiles,
+    exclusive: bool,
+    held: bool,
 }
 
 impl Lock {
     /// Takes the lock called `name` (such as `lock`): files `NAME.exclusive` and `NAME.roster`.
+    ///
+    /// # Errors
+    /// [`RepositoryError::LockTimeout`] if others keep it for too long, [`RepositoryError::LockFailed`]
+    /// if its files cannot be written at all.
     pub fn acquire(
         storage: Arc<dyn Storage>,
         name: &str,
         options: LockOptions,
         reporter: Arc<dyn Reporter>,
     ) -> Result<Self, RepositoryError> {
-        let _ = (storage, name, options, reporter);
-        unimplemented!()
+        let files = LockFiles {
+            storage,
+            name: name.to_owned(),
+            directory: format!("{name}.exclusive"),
+            roster: format!("{name}.roster"),
+            owner: options.owner,
+            wait: options.wait,
+            reporter,
+        };
+        if options.exclusive {
+            files.acquire_alone(false)?;
+        } else {
+            files.with_directory(|| {
+                files.modify(|roster, owner| add(&mut roster.shared, owner))?;
+                Ok(())
+            })?;
+        }
+        Ok(Self {
+            files,
+            exclusive: options.exclusive,
+            held: true,
+        })
+    }
+
+    /// Whether nobody else may have this lock meanwhile.
+    pub fn is_exclusive(&self) -> bool {
+        self.exclusive
+    }
+
+    /// Turns a shared lock into an exclusive one, waiting until all other readers are gone.
+    ///
+    /// On failure the lock stays what it was.
+    pub fn upgrade(&mut self) -> Result<(), RepositoryError> {
+        if !self.exclusive {
+            self.files.acquire_alone(true)?;
+            self.exclusive = true;
+        }
+        Ok(())
     }
 
     /// Gives the lock back, saying what went wrong if something did.
-    pub fn release(self) -> Result<(), RepositoryError> {
-        unimplemented!()
+    pub fn release(mut self) -> Result<(), RepositoryError> {
+        self.held = false;
+        self.files.release(self.exclusive)
     }
 
     /// Removes the lock whoever holds it.
     pub fn break_lock(storage: &dyn Storage, name: &str) -> Result<(), RepositoryError> {
-        let _ = (storage, name);
-        unimplemented!()
+        match storage.remove(&format!("{name}.roster")) {
+            Err(error) if !error.is_not_found() => return Err(error.into()),
+            _ => {}
+        }
+        Ok(storage.remove_tree(&format!("{name}.exclusive"))?)
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if !self.held {
+            return;
+        }
+        if let Err(error) = self.files.release(self.exclusive) {
+            self.files.log(Level::Error, error.to_string());
+        }
+    }
+}
+
+/// The files of one lock and who handles them.
+struct LockFiles {
+    storage: Arc<dyn Storage>,
+    name: String,
+    directory: String,
+    roster: String,
+    owner: LockOwner,
+    wait: Option<Duration>,
+    reporter: Arc<dyn Reporter>,
+}
+
+impl LockFiles {
+    /// Gets the directory and keeps it, with no reader left but ourselves.
+    fn acquire_alone(&self, upgrading: bool) -> Result<(), RepositoryError> {
+        let deadline = Deadline::new(self.wait, Some(READERS_POLL));
+        loop {
+            self.acquire_directory()?;
+            match self.enter_alone(upgrading) {
+                Ok(true) => return Ok(()),
+                Ok(false) => self.release_directory()?,
+                Err(error) => {
+                    // The failure to report is the first one.
+                    let _ = self.release_directory();
+                    return Err(error);
+                }
+            }
+            if deadline.passed_or_sleep() {
+                return Err(RepositoryError::LockTimeout {
+                    path: self.storage.path(&self.name),
+                });
+            }
+        }
+    }
+
+    /// Puts ourselves into the roster as the one who writes, unless others read.
+    fn enter_alone(&self, upgrading: bool) -> Result<bool, RepositoryError> {
+        let mut roster = self.load()?;
+        if upgrading {
+            roster.shared.retain(|owner| *owner != self.owner);
+        }
+        if !roster.shared.is_empty() {
+            return Ok(false);
+        }
+        add(&mut roster.exclusive, &self.owner);
+        self.storage.write(&self.roster, &roster.encode())?;
+        Ok(true)
+    }
+
+    fn release(&self, exclusive: bool) -> Result<(), RepositoryError> {
+        if exclusive {
+            self.modify(|roster, owner| roster.exclusive.retain(|one| one != owner))?;
+            self.release_directory()
+        } else {
+            self.with_directory(|| {
+                self.modify(|roster, owner| roster.shared.retain(|one| one != owner))
+            })
+        }
+    }
+
+    /// Does something while nobody else can touch the roster.
+    fn with_directory(
+        &self,
+        action: impl FnOnce() -> Result<(), RepositoryError>,
+    ) -> Result<(), RepositoryError> {
+        self.acquire_directory()?;
+        let done = action();
+        let released = self.release_directory();
+        done.and(released)
+    }
+
+    fn acquire_directory(&self) -> Result<(), RepositoryError> {
+        let deadline = Deadline::new(self.wait, None);
+        let file = self.owner.file_name();
+        loop {
+            let claimed = self.storage.claim_dir(&self.directory, &file);
+            let claimed = claimed.map_err(|error| RepositoryError::LockFailed {
+                path: self.storage.path(&self.directory),
+                reason: error.to_string(),
+            })?;
+            if claimed || self.is_mine()? {
+                return Ok(());
+            }
+            if self.remove_stale_directory()? {
+                continue;
+            }
+            if deadline.passed_or_sleep() {
+                return Err(RepositoryError::LockTimeout {
+                    path: self.storage.path(&self.directory),
+                });
+            }
+        }
+    }
+
+    fn release_directory(&self) -> Result<(), RepositoryError> {
+        if self.storage.status(&self.directory)?.is_none() {
+            return Err(RepositoryError::NotLocked {
+                path: self.storage.path(&self.directory),
+            });
+        }
+        if !self.is_mine()? {
+            return Err(RepositoryError::NotMyLock {
+                path: self.storage.path(&self.directory),
+            });
+        }
+        self.storage.remove(&self.my_file())?;
+        // Not empty or gone: somebody was quick to take it. That is fine.
+        self.storage.remove_dir(&self.directory)?;
+        Ok(())
+    }
+
+    fn my_file(&self) -> String {
+        format!("{}/{}", self.directory, self.owner.file_name())
+    }
+
+    fn is_mine(&self) -> Result<bool, RepositoryError> {
+        Ok(self.storage.status(&self.my_file())?.is_some())
+    }
+
+    /// Removes the directory if all its owners are dead; says whether it is worth trying again at once.
+    fn remove_stale_directory(&self) -> Result<bool, RepositoryError> {
+        let entries = match self.storage.list(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) if error.is_not_found() => return Ok(true),
+            Err(error) => return Err(error.into()),
+        };
+        for entry in entries {
+            let Some(owner) = LockOwner::from_file_name(&entry.name) else {
+                let path = self.storage.path(&self.directory);
+                self.log(
+                    Level::Error,
+                    format!(
+                        "Found malformed lock {} in {}. Please check/fix manually.",
+                        entry.name,
+                        path.display()
+                    ),
+                );
+                return Ok(false);
+            };
+            if self.may_be_alive(&owner) {
+                return Ok(false);
+            }
+            match self
+                .storage
+                .remove(&format!("{}/{}", self.directory, entry.name))
+            {
+                Ok(()) => self.log(Level::Warning, format!("Killed stale lock {}.", entry.name)),
+                Err(error) if error.is_not_found() => {}
+                Err(error) => {
+                    self.log(
+                        Level::Error,
+                        format!(
+                            "Found stale lock {}, but cannot delete due to {error}",
+                            entry.name
+                        ),
+                    );
+                    return Ok(false);
+                }
+            }
+        }
+        match self.storage.remove_dir(&self.directory) {
+            Ok(removed) => Ok(removed),
+            Err(error) => {
+                self.log(Level::Error, format!("Failed to remove lock dir: {error}"));
+                Ok(false)
+            }
+        }
+    }
+
+    /// Changes the roster; removes it when nobody is left in it. The directory must be ours.
+    fn modify(&self, change: impl FnOnce(&mut Roster, &LockOwner)) -> Result<(), RepositoryError> {
+        let mut roster = self.load()?;
+        change(&mut roster, &self.owner);
+        if !roster.is_empty() {
+            return Ok(self.storage.write(&self.roster, &roster.encode())?);
+        }
+        match self.storage.remove(&self.roster) {
+            Err(error) if !error.is_not_found() => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads the roster and leaves out those who are dead.
+    fn load(&self) -> Result<Roster, StorageError> {
+        let mut roster = match self.storage.read(&self.roster) {
+            Ok(bytes) => Roster::decode(&bytes),
+            Err(error) if error.is_not_found() => Roster::default(),
+            Err(error) => return Err(error),
+        };
+        for (key, owners) in [
+            ("shared", &mut roster.shared),
+            ("exclusive", &mut roster.exclusive),
+        ] {
+            owners.retain(|owner| {
+                let alive = self.may_be_alive(owner);
+                if !alive {
+                    self.log(
+                        Level::Warning,
+                        format!(
+                            "Removed stale {key} roster lock for host {} pid {} thread {}.",
+                            owner.host, owner.pid, owner.thread
+                        ),
+                    );
+                }
+                alive
+            });
+        }
+        Ok(roster)
+    }
+
+    /// Only a process of this very machine can be known to be dead.
+    fn may_be_alive(&self, owner: &LockOwner) -> bool {
+        if owner.host != self.owner.host || owner.thread != 0 {
+            return true;
+        }
+        let pid = i32::try_from(owner.pid).ok().and_then(Pid::from_raw);
+        // A number that is no process id was written by something we do not understand.
+        pid.is_none_or(|pid| {
+            !matches!(
+                rustix::process::test_kill_process(pid),
+                Err(rustix::io::Errno::SRCH)
+            )
+        })
+    }
+
+    fn log(&self, level: Level, message: String) {
+        self.reporter.report(Event::log(level, LOGGER, message));
+    }
+}
+
+fn add(owners: &mut Vec<LockOwner>, owner: &LockOwner) {
+    if !owners.contains(owner) {
+        owners.push(owner.clone());
+    }
+}
+
+/// When to give up, and how long to pause between attempts.
+struct Deadline {
+    end: Option<Instant>,
+    pause: Duration,
+}
+
+impl Deadline {
+    fn new(wait: Option<Duration>, pause: Option<Duration>) -> Self {
+        let default_pause = wait.map_or(Duration::from_secs(1), |wait| {
+            (wait / 10).min(EXCLUSIVE_POLL_MAX)
+        });
+        Self {
+            // A wait too long for the clock is one without end.
+            end: wait.and_then(|wait| Instant::now().checked_add(wait)),
+            pause: pause.unwrap_or(default_pause),
+        }
+    }
+
+    fn passed_or_sleep(&self) -> bool {
+        if self.end.is_some_and(|end| Instant::now() >= end) {
+            return true;
+        }
+        thread::sleep(self.pause);
+        false
     }
 }

@@ -37,7 +37,7 @@ pub struct Status {
 /// A file being written from its beginning to its end, once.
 ///
 /// Dropping it without [`AppendFile::seal`] leaves what happens to have reached the disk.
-pub trait AppendFile: Send {
+pub trait AppendFile: Send + Sync {
     /// Adds bytes at the end. Not durable; visible to [`Storage::read_at`] at once.
     fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError>;
 

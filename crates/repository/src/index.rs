@@ -1,0 +1,82 @@
+//! Where objects are: id to segment and offset.
+
+use ironborg_format::hashindex::{HashIndex, HashIndexError, Iter};
+use ironborg_types::{ChunkId, SegmentId};
+
+/// Place of a PUT entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct EntryLocation {
+    pub(crate) segment: SegmentId,
+    /// Bytes from the start of the segment file to the entry's checksum.
+    pub(crate) offset: u32,
+}
+
+impl EntryLocation {
+    fn encode(self) -> [u8; 8] {
+        let mut value = [0; 8];
+        value[..4].copy_from_slice(&self.segment.0.to_le_bytes());
+        value[4..].copy_from_slice(&self.offset.to_le_bytes());
+        value
+    }
+
+    fn decode(value: &[u8; 8]) -> Self {
+        let [s0, s1, s2, s3, o0, o1, o2, o3] = *value;
+        Self {
+            segment: SegmentId(u32::from_le_bytes([s0, s1, s2, s3])),
+            offset: u32::from_le_bytes([o0, o1, o2, o3]),
+        }
+    }
+}
+
+/// The repository index.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Index(HashIndex<8>);
+
+impl Index {
+    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Result<Self, HashIndexError> {
+        HashIndex::from_bytes(bytes).map(Self)
+    }
+
+    /// The file's content: header and buckets.
+    pub(crate) fn as_bytes(&mut self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// Bytes the file has.
+    pub(crate) fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn get(&self, id: &ChunkId) -> Option<EntryLocation> {
+        self.0.get(&id.0).map(EntryLocation::decode)
+    }
+
+    pub(crate) fn contains(&self, id: &ChunkId) -> bool {
+        self.0.contains(&id.0)
+    }
+
+    pub(crate) fn insert(&mut self, id: &ChunkId, at: EntryLocation) -> Option<EntryLocation> {
+        let old = self.0.insert(&id.0, &at.encode());
+        old.as_ref().map(EntryLocation::decode)
+    }
+
+    pub(crate) fn remove(&mut self, id: &ChunkId) -> Option<EntryLocation> {
+        let old = self.0.remove(&id.0);
+        old.as_ref().map(EntryLocation::decode)
+    }
+
+    /// Ids behind `marker` in bucket order; none if there is no such id.
+    pub(crate) fn ids(&self, limit: Option<usize>, marker: Option<&ChunkId>) -> Vec<ChunkId> {
+        let iter: Option<Iter<'_, 8>> = match marker {
+            None => Some(self.0.iter()),
+            Some(marker) => self.0.iter_after(&marker.0),
+        };
+        let limit = limit.unwrap_or(usize::MAX);
+        let ids = iter.into_iter().flatten().take(limit);
+        ids.map(|(id, _)| ChunkId(*id)).collect()
+    }
+}

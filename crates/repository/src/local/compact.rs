@@ -1,0 +1,246 @@
+//! Compaction: copying what is still needed out of sparse segments, then removing them.
+//!
+//! Source: Borg 1.4, `Repository.compact_segments`; docs/format.md, "Compaction".
+
+use std::collections::BTreeMap;
+
+use ironborg_format::segment::{COMMIT_SEGMENT_SIZE, Entry};
+use ironborg_types::limits::PUT_HEADER_SIZE;
+use ironborg_types::{ChunkId, Event, Level, Reporter, SegmentId};
+
+use super::{CompactOptions, LOGGER, LocalRepository};
+use crate::RepositoryError;
+use crate::index::EntryLocation;
+use crate::segments::{Entries, SegmentLog, WhenFull};
+use crate::space::format_size;
+use crate::state::State;
+
+/// Names the progress.
+const COMPACT: &str = "repository.compact_segments";
+
+impl LocalRepository {
+    /// Commits and then frees the space of superseded and deleted objects.
+    ///
+    /// Without a transaction in progress one is begun, so that there is a commit to compact behind.
+    /// In append-only mode this is a plain commit.
+    pub fn commit_compact(&mut self, options: CompactOptions) -> Result<(), RepositoryError> {
+        self.begin()?;
+        self.commit_transaction(Some(options))
+    }
+
+    /// Rewrites sparse segments; returns the transaction it ended with, if there was anything to do.
+    pub(super) fn compact_segments(
+        &mut self,
+        options: CompactOptions,
+    ) -> Result<Option<SegmentId>, RepositoryError> {
+        let index_id = self.with_loaded(|loaded| loaded.id)?;
+        let reporter = std::sync::Arc::clone(&self.reporter);
+        self.change(|log, state| {
+            if options.cleanup_commits {
+                list_commit_segments(log, state)?;
+            }
+            if state.hints.compact.is_empty() {
+                return Ok(None);
+            }
+            let used_before = state.hints.storage_quota_use;
+            let mut compaction = Compaction {
+                log,
+                state,
+                reporter: &*reporter,
+                threshold: options.threshold,
+                index_id,
+                unused: Vec::new(),
+            };
+            let id = compaction.run()?;
+            let freed = used_before - state.hints.storage_quota_use;
+            let message = format!(
+                "compaction freed about {} repository space.",
+                format_size(freed as f64)
+            );
+            reporter.report(Event::log(Level::Info, LOGGER, message));
+            Ok(Some(id))
+        })
+    }
+}
+
+/// Puts all segments that hold nothing but a COMMIT on the list.
+fn list_commit_segments(log: &SegmentLog, state: &mut State) -> Result<(), RepositoryError> {
+    for segment in log.segments()? {
+        if log.size(segment)? == Some(COMMIT_SEGMENT_SIZE) {
+            state.hints.segments.insert(segment.0, 0);
+            state.hints.compact.remove(&segment.0);
+            state.add_freeable(segment, 9);
+        }
+    }
+    Ok(())
+}
+
+struct Compaction<'a> {
+    log: &'a mut SegmentLog,
+    state: &'a mut State,
+    reporter: &'a dyn Reporter,
+    threshold: f64,
+    /// The transaction whose index is on disk: what it says is settled.
+    index_id: Option<SegmentId>,
+    /// Segments copied, to be removed once the copies are committed.
+    unused: Vec<SegmentId>,
+}
+
+impl Compaction<'_> {
+    fn run(&mut self) -> Result<SegmentId, RepositoryError> {
+        let sparse: BTreeMap<u32, i64> = self.state.hints.compact.clone();
+        self.reporter
+            .report(Event::ProgressStart { msgid: COMPACT });
+        let total = sparse.len() as u64;
+        for (done, (number, freeable)) in sparse.into_iter().enumerate() {
+            self.consider(SegmentId(number), freeable)?;
+            self.reporter.report(Event::ProgressPercent {
+                msgid: COMPACT,
+                current: done as u64 + 1,
+                total,
+                message: format!(
+                    "Compacting segments {:3.0}%",
+                    done as f64 * 100.0 / total as f64
+                )
+                .into(),
+                info: None,
+            });
+        }
+        self.reporter.report(Event::ProgressEnd { msgid: COMPACT });
+        let id = self.log.write_commit()?;
+        self.complete(id)?;
+        self.log.remove_empty_dirs()?;
+        Ok(id)
+    }
+
+    /// Rewrites one segment, if it is there and worth it.
+    fn consider(&mut self, segment: SegmentId, freeable: i64) -> Result<(), RepositoryError> {
+        let Some(size) = self.log.size(segment)? else {
+            self.warn(format!(
+                "segment {segment} not found, but listed in compaction data"
+            ));
+            self.state.hints.compact.remove(&segment.0);
+            self.state.hints.segments.remove(&segment.0);
+            return Ok(());
+        };
+        if freeable as f64 / size as f64 <= self.threshold {
+            return Ok(());
+        }
+        self.state.hints.segments.entry(segment.0).or_insert(0);
+        self.copy_needed(segment)?;
+        let used = self.state.hints.segments.get(&segment.0).copied();
+        if used != Some(0) {
+            self.warn_count(segment, used.unwrap_or(0));
+        }
+        self.unused.push(segment);
+        Ok(())
+    }
+
+    fn copy_needed(&mut self, segment: SegmentId) -> Result<(), RepositoryError> {
+        let mut entries = Entries::new(segment);
+        while let Some(found) = entries.next(self.log)? {
+            let at = EntryLocation {
+                segment,
+                offset: found.offset,
+            };
+            match found.entry {
+                Entry::Commit => {}
+                Entry::Put { id, object } => self.handle_put(&id, at, object)?,
+                Entry::Delete { id } => self.handle_delete(&id, segment)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_put(
+        &mut self,
+        id: &ChunkId,
+        at: EntryLocation,
+        object: &[u8],
+    ) -> Result<(), RepositoryError> {
+        if self.state.index.get(id) != Some(at) {
+            // Superseded: gone with this segment.
+            if let Some(shadowed) = self.state.hints.shadow_index.get_mut(id) {
+                // The entry stays even when its list is empty: that is how handle_delete knows.
+                shadowed.remove_first(at.segment.0);
+            }
+            let size = (PUT_HEADER_SIZE + object.len()) as i64;
+            self.state.add_quota(-size);
+            return Ok(());
+        }
+        let copied = match self.log.write_put(id, object, WhenFull::Refuse)? {
+            Some(copied) => copied,
+            None => {
+                self.complete_intermediate()?;
+                let copied = self.log.write_put(id, object, WhenFull::Next)?;
+                copied.expect("a new segment may be begun")
+            }
+        };
+        self.state.index.insert(id, copied);
+        self.state.count_used(copied.segment, 1);
+        self.state.count_used(at.segment, -1);
+        Ok(())
+    }
+
+    fn handle_delete(&mut self, id: &ChunkId, segment: SegmentId) -> Result<(), RepositoryError> {
+        if self.state.index.contains(id) {
+            return Ok(());
+        }
+        let shadowed = self.state.hints.shadow_index.get(id);
+        // As long as an older PUT may lie around, in a segment that is kept or whose removal is lost in
+        // a crash, the DELETE must lie behind it.
+        let older_put = shadowed.is_none_or(|shadowed| {
+            let mut segments = shadowed.segments().iter();
+            segments.any(|&older| older < segment.0)
+        });
+        let unsettled = self.index_id.is_none_or(|index_id| segment > index_id);
+        if !older_put && !unsettled {
+            if shadowed.is_some_and(ironborg_format::hints::Shadowed::is_empty) {
+                self.state.hints.shadow_index.remove(id);
+            }
+            return Ok(());
+        }
+        let copied = match self.log.write_delete(id, WhenFull::Refuse)? {
+            Some(copied) => copied,
+            None => {
+                self.complete_intermediate()?;
+                let copied = self.log.write_delete(id, WhenFull::Next)?;
+                copied.expect("a new segment may be begun")
+            }
+        };
+        let size = u32::try_from(PUT_HEADER_SIZE).expect("41");
+        self.state.deleted(copied, size);
+        Ok(())
+    }
+
+    /// The output segment is full: commits it and removes what it replaces.
+    fn complete_intermediate(&mut self) -> Result<(), RepositoryError> {
+        let id = self.log.write_intermediate_commit()?;
+        self.complete(id)
+    }
+
+    fn complete(&mut self, commit: SegmentId) -> Result<(), RepositoryError> {
+        self.state.committed(commit);
+        for segment in std::mem::take(&mut self.unused) {
+            let used = self.state.hints.segments.remove(&segment.0);
+            if used != Some(0) {
+                self.warn_count(segment, used.unwrap_or(0));
+            }
+            self.log.delete(segment)?;
+            self.state.hints.compact.remove(&segment.0);
+        }
+        Ok(())
+    }
+
+    fn warn_count(&self, segment: SegmentId, used: i64) {
+        self.warn(format!(
+            "Corrupted segment reference count {used} (expected 0) for segment {segment} - corrupted \
+             index or hints"
+        ));
+    }
+
+    fn warn(&self, message: String) {
+        self.reporter
+            .report(Event::log(Level::Warning, LOGGER, message));
+    }
+}

@@ -1,0 +1,114 @@
+//! Making a repository, and telling whether there is one.
+
+use std::io::IoSliceMut;
+use std::path::Path;
+use std::sync::Arc;
+
+use ironborg_storage::{EntryKind, LocalStorage, Storage, StorageError};
+use ironborg_types::RepositoryId;
+
+use super::{CreateOptions, LocalRepository, OpenOptions};
+use crate::RepositoryError;
+use crate::settings::{new_config, save_config};
+
+/// Name of the file that says what the directory is.
+const README: &str = "README";
+/// What it says.
+const README_TEXT: &str =
+    "This is a Borg Backup repository.\nSee https://borgbackup.readthedocs.io/\n";
+/// A README with one of these near its beginning makes a directory a repository; Borg 1.0 wrote the
+/// latter.
+const README_MARKS: [&[u8]; 2] = [b"Borg Backup repository", b"Borg repository"];
+/// How far they are looked for.
+const README_HEAD_LEN: usize = 100;
+
+impl LocalRepository {
+    /// Makes a new repository at an absolute path and opens it.
+    pub fn create(
+        path: &Path,
+        create: &CreateOptions,
+        open: OpenOptions,
+    ) -> Result<Self, RepositoryError> {
+        let storage: Arc<dyn Storage> = Arc::new(LocalStorage::new(path));
+        check_vacant(&*storage)?;
+        // A repository within a repository is never meant, and its files could be taken for the
+        // other's.
+        for parent in path.ancestors().skip(1) {
+            if Self::is_repository(parent) {
+                let path = parent.to_owned();
+                return Err(RepositoryError::AlreadyExists { path });
+            }
+        }
+        if let (true, Some(parent)) = (create.make_parent_dirs, path.parent()) {
+            LocalStorage::new(parent).create_dir_all("")?;
+        }
+        Self::create_in(storage, create, open)
+    }
+
+    /// Makes a new repository in a storage and opens it.
+    pub fn create_in(
+        storage: Arc<dyn Storage>,
+        create: &CreateOptions,
+        open: OpenOptions,
+    ) -> Result<Self, RepositoryError> {
+        check_vacant(&*storage)?;
+        storage.create_dir("").map_err(|error| {
+            if error.is_not_found() {
+                RepositoryError::ParentPathDoesNotExist {
+                    path: storage.path(""),
+                }
+            } else {
+                error.into()
+            }
+        })?;
+        storage.write(README, README_TEXT.as_bytes())?;
+        storage.create_dir("data")?;
+        let mut id = [0; RepositoryId::LEN];
+        getrandom::fill(&mut id)
+            .map_err(|e| StorageError::io("read", "/dev/urandom", std::io::Error::other(e)))?;
+        let config = new_config(RepositoryId(id), create.append_only, create.storage_quota);
+        save_config(&*storage, &config, true, &*open.reporter)?;
+        let mut repository = Self::open_in(storage, open)?;
+        repository.created = true;
+        Ok(repository)
+    }
+
+    /// Whether the directory's README says it is a repository.
+    pub fn is_repository(path: &Path) -> bool {
+        is_repository(&LocalStorage::new(path))
+    }
+}
+
+fn is_repository(storage: &dyn Storage) -> bool {
+    let mut head = [0; README_HEAD_LEN];
+    let count = storage.read_at(README, 0, &mut [IoSliceMut::new(&mut head)]);
+    // What cannot be read is not ours.
+    let head = &head[..count.unwrap_or(0)];
+    README_MARKS
+        .iter()
+        .any(|mark| head.windows(mark.len()).any(|window| window == *mark))
+}
+
+/// Checks that a repository may be made here: nothing is there, or an empty directory.
+fn check_vacant(storage: &dyn Storage) -> Result<(), RepositoryError> {
+    let path = storage.path("");
+    let denied = |error: StorageError| {
+        if error.is_permission_denied() {
+            RepositoryError::PathPermissionDenied {
+                path: storage.path(""),
+            }
+        } else {
+            error.into()
+        }
+    };
+    let Some(status) = storage.status("").map_err(denied)? else {
+        return Ok(());
+    };
+    if is_repository(storage) {
+        return Err(RepositoryError::AlreadyExists { path });
+    }
+    if status.kind != EntryKind::Directory || !storage.list("").map_err(denied)?.is_empty() {
+        return Err(RepositoryError::PathAlreadyExists { path });
+    }
+    Ok(())
+}

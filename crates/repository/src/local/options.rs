@@ -1,0 +1,56 @@
+//! What callers decide about a repository.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ironborg_types::Reporter;
+
+use crate::LockOwner;
+
+/// What is decided when a repository is made.
+#[derive(Debug, Clone)]
+pub struct CreateOptions {
+    /// Nothing may ever be removed for good.
+    pub append_only: bool,
+    /// Bytes that may be used; `None` for no limit.
+    pub storage_quota: Option<u64>,
+    /// Make missing directories above it too.
+    pub make_parent_dirs: bool,
+}
+
+/// How a repository is locked while it is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockMode {
+    /// For writing: nobody else may have it open.
+    Exclusive,
+    /// For reading: others may read too.
+    Shared,
+    /// Not at all (`--bypass-lock`): reading only, and nothing is repaired on disk.
+    None,
+}
+
+/// How a repository is opened.
+#[derive(Clone)]
+pub struct OpenOptions {
+    /// Which lock to take.
+    pub lock: LockMode,
+    /// How long to wait for the lock; `None` waits for ever.
+    pub lock_wait: Option<Duration>,
+    /// Who holds the lock.
+    pub owner: LockOwner,
+    /// Treat it as append-only even if its config does not say so.
+    pub append_only: bool,
+    /// Overrides the quota of the config; 0 is no limit.
+    pub storage_quota: Option<u64>,
+    /// Receives warnings and progress.
+    pub reporter: Arc<dyn Reporter>,
+}
+
+/// What a compaction does.
+#[derive(Debug, Clone, Copy)]
+pub struct CompactOptions {
+    /// Segments are rewritten if a larger share of them than this can be freed.
+    pub threshold: f64,
+    /// Get rid of all segments that only hold a commit (of very old Borg versions).
+    pub cleanup_commits: bool,
+}

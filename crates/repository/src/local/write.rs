@@ -1,0 +1,372 @@
+//! The life of a transaction: begin, change, commit or roll back.
+//!
+//! Order of a commit: segments durable, COMMIT entry durable, then hints, index and integrity replaced.
+//! After a failed write the transaction is dead: no retry, no success. Layout and order:
+//! docs/format.md, "Transactions".
+
+use ironborg_format::hashindex::HEADER_LEN;
+use ironborg_format::integrity::{IntegrityFile, integrity_data};
+use ironborg_types::limits::{OBJECT_SIZE_MAX, PUT_HEADER_SIZE};
+use ironborg_types::{ChunkId, Level, SegmentId, Timestamp};
+
+use super::{CompactOptions, Doom, LocalRepository, LockMode, Phase};
+use crate::recovery::Committed;
+use crate::segments::{SegmentLog, WhenFull};
+use crate::settings::CONFIG;
+use crate::space::{Needs, format_size};
+use crate::state::State;
+use crate::{Repository, RepositoryError};
+
+/// Log of transactions, kept in append-only mode so that one can go back.
+const TRANSACTIONS: &str = "transactions";
+/// Files that belong to one transaction, `NAME.ID`.
+const PER_TRANSACTION: [&str; 3] = ["index", "hints", "integrity"];
+
+impl LocalRepository {
+    pub(super) fn put_object(
+        &mut self,
+        id: &ChunkId,
+        object: &[u8],
+    ) -> Result<(), RepositoryError> {
+        if object.len() > OBJECT_SIZE_MAX {
+            return Err(RepositoryError::ObjectTooLarge {
+                len: object.len(),
+                max: OBJECT_SIZE_MAX,
+            });
+        }
+        self.begin()?;
+        let old = match self.find(id)? {
+            Some(at) => Some((at, self.log.read_size(at, id)?)),
+            None => None,
+        };
+        let size = u32::try_from(PUT_HEADER_SIZE + object.len()).expect("checked above");
+        self.change(|log, state| {
+            if let Some((at, old_size)) = old {
+                // The DELETE is what keeps compaction from bringing the old PUT back.
+                state.supersede(id, at, old_size);
+                write_delete(log, state, id)?;
+            }
+            let at = log.write_put(id, object, WhenFull::Next)?;
+            let at = at.expect("a new segment may be begun");
+            state.put(id, at, size);
+            Ok(())
+        })?;
+        self.check_quota()
+    }
+
+    pub(super) fn delete_object(&mut self, id: &ChunkId) -> Result<(), RepositoryError> {
+        self.begin()?;
+        let at = self.find(id)?.ok_or_else(|| self.not_found(id))?;
+        let size = self.log.read_size(at, id)?;
+        self.change(|log, state| {
+            state.index.remove(id);
+            state.supersede(id, at, size);
+            write_delete(log, state, id)
+        })
+    }
+
+    /// Begins a transaction if there is none.
+    pub(super) fn begin(&mut self) -> Result<(), RepositoryError> {
+        match &self.phase {
+            Phase::Active => return Ok(()),
+            Phase::Doomed(doom) => return Err(doom.error()),
+            Phase::Idle => {}
+        }
+        if self.mode != LockMode::Exclusive {
+            return Err(RepositoryError::NotExclusive {
+                location: self.location(),
+            });
+        }
+        let loaded = self.take_loaded();
+        // What is in memory is what is on disk, unless somebody broke our lock meanwhile.
+        let loaded = match (loaded, self.recovery().committed()?) {
+            (Some(loaded), Committed::Indexed(id)) if loaded.id == Some(id) => loaded,
+            (Some(loaded), Committed::Nothing) if loaded.id.is_none() => loaded,
+            _ => self.load()?,
+        };
+        let loaded = self.with_hints(loaded)?;
+        let count = self.log.begin_after(loaded.id)?;
+        if let Some(id) = loaded.id {
+            self.log_message(
+                Level::Debug,
+                format!(
+                    "Cleaned up {count} uncommitted segment files (== everything after segment {id})."
+                ),
+            );
+        }
+        self.set_loaded(Some(loaded));
+        self.phase = Phase::Active;
+        self.log_quota();
+        Ok(())
+    }
+
+    /// Writes to the log and takes note of it. A failure half way dooms the transaction.
+    pub(super) fn change<T>(
+        &mut self,
+        write: impl FnOnce(&mut SegmentLog, &mut State) -> Result<T, RepositoryError>,
+    ) -> Result<T, RepositoryError> {
+        let loaded = self.loaded.get_mut();
+        let loaded = loaded.unwrap_or_else(std::sync::PoisonError::into_inner);
+        let loaded = loaded.as_mut().expect("loaded when the transaction began");
+        let result = write(&mut self.log, &mut loaded.state);
+        if let Err(error) = &result {
+            self.doom(error);
+        }
+        result
+    }
+
+    fn doom(&mut self, error: &RepositoryError) {
+        self.log.abandon();
+        self.phase = Phase::Doomed(Doom::Failed {
+            reason: error.to_string(),
+            no_space: matches!(error, RepositoryError::Storage(e) if e.is_no_space()),
+        });
+    }
+
+    fn check_quota(&mut self) -> Result<(), RepositoryError> {
+        let quota = self.settings.storage_quota;
+        let used = self.with_loaded(|loaded| loaded.state.hints.storage_quota_use)?;
+        if quota == 0 || u64::try_from(used).unwrap_or(0) <= quota {
+            return Ok(());
+        }
+        let doom = Doom::Quota {
+            quota: format_size(quota as f64),
+            used: format_size(used as f64),
+        };
+        let error = doom.error();
+        self.phase = Phase::Doomed(doom);
+        Err(error)
+    }
+
+    fn log_quota(&self) {
+        let quota = self.settings.storage_quota;
+        if quota == 0 {
+            return;
+        }
+        if let Ok(used) = self.with_loaded(|loaded| loaded.state.hints.storage_quota_use) {
+            self.log_message(
+                Level::Info,
+                format!(
+                    "Storage quota: {} out of {} used.",
+                    format_size(used as f64),
+                    format_size(quota as f64)
+                ),
+            );
+        }
+    }
+
+    pub(super) fn commit_transaction(
+        &mut self,
+        compact: Option<CompactOptions>,
+    ) -> Result<(), RepositoryError> {
+        match &self.phase {
+            Phase::Idle => return Ok(()),
+            Phase::Doomed(doom) => {
+                let error = doom.error();
+                self.roll_back()?;
+                return Err(error);
+            }
+            Phase::Active => {}
+        }
+        self.check_free_space()?;
+        self.log_quota();
+        match self.write_transaction(compact) {
+            Ok(id) => {
+                let mut loaded = self.take_loaded();
+                if let Some(loaded) = &mut loaded {
+                    loaded.id = Some(id);
+                }
+                self.set_loaded(loaded);
+                self.phase = Phase::Idle;
+                self.created = false;
+                Ok(())
+            }
+            Err(error) => {
+                // Whether the COMMIT reached the disk is not known; memory no longer counts.
+                self.doom(&error);
+                if let Err(second) = self.roll_back() {
+                    self.log_message(Level::Error, second.to_string());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Everything from the last segment's end to the removal of the old index.
+    fn write_transaction(
+        &mut self,
+        compact: Option<CompactOptions>,
+    ) -> Result<SegmentId, RepositoryError> {
+        let mut id = self.change(|log, state| {
+            let segment = log.write_commit()?;
+            state.committed(segment);
+            Ok(segment)
+        })?;
+        if let Some(options) = compact.filter(|_| !self.settings.append_only) {
+            id = self.compact_segments(options)?.unwrap_or(id);
+        }
+        let mut loaded = self.take_loaded().expect("a transaction is in progress");
+        let written = self.write_state(&mut loaded.state, id);
+        self.set_loaded(Some(loaded));
+        written?;
+        Ok(id)
+    }
+
+    /// Writes hints, index and integrity data of a committed transaction; removes those of others.
+    pub(super) fn write_state(
+        &self,
+        state: &mut State,
+        id: SegmentId,
+    ) -> Result<(), RepositoryError> {
+        if self.settings.append_only {
+            let line = format!("transaction {id}, UTC time {}\n", Timestamp::now());
+            self.storage.append(TRANSACTIONS, line.as_bytes())?;
+        }
+        let [index, hints, integrity] = PER_TRANSACTION.map(|name| format!("{name}.{id}"));
+
+        let hints_bytes = state.hints.encode();
+        let hints_integrity = integrity_data(&hints, &[&hints_bytes], false);
+        self.storage.stage(&hints, &[&hints_bytes])?;
+
+        let (header, buckets) = state.index.as_bytes().split_at(HEADER_LEN);
+        let index_integrity = integrity_data(&index, &[header, buckets], true);
+        self.storage.stage(&index, &[header, buckets])?;
+
+        let file = IntegrityFile {
+            hints: hints_integrity,
+            index: index_integrity,
+        };
+        self.storage.stage(&integrity, &[&file.encode()])?;
+
+        // Integrity first: with the others still missing it does no harm, the other way round they
+        // would go unchecked.
+        self.storage.publish(&[&integrity])?;
+        self.storage.publish(&[&hints, &index])?;
+        self.remove_other_states(id)
+    }
+
+    fn remove_other_states(&self, id: SegmentId) -> Result<(), RepositoryError> {
+        let current = format!(".{id}");
+        for entry in self.storage.list("")? {
+            let ours = PER_TRANSACTION.iter().any(|name| {
+                let rest = entry.name.strip_prefix(name);
+                rest.is_some_and(|rest| rest.starts_with('.'))
+            });
+            if ours && !entry.name.ends_with(&current) {
+                self.storage.remove(&entry.name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses to commit what could fill the file system: a full one cannot even be cleaned up.
+    fn check_free_space(&mut self) -> Result<(), RepositoryError> {
+        let required = self.with_loaded(|loaded| {
+            Needs {
+                index_size: loaded.state.index.size(),
+                hints: &loaded.state.hints,
+                additional_free_space: self.settings.additional_free_space,
+                append_only: self.settings.append_only,
+                segment_size_max: self.settings.segment_size_max,
+            }
+            .bytes(&self.log)
+        })??;
+        let available = match self.storage.free_space() {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.log_message(
+                    Level::Warning,
+                    format!("Failed to check free space before committing: {error}"),
+                );
+                return Ok(());
+            }
+        };
+        self.log_message(
+            Level::Debug,
+            format!("check_free_space: required bytes {required}, free bytes {available}"),
+        );
+        if available >= required {
+            return Ok(());
+        }
+        if self.created {
+            self.log_message(
+                Level::Error,
+                "Not enough free space to initialize repository at this location.".to_owned(),
+            );
+            self.remove_repository()?;
+        } else {
+            self.forget_transaction();
+            self.remove_uncommitted()?;
+        }
+        Err(RepositoryError::InsufficientFreeSpace {
+            required: format_size(required as f64),
+            available: format_size(available as f64),
+        })
+    }
+
+    pub(super) fn roll_back(&mut self) -> Result<(), RepositoryError> {
+        let no_space = matches!(
+            &self.phase,
+            Phase::Doomed(Doom::Failed { no_space: true, .. })
+        );
+        self.forget_transaction();
+        if no_space {
+            self.log_message(
+                Level::Warning,
+                "No space left on device, cleaning up partial transaction to free space."
+                    .to_owned(),
+            );
+            self.remove_uncommitted()?;
+        }
+        Ok(())
+    }
+
+    fn forget_transaction(&mut self) {
+        self.log.abandon();
+        if !matches!(self.phase, Phase::Idle) {
+            self.set_loaded(None);
+            self.phase = Phase::Idle;
+        }
+    }
+
+    /// Removes the segments of an unfinished transaction. What has no commit at all is left alone.
+    fn remove_uncommitted(&mut self) -> Result<(), RepositoryError> {
+        if let Some(id) = self.log.transaction_id()? {
+            self.log.begin_after(Some(id))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove_repository(&mut self) -> Result<(), RepositoryError> {
+        if self.settings.append_only {
+            return Err(RepositoryError::AppendOnly {
+                path: self.storage.path(""),
+            });
+        }
+        if self.mode != LockMode::Exclusive {
+            return Err(RepositoryError::NotExclusive {
+                location: self.location(),
+            });
+        }
+        self.forget_transaction();
+        self.set_loaded(None);
+        if let Some(lock) = self.take_lock() {
+            lock.release()?;
+        }
+        // Without its config it is no repository any more, should the rest take a while.
+        self.storage.remove(CONFIG)?;
+        Ok(self.storage.remove_tree("")?)
+    }
+}
+
+fn write_delete(
+    log: &mut SegmentLog,
+    state: &mut State,
+    id: &ChunkId,
+) -> Result<(), RepositoryError> {
+    let at = log.write_delete(id, WhenFull::Next)?;
+    let at = at.expect("a new segment may be begun");
+    let size = u32::try_from(PUT_HEADER_SIZE).expect("41");
+    state.deleted(at, size);
+    Ok(())
+}

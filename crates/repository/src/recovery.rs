@@ -1,0 +1,358 @@
+//! Finding the committed state: loading index and hints, and rebuilding them from the segments when
+//! they are missing, damaged or of another transaction.
+//!
+//! Nothing here needs a transaction; what is rebuilt is written only by the caller, if at all.
+
+use ironborg_format::hashindex::HEADER_LEN;
+use ironborg_format::hints::{Hints, HintsError, HintsFile};
+use ironborg_format::integrity::{self, IntegrityFile, IntegrityFileError};
+use ironborg_format::segment::Entry;
+use ironborg_storage::Storage;
+use ironborg_types::{Event, Level, Reporter, SegmentId};
+
+use crate::RepositoryError;
+use crate::index::{EntryLocation, Index};
+use crate::local::LOGGER;
+use crate::segments::{Entries, SegmentLog};
+use crate::state::State;
+
+/// Names the progress of a replay.
+const REPLAY: &str = "repository.replay_segments";
+
+/// What recovery works with.
+pub(crate) struct Recovery<'a> {
+    pub(crate) storage: &'a dyn Storage,
+    pub(crate) log: &'a SegmentLog,
+    pub(crate) reporter: &'a dyn Reporter,
+}
+
+/// Why a file of a transaction is of no use, in the words Borg has for it.
+struct Unusable {
+    reason: String,
+    missing: bool,
+}
+
+impl Unusable {
+    fn new(reason: impl ToString) -> Self {
+        Self {
+            reason: reason.to_string(),
+            missing: false,
+        }
+    }
+}
+
+/// The committed transaction and where its index is.
+pub(crate) enum Committed {
+    /// Nothing was ever committed.
+    Nothing,
+    /// Index and hints are there, perhaps damaged.
+    Indexed(SegmentId),
+    /// The index is that of an earlier transaction (`from`), or there is none.
+    Behind {
+        /// Whose index there is and can be built upon.
+        from: Option<SegmentId>,
+        /// The committed transaction.
+        to: SegmentId,
+    },
+}
+
+impl Recovery<'_> {
+    /// Compares what the segments say with what the files beside them say.
+    pub(crate) fn committed(&self) -> Result<Committed, RepositoryError> {
+        let (index, segments) = (self.index_id()?, self.log.transaction_id()?);
+        match (index, segments) {
+            (None, None) => Ok(Committed::Nothing),
+            (Some(_), None) => Err(RepositoryError::CheckNeeded {
+                // The quotes close and open those of the message around it.
+                what: format!(
+                    "{}\" - although likely this is \"beyond repair",
+                    self.storage.path("").display()
+                ),
+            }),
+            (Some(index), Some(segments)) if index == segments => Ok(Committed::Indexed(index)),
+            (index, Some(to)) => Ok(Committed::Behind {
+                from: index.filter(|&index| index < to),
+                to,
+            }),
+        }
+    }
+
+    /// The highest transaction there is an index of.
+    fn index_id(&self) -> Result<Option<SegmentId>, RepositoryError> {
+        let mut highest = None;
+        for entry in self.storage.list("")? {
+            let number = entry.name.strip_prefix("index.");
+            let Some(number) = number.and_then(|n| n.parse::<u32>().ok()) else {
+                continue;
+            };
+            let status = self.storage.status(&entry.name)?;
+            if entry.name == format!("index.{number}") && status.is_some_and(|s| s.size > 0) {
+                highest = highest.max(Some(SegmentId(number)));
+            }
+        }
+        Ok(highest)
+    }
+
+    /// Loads the index of a transaction; `None`, after a warning, if it is of no use.
+    pub(crate) fn load_index(&self, id: SegmentId) -> Option<Index> {
+        match self.try_load_index(id) {
+            Ok(index) => Some(index),
+            Err(error) => {
+                self.warn(format!(
+                    "Repository index missing or corrupted, trying to recover from: {}",
+                    error.reason
+                ));
+                None
+            }
+        }
+    }
+
+    fn try_load_index(&self, id: SegmentId) -> Result<Index, Unusable> {
+        let name = format!("index.{id}");
+        let integrity = self.integrity(id, |file| file.index)?;
+        let bytes = self.read(&name)?;
+        self.verify(&name, &bytes, Some(HEADER_LEN), integrity)?;
+        Index::from_bytes(bytes).map_err(Unusable::new)
+    }
+
+    /// Loads the hints of a transaction; `None`, after a warning, if they are of no use.
+    ///
+    /// Hints of Borg 1.0 are completed from the segments, relative to `index`.
+    pub(crate) fn load_hints(
+        &self,
+        id: SegmentId,
+        index: &Index,
+    ) -> Result<Option<Hints>, RepositoryError> {
+        let error = match self.try_load_hints(id) {
+            Ok(HintsFile::Version2(hints)) => return Ok(Some(hints)),
+            Ok(HintsFile::Version1 { segments, sparse }) => {
+                let hints = Hints {
+                    segments,
+                    ..Hints::default()
+                };
+                return self.complete_hints(hints, sparse, index).map(Some);
+            }
+            Err(HintsFailure::FromTheFuture(version)) => {
+                return Err(RepositoryError::UnknownHintsVersion { version });
+            }
+            Err(HintsFailure::Unusable(error)) => error,
+        };
+        self.warn(format!(
+            "Repository hints file missing or corrupted, trying to recover: {}",
+            error.reason
+        ));
+        Ok(None)
+    }
+
+    fn try_load_hints(&self, id: SegmentId) -> Result<HintsFile, HintsFailure> {
+        let name = format!("hints.{id}");
+        let integrity = self.integrity(id, |file| file.hints)?;
+        let bytes = self.read(&name)?;
+        self.verify(&name, &bytes, None, integrity)?;
+        HintsFile::decode(&bytes).map_err(|error| match error {
+            HintsError::Version(version) => HintsFailure::FromTheFuture(version),
+            other => HintsFailure::Unusable(Unusable::new(other)),
+        })
+    }
+
+    fn read(&self, name: &str) -> Result<Vec<u8>, Unusable> {
+        self.storage.read(name).map_err(|error| Unusable {
+            missing: error.is_not_found(),
+            ..Unusable::new(error)
+        })
+    }
+
+    /// The integrity data of one file of a transaction; `None` if there are none to check against.
+    fn integrity(
+        &self,
+        id: SegmentId,
+        which: impl FnOnce(IntegrityFile) -> String,
+    ) -> Result<Option<String>, Unusable> {
+        let name = format!("integrity.{id}");
+        let bytes = match self.read(&name) {
+            Ok(bytes) => bytes,
+            Err(error) if error.missing => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match IntegrityFile::decode(&bytes) {
+            Ok(file) => Ok(Some(which(file))),
+            Err(IntegrityFileError::Version(version)) => {
+                self.warn(format!(
+                    "Unknown integrity data version {version} in {name}"
+                ));
+                Ok(None)
+            }
+            Err(error) => Err(Unusable::new(format!("{name}: {error}"))),
+        }
+    }
+
+    fn verify(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        header_len: Option<usize>,
+        integrity: Option<String>,
+    ) -> Result<(), Unusable> {
+        let Some(data) = integrity else {
+            return Ok(());
+        };
+        let path = self.storage.path(name);
+        match integrity::verify(name, bytes, header_len, &data) {
+            Ok(None) => Ok(()),
+            Ok(Some(algorithm)) => {
+                self.warn(format!(
+                    "Cannot verify integrity of {}: Unknown algorithm '{algorithm}'",
+                    path.display()
+                ));
+                Ok(())
+            }
+            Err(error) => {
+                if let integrity::IntegrityError::Unparsable(reason) = error {
+                    self.warn(format!(
+                        "Could not parse integrity data for {}: {reason}",
+                        path.display()
+                    ));
+                }
+                Err(Unusable::new(format!(
+                    "File failed integrity check: {}",
+                    path.display()
+                )))
+            }
+        }
+    }
+
+    /// Finds out what Borg 1.0 did not write down: how much of each sparse segment can be freed.
+    fn complete_hints(
+        &self,
+        mut hints: Hints,
+        mut sparse: Vec<u32>,
+        index: &Index,
+    ) -> Result<Hints, RepositoryError> {
+        sparse.sort_unstable();
+        for number in sparse {
+            let segment = SegmentId(number);
+            let Some(size) = self.log.size(segment)? else {
+                hints.segments.remove(&number);
+                continue;
+            };
+            let freeable = if hints.segments.get(&number).is_none_or(|&used| used == 0) {
+                i64::try_from(size).unwrap_or(i64::MAX)
+            } else {
+                self.freeable(segment, index)?
+            };
+            hints.compact.insert(number, freeable);
+        }
+        Ok(hints)
+    }
+
+    fn freeable(&self, segment: SegmentId, index: &Index) -> Result<i64, RepositoryError> {
+        let mut freeable = 0;
+        let mut entries = Entries::new(segment);
+        while let Some(found) = entries.next(self.log)? {
+            let at = EntryLocation {
+                segment,
+                offset: found.offset,
+            };
+            match found.entry {
+                Entry::Put { id, .. } if index.get(&id) == Some(at) => {}
+                Entry::Put { .. } | Entry::Delete { .. } => freeable += i64::from(found.size),
+                Entry::Commit => {}
+            }
+        }
+        Ok(freeable)
+    }
+
+    /// Brings `state`, that of transaction `from` (or an empty one), up to transaction `to`.
+    ///
+    /// Reads and checks every entry in between. Source: Borg 1.4, `Repository.replay_segments`.
+    pub(crate) fn replay(
+        &self,
+        state: &mut State,
+        from: Option<SegmentId>,
+        to: SegmentId,
+    ) -> Result<(), RepositoryError> {
+        self.warn("Replaying segments. Please wait, this can take a while...".to_owned());
+        let segments = self.log.segments()?;
+        self.reporter.report(Event::ProgressStart { msgid: REPLAY });
+        let total = segments.len() as u64;
+        for (done, segment) in segments.into_iter().enumerate() {
+            self.reporter.report(Event::ProgressPercent {
+                msgid: REPLAY,
+                current: done as u64 + 1,
+                total,
+                message: format!(
+                    "Replaying segments {:3.0}%",
+                    done as f64 * 100.0 / total as f64
+                )
+                .into(),
+                info: None,
+            });
+            if from.is_some_and(|from| segment <= from) {
+                continue;
+            }
+            if segment > to {
+                break;
+            }
+            self.replay_segment(state, segment)?;
+        }
+        self.reporter.report(Event::ProgressEnd { msgid: REPLAY });
+        Ok(())
+    }
+
+    fn replay_segment(&self, state: &mut State, segment: SegmentId) -> Result<(), RepositoryError> {
+        // A file of no length is one whose removal was cut short.
+        let Some(file_size) = self.log.size(segment)? else {
+            return Ok(());
+        };
+        state.hints.segments.insert(segment.0, 0);
+        let mut entries = Entries::new(segment);
+        while let Some(found) = entries.next(self.log)? {
+            match found.entry {
+                Entry::Put { id, .. } => {
+                    if let Some(old) = state.index.get(&id) {
+                        // Superseded without a DELETE, as very old versions did: the sizes are those
+                        // of the new entry, as Borg counts them.
+                        state.supersede(&id, old, found.size);
+                    }
+                    let at = EntryLocation {
+                        segment,
+                        offset: found.offset,
+                    };
+                    state.put(&id, at, found.size);
+                }
+                Entry::Delete { id } => {
+                    let Some(old) = state.index.remove(&id) else {
+                        continue;
+                    };
+                    // An index from before a compaction may point to a segment that is gone.
+                    if self.log.size(old.segment)?.is_some() {
+                        let size = self.log.read_size(old, &id)?;
+                        state.supersede(&id, old, size);
+                    }
+                }
+                Entry::Commit => {}
+            }
+        }
+        if state.hints.segments.get(&segment.0) == Some(&0) {
+            let size = i64::try_from(file_size).unwrap_or(i64::MAX);
+            state.hints.compact.insert(segment.0, size);
+        }
+        Ok(())
+    }
+
+    fn warn(&self, message: String) {
+        self.reporter
+            .report(Event::log(Level::Warning, LOGGER, message));
+    }
+}
+
+enum HintsFailure {
+    Unusable(Unusable),
+    FromTheFuture(i64),
+}
+
+impl From<Unusable> for HintsFailure {
+    fn from(error: Unusable) -> Self {
+        Self::Unusable(error)
+    }
+}

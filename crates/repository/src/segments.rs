@@ -1,0 +1,466 @@
+//! The log of segment files: naming, finding, reading and writing entries.
+//!
+//! What the entries mean is left to the transaction. Layout: docs/format.md, "Segment files".
+
+mod entries;
+
+use std::io::IoSliceMut;
+use std::sync::Arc;
+
+use ironborg_format::segment::{
+    self, ATTIC_MAGIC, COMMIT, EntryError, HEADER_LEN, KEYED_HEADER_LEN, MAGIC, MAGIC_LEN,
+};
+use ironborg_storage::{AppendFile, EntryKind, Storage, StorageError};
+use ironborg_types::{ChunkId, SegmentId};
+
+pub(crate) use entries::Entries;
+
+use crate::RepositoryError;
+use crate::index::EntryLocation;
+
+/// Small entries are gathered until this many bytes are worth a system call.
+const BUFFER_LEN: usize = 1 << 20;
+/// How much is read together with an entry's header: saves most small objects the second call.
+const SPECULATIVE_LEN: usize = 16 << 10;
+/// Where the segments are.
+const DATA: &str = "data";
+
+/// All segments, and the one being written.
+pub(crate) struct SegmentLog {
+    storage: Arc<dyn Storage>,
+    segments_per_dir: u32,
+    /// A new segment is begun when the current one is larger than this.
+    size_max: u64,
+    /// The number of the next segment to be begun.
+    next: u32,
+    writer: Option<Writer>,
+}
+
+struct Writer {
+    file: Box<dyn AppendFile>,
+    segment: SegmentId,
+    /// Bytes handed to the file; what follows is in the buffer.
+    flushed: u64,
+    /// Whole entries only.
+    buffer: Vec<u8>,
+}
+
+impl Writer {
+    fn offset(&self) -> u64 {
+        self.flushed + self.buffer.len() as u64
+    }
+
+    fn flush(&mut self) -> Result<(), StorageError> {
+        if !self.buffer.is_empty() {
+            self.file.append(&self.buffer)?;
+            self.flushed += self.buffer.len() as u64;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, header: &[u8], body: &[u8]) -> Result<(), StorageError> {
+        if self.buffer.len() + header.len() + body.len() > BUFFER_LEN {
+            self.flush()?;
+        }
+        self.buffer.extend_from_slice(header);
+        if header.len() + body.len() <= BUFFER_LEN {
+            self.buffer.extend_from_slice(body);
+            return Ok(());
+        }
+        // Not worth a copy. The buffer is flushed first, so it never ends within an entry.
+        self.flush()?;
+        self.file.append(body)?;
+        self.flushed += body.len() as u64;
+        Ok(())
+    }
+
+    fn seal(mut self) -> Result<(), StorageError> {
+        self.flush()?;
+        self.file.seal()
+    }
+}
+
+/// Whether an entry may begin a new segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhenFull {
+    /// Begin the next segment.
+    Next,
+    /// Write nothing and say so.
+    Refuse,
+}
+
+impl SegmentLog {
+    pub(crate) fn new(storage: Arc<dyn Storage>, segments_per_dir: u32, size_max: u64) -> Self {
+        assert!(segments_per_dir > 0, "checked when the config was read");
+        Self {
+            storage,
+            segments_per_dir,
+            size_max,
+            next: 0,
+            writer: None,
+        }
+    }
+
+    fn name(&self, segment: SegmentId) -> String {
+        format!("{DATA}/{}/{segment}", segment.0 / self.segments_per_dir)
+    }
+
+    /// The numbers of the directories there are, ascending.
+    fn dirs(&self) -> Result<Vec<u32>, StorageError> {
+        let entries = self.storage.list(DATA)?;
+        Ok(numbers(&entries, EntryKind::Directory))
+    }
+
+    /// The segments in one directory, ascending.
+    fn segments_in(&self, dir: u32) -> Result<Vec<SegmentId>, StorageError> {
+        let entries = self.storage.list(&format!("{DATA}/{dir}"))?;
+        Ok(numbers(&entries, EntryKind::File)
+            .into_iter()
+            .filter(|number| number / self.segments_per_dir == dir)
+            .map(SegmentId)
+            .collect())
+    }
+
+    /// Every segment file, ascending; logically deleted ones (of no length) too.
+    pub(crate) fn segments(&self) -> Result<Vec<SegmentId>, StorageError> {
+        let mut segments = Vec::new();
+        for dir in self.dirs()? {
+            segments.extend(self.segments_in(dir)?);
+        }
+        Ok(segments)
+    }
+
+    /// The first segment from the end for which `wanted` holds.
+    fn last_where(
+        &self,
+        mut wanted: impl FnMut(SegmentId) -> Result<bool, RepositoryError>,
+    ) -> Result<Option<SegmentId>, RepositoryError> {
+        for dir in self.dirs()?.into_iter().rev() {
+            for segment in self.segments_in(dir)?.into_iter().rev() {
+                if wanted(segment)? {
+                    return Ok(Some(segment));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The number of the last transaction that was committed.
+    pub(crate) fn transaction_id(&self) -> Result<Option<SegmentId>, RepositoryError> {
+        self.last_where(|segment| self.is_committed(segment))
+    }
+
+    /// Whether the newest segment is one of Attic.
+    pub(crate) fn is_attic(&self) -> Result<bool, RepositoryError> {
+        let Some(segment) = self.last_where(|_| Ok(true))? else {
+            return Ok(false);
+        };
+        let mut magic = [0; MAGIC_LEN];
+        self.read_at(segment, 0, &mut [IoSliceMut::new(&mut magic)])?;
+        Ok(magic == ATTIC_MAGIC)
+    }
+
+    /// Whether a segment ends a transaction: sound from end to end, its last entry a COMMIT, and
+    /// nothing but COMMITs behind the first one.
+    fn is_committed(&self, segment: SegmentId) -> Result<bool, RepositoryError> {
+        let size = self.size(segment)?.unwrap_or(0);
+        let Some(offset) = size.checked_sub(HEADER_LEN as u64) else {
+            return Ok(false);
+        };
+        let mut tail = [0; HEADER_LEN];
+        self.read_at(segment, offset, &mut [IoSliceMut::new(&mut tail)])?;
+        if tail != COMMIT {
+            return Ok(false);
+        }
+        let mut seen_commit = false;
+        let mut entries = Entries::new(segment);
+        loop {
+            match entries.next(self) {
+                Ok(None) => return Ok(seen_commit),
+                Ok(Some(found)) if found.entry == segment::Entry::Commit => seen_commit = true,
+                Ok(Some(_)) if seen_commit => return Ok(false),
+                Ok(Some(_)) => {}
+                Err(RepositoryError::BadEntry { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Size of a segment's file; `None` if there is none, or one of no length.
+    pub(crate) fn size(&self, segment: SegmentId) -> Result<Option<u64>, StorageError> {
+        let status = self.storage.status(&self.name(segment))?;
+        Ok(status.map(|s| s.size).filter(|&size| size > 0))
+    }
+
+    /// Reads one object into `out`, checked to be whole and for this id.
+    pub(crate) fn read_object(
+        &self,
+        at: EntryLocation,
+        id: &ChunkId,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RepositoryError> {
+        let mut header = [0; KEYED_HEADER_LEN];
+        // A buffer that was used before keeps its length meanwhile: no need to zero it again.
+        if out.len() < SPECULATIVE_LEN {
+            out.resize(SPECULATIVE_LEN, 0);
+        }
+        let count = self.read_at(
+            at.segment,
+            u64::from(at.offset),
+            &mut [
+                IoSliceMut::new(&mut header),
+                IoSliceMut::new(&mut out[..SPECULATIVE_LEN]),
+            ],
+        )?;
+        let bad = |error| bad_entry(at.segment, u64::from(at.offset), error);
+        let fields =
+            segment::Header::decode(&header[..count.min(KEYED_HEADER_LEN)], KEYED_HEADER_LEN)
+                .map_err(bad)?;
+        let len = fields.size as usize - KEYED_HEADER_LEN;
+        let mut have = (count - KEYED_HEADER_LEN).min(len);
+        out.resize(len, 0);
+        if have < len && count == KEYED_HEADER_LEN + SPECULATIVE_LEN {
+            let offset = u64::from(at.offset) + count as u64;
+            have += self.read_at(at.segment, offset, &mut [IoSliceMut::new(&mut out[have..])])?;
+        }
+        out.truncate(have);
+        segment::check_put(&header, out, id).map_err(bad)
+    }
+
+    /// Length of an object's entry, header included, from its unchecked header.
+    pub(crate) fn read_size(
+        &self,
+        at: EntryLocation,
+        id: &ChunkId,
+    ) -> Result<u32, RepositoryError> {
+        let mut header = [0; KEYED_HEADER_LEN];
+        let count = self.read_at(
+            at.segment,
+            u64::from(at.offset),
+            &mut [IoSliceMut::new(&mut header)],
+        )?;
+        let bad = |error| bad_entry(at.segment, u64::from(at.offset), error);
+        let fields = segment::Header::decode(&header[..count], KEYED_HEADER_LEN).map_err(bad)?;
+        segment::check_put_header(&header, id).map_err(bad)?;
+        Ok(fields.size)
+    }
+
+    /// Tells the storage which part of a segment will be read soon.
+    pub(crate) fn will_need(&self, segment: SegmentId, offset: u64, len: u64) {
+        self.storage.will_need(&self.name(segment), offset, len);
+    }
+
+    /// Reads from a segment, the unwritten end of the one being written included.
+    fn read_at(
+        &self,
+        segment: SegmentId,
+        offset: u64,
+        buffers: &mut [IoSliceMut<'_>],
+    ) -> Result<usize, StorageError> {
+        if let Some(writer) = &self.writer {
+            if writer.segment == segment && offset >= writer.flushed {
+                let start = usize::try_from(offset - writer.flushed).unwrap_or(usize::MAX);
+                return Ok(copy_into(
+                    writer.buffer.get(start..).unwrap_or_default(),
+                    buffers,
+                ));
+            }
+        }
+        self.storage.read_at(&self.name(segment), offset, buffers)
+    }
+
+    /// Removes what an unfinished transaction left and continues behind transaction `id`.
+    pub(crate) fn begin_after(&mut self, id: Option<SegmentId>) -> Result<u32, RepositoryError> {
+        self.writer = None;
+        let Some(id) = id else {
+            self.next = 0;
+            return Ok(0);
+        };
+        self.next = following(id)?;
+        let mut count = 0;
+        for dir in self.dirs()?.into_iter().rev() {
+            for segment in self.segments_in(dir)?.into_iter().rev() {
+                if segment <= id {
+                    return Ok(count);
+                }
+                self.delete(segment)?;
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Stops writing without making anything durable.
+    pub(crate) fn abandon(&mut self) {
+        self.writer = None;
+    }
+
+    /// Removes a segment file; one that is gone already is fine.
+    pub(crate) fn delete(&self, segment: SegmentId) -> Result<(), StorageError> {
+        match self.storage.remove(&self.name(segment)) {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the directories that hold no segments any more.
+    pub(crate) fn remove_empty_dirs(&self) -> Result<(), StorageError> {
+        for dir in self.dirs()? {
+            self.storage.remove_dir(&format!("{DATA}/{dir}"))?;
+        }
+        self.storage.sync_dir(DATA)
+    }
+
+    /// Appends a PUT; `None` if that would need a new segment and none may be begun.
+    ///
+    /// # Panics
+    /// If the object is larger than an entry can be: callers check that first.
+    pub(crate) fn write_put(
+        &mut self,
+        id: &ChunkId,
+        object: &[u8],
+        when_full: WhenFull,
+    ) -> Result<Option<EntryLocation>, RepositoryError> {
+        let header = segment::put_header(id, object);
+        self.write(id, &header, object, when_full)
+    }
+
+    /// Appends a DELETE; `None` if that would need a new segment and none may be begun.
+    pub(crate) fn write_delete(
+        &mut self,
+        id: &ChunkId,
+        when_full: WhenFull,
+    ) -> Result<Option<EntryLocation>, RepositoryError> {
+        self.write(id, &segment::delete_entry(id), &[], when_full)
+    }
+
+    fn write(
+        &mut self,
+        id: &ChunkId,
+        header: &[u8],
+        body: &[u8],
+        when_full: WhenFull,
+    ) -> Result<Option<EntryLocation>, RepositoryError> {
+        // The manifest always gets its own segment: it is rewritten in every transaction.
+        let wants_new = *id == ChunkId::MANIFEST;
+        if let Some(writer) = &self.writer {
+            if wants_new || writer.offset() > self.size_max {
+                if when_full == WhenFull::Refuse {
+                    return Ok(None);
+                }
+                self.finish_segment()?;
+            }
+        } else if wants_new && when_full == WhenFull::Refuse {
+            return Ok(None);
+        }
+        let writer = self.current()?;
+        let location = EntryLocation {
+            segment: writer.segment,
+            offset: u32::try_from(writer.offset())
+                .expect("the largest segment size leaves room for one entry"),
+        };
+        writer.write(header, body)?;
+        Ok(Some(location))
+    }
+
+    /// Appends a COMMIT to the segment being written, everything before it durable first, and ends it.
+    pub(crate) fn write_intermediate_commit(&mut self) -> Result<SegmentId, RepositoryError> {
+        let writer = self.current()?;
+        writer.flush()?;
+        writer.file.sync()?;
+        self.write_commit_entry()
+    }
+
+    /// Ends the segment being written, durably, and appends a COMMIT in the next one.
+    pub(crate) fn write_commit(&mut self) -> Result<SegmentId, RepositoryError> {
+        self.finish_segment()?;
+        self.write_commit_entry()
+    }
+
+    fn write_commit_entry(&mut self) -> Result<SegmentId, RepositoryError> {
+        let writer = self.current()?;
+        let segment = writer.segment;
+        writer.write(&COMMIT, &[])?;
+        self.finish_segment()?;
+        Ok(segment)
+    }
+
+    /// Makes the segment being written durable and ends it.
+    fn finish_segment(&mut self) -> Result<(), RepositoryError> {
+        match self.writer.take() {
+            Some(writer) => Ok(writer.seal()?),
+            None => Ok(()),
+        }
+    }
+
+    /// The segment being written, begun if there is none.
+    fn current(&mut self) -> Result<&mut Writer, RepositoryError> {
+        if self.writer.is_none() {
+            let segment = SegmentId(self.next);
+            let following = following(segment)?;
+            if segment.0 % self.segments_per_dir == 0 {
+                let dir = format!("{DATA}/{}", segment.0 / self.segments_per_dir);
+                if self.storage.create_dir(&dir)? {
+                    self.storage.sync_dir(DATA)?;
+                }
+            }
+            let file = self.storage.create(&self.name(segment))?;
+            self.next = following;
+            let mut buffer = Vec::with_capacity(BUFFER_LEN);
+            buffer.extend_from_slice(&MAGIC);
+            self.writer = Some(Writer {
+                file,
+                segment,
+                flushed: 0,
+                buffer,
+            });
+        }
+        Ok(self.writer.as_mut().expect("just begun"))
+    }
+}
+
+/// The number behind; numbers never wrap around.
+fn following(segment: SegmentId) -> Result<u32, RepositoryError> {
+    segment
+        .0
+        .checked_add(1)
+        .ok_or(RepositoryError::CheckNeeded {
+            what: "segment numbers are used up".to_owned(),
+        })
+}
+
+/// Names that are numbers, ascending; others, and numbers written oddly, are none of ours.
+fn numbers(entries: &[ironborg_storage::StorageEntry], kind: EntryKind) -> Vec<u32> {
+    let mut numbers: Vec<u32> = entries
+        .iter()
+        .filter(|entry| entry.kind == kind)
+        .filter_map(|entry| {
+            let number: u32 = entry.name.parse().ok()?;
+            (number.to_string() == entry.name).then_some(number)
+        })
+        .collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+fn copy_into(mut bytes: &[u8], buffers: &mut [IoSliceMut<'_>]) -> usize {
+    let mut done = 0;
+    for buffer in buffers {
+        let count = buffer.len().min(bytes.len());
+        let (head, tail) = bytes.split_at(count);
+        buffer[..count].copy_from_slice(head);
+        bytes = tail;
+        done += count;
+    }
+    done
+}
+
+pub(crate) fn bad_entry(segment: SegmentId, offset: u64, error: EntryError) -> RepositoryError {
+    RepositoryError::BadEntry {
+        segment,
+        offset,
+        reason: error.to_string(),
+        detail: error.detail(),
+    }
+}

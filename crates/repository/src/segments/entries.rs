@@ -1,0 +1,113 @@
+//! Reading a segment from end to end.
+
+use std::io::IoSliceMut;
+
+use ironborg_format::segment::{
+    Entry, EntryError, HEADER_LEN, Header, MAGIC, MAGIC_LEN, decode_entry,
+};
+use ironborg_types::SegmentId;
+
+use super::{SegmentLog, bad_entry};
+use crate::RepositoryError;
+
+/// Bytes read at once.
+const WINDOW_LEN: usize = 1 << 20;
+
+/// An entry and where it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FoundEntry<'a> {
+    pub(crate) entry: Entry<'a>,
+    /// Bytes from the start of the segment file.
+    pub(crate) offset: u32,
+    /// The whole entry, header included.
+    pub(crate) size: u32,
+}
+
+/// The entries of one segment, in order. Memory: one window, or the largest entry.
+///
+/// The log is handed in at each step, so that it can be written to in between.
+pub(crate) struct Entries {
+    segment: SegmentId,
+    /// Where the next entry begins in the file.
+    offset: u64,
+    window: Vec<u8>,
+    /// Where the next entry begins in the window.
+    at: usize,
+}
+
+impl Entries {
+    pub(crate) fn new(segment: SegmentId) -> Self {
+        Self {
+            segment,
+            offset: 0,
+            window: Vec::new(),
+            at: 0,
+        }
+    }
+
+    /// The next entry; `None` at the end of the segment.
+    ///
+    /// # Errors
+    /// [`RepositoryError::BadEntry`] for damage, after which no further entry can be found.
+    pub(crate) fn next<'a>(
+        &'a mut self,
+        log: &SegmentLog,
+    ) -> Result<Option<FoundEntry<'a>>, RepositoryError> {
+        if self.offset == 0 {
+            self.check_magic(log)?;
+        }
+        if self.fill(log, HEADER_LEN)? == 0 {
+            return Ok(None);
+        }
+        let (segment, offset) = (self.segment, self.offset);
+        let bad = |error| bad_entry(segment, offset, error);
+        let header = Header::decode(&self.window[self.at..], HEADER_LEN).map_err(bad)?;
+        self.fill(log, header.size as usize)?;
+        let (entry, size) = decode_entry(&self.window[self.at..]).map_err(bad)?;
+        self.at += size;
+        self.offset += size as u64;
+        Ok(Some(FoundEntry {
+            entry,
+            offset: u32::try_from(offset).map_err(|_| bad(EntryError::TooBig(header.size)))?,
+            size: header.size,
+        }))
+    }
+
+    fn check_magic(&mut self, log: &SegmentLog) -> Result<(), RepositoryError> {
+        let have = self.fill(log, MAGIC_LEN)?;
+        if have < MAGIC_LEN || self.window[..MAGIC_LEN] != MAGIC {
+            return Err(RepositoryError::BadEntry {
+                segment: self.segment,
+                offset: 0,
+                reason: "Invalid segment magic".to_owned(),
+                detail: String::new(),
+            });
+        }
+        self.at = MAGIC_LEN;
+        self.offset = MAGIC_LEN as u64;
+        Ok(())
+    }
+
+    /// Sees to it that the window holds `len` bytes from the current position, if the segment does;
+    /// returns how many there are.
+    fn fill(&mut self, log: &SegmentLog, len: usize) -> Result<usize, RepositoryError> {
+        let mut have = self.window.len() - self.at;
+        if have >= len {
+            return Ok(have);
+        }
+        self.window.drain(..self.at);
+        self.at = 0;
+        self.window.resize(len.max(WINDOW_LEN), 0);
+        while have < len {
+            let offset = self.offset + have as u64;
+            let free = &mut self.window[have..];
+            let count = log.read_at(self.segment, offset, &mut [IoSliceMut::new(free)])?;
+            if count == 0 {
+                break;
+            }
+            have += count;
+        }
+        self.window.truncate(have);
+        Ok(have)
+    }
+}
