@@ -1,0 +1,258 @@
+//! Deleting archives, whole repositories and what is remembered of them.
+//!
+//! An object goes when no archive that stays refers to it. Source: Borg 1.4, `do_delete`,
+//! `Archive.delete`.
+
+mod count;
+mod repository;
+
+use std::time::{Duration, Instant};
+
+use ironborg_object::{Compression, Sealer};
+use ironborg_repository::RepositoryError;
+use ironborg_types::{BytePath, Event, Level};
+
+pub use repository::{RepositoryDeletion, delete_repository};
+
+use self::count::{DecrementCounter, PartUse};
+use crate::items::PartFiles;
+use crate::progress::PercentProgress;
+use crate::references::ChunkReferences;
+use crate::selection::ListedArchive;
+use crate::statistics::ArchiveStatistics;
+use crate::{ArchiveError, Session};
+
+const LOGGER: &str = "borg.archiver";
+
+/// How much damage is put up with (`--force`, given up to twice).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Force {
+    /// None.
+    #[default]
+    No,
+    /// Missing objects and damaged metadata of the archives to delete.
+    Once,
+    /// Any: the archives are only taken off the list.
+    Twice,
+}
+
+/// What is deleted, and how.
+pub struct DeleteOptions<'a> {
+    /// Archives, in this order.
+    pub names: Vec<BytePath>,
+    /// Put up with damage.
+    pub force: Force,
+    /// Only tell what would be done.
+    pub dry_run: bool,
+    /// Whether part files count in the figures.
+    pub parts: PartFiles,
+    /// Commit after this long and go on; `None` or zero: never in between.
+    pub checkpoint_interval: Option<Duration>,
+    /// Whether each archive is listed (`--list`).
+    pub list: bool,
+    /// One archive as a line of that list.
+    pub format_archive: &'a dyn Fn(&ListedArchive) -> String,
+}
+
+/// What was deleted.
+#[derive(Debug)]
+pub struct DeleteOutcome {
+    /// Figures of the deleted archives, negative; metadata included, as in stock Borg.
+    pub deleted: ArchiveStatistics,
+    /// Archives that are not there; each was warned about, and the exit code is 1.
+    pub not_found: usize,
+    /// The references that are left, for the figures of all archives; `None` for what counts nothing
+    /// (a dry run, or [`Force::Twice`]).
+    pub references: Option<ChunkReferences>,
+}
+
+/// Deletes archives and commits.
+///
+/// # Errors
+/// [`ArchiveError::Interrupted`] after a signal: what was deleted by then is committed. Damage that the
+/// options do not put up with: nothing since the last commit is deleted.
+pub fn delete_archives(
+    session: &mut Session,
+    options: &DeleteOptions<'_>,
+) -> Result<DeleteOutcome, ArchiveError> {
+    if options.force == Force::Twice {
+        return unlist_archives(session, options);
+    }
+    let mut outcome = DeleteOutcome {
+        deleted: ArchiveStatistics::default(),
+        not_found: 0,
+        references: None,
+    };
+    if !options.dry_run {
+        let may_be_damaged = |name: &[u8]| {
+            options.force == Force::Once && options.names.iter().any(|n| **n == *name)
+        };
+        outcome.references = Some(ChunkReferences::load_despite(session, &may_be_damaged)?);
+    }
+    let mut sealer = Sealer::new(Compression::default());
+    let (mut uncommitted, mut last_commit) = (0_usize, Instant::now());
+    let verb = if options.dry_run {
+        "Would delete archive"
+    } else {
+        "Deleting archive"
+    };
+    for (index, name) in options.names.iter().enumerate() {
+        let Some(listed) = announce(session, options, index, verb)? else {
+            outcome.not_found += 1;
+            continue;
+        };
+        let Some(references) = &mut outcome.references else {
+            continue;
+        };
+        delete_archive(session, &listed, references, options, &mut outcome.deleted)?;
+        session.manifest.archives.remove(name.0.as_slice());
+        uncommitted += 1;
+        let stop = session.client.interrupt.stop_requested();
+        let due = options
+            .checkpoint_interval
+            .is_some_and(|interval| !interval.is_zero() && last_commit.elapsed() > interval);
+        if stop {
+            let start = "checkpoint requested: starting checkpoint creation...";
+            session.client.log(Level::Info, LOGGER, start);
+        }
+        if stop || due {
+            commit(session, &mut sealer)?;
+            (uncommitted, last_commit) = (0, Instant::now());
+        }
+        if stop {
+            let end = "checkpoint requested: finished checkpoint creation!";
+            session.client.log(Level::Info, LOGGER, end);
+            return Err(ArchiveError::Interrupted);
+        }
+    }
+    if uncommitted > 0 {
+        commit(session, &mut sealer)?;
+    }
+    Ok(outcome)
+}
+
+/// Lists the archive at `index` and returns its entry, or warns that there is none.
+fn announce(
+    session: &Session,
+    options: &DeleteOptions<'_>,
+    index: usize,
+    verb: &str,
+) -> Result<Option<ListedArchive>, ArchiveError> {
+    let name = &options.names[index];
+    let (number, count) = (index + 1, options.names.len());
+    let Some(entry) = session.manifest.archives.get(name.0.as_slice()) else {
+        let message = format!("Archive {name} not found ({number}/{count}).");
+        session.client.log(Level::Warning, LOGGER, message);
+        return Ok(None);
+    };
+    let listed = ListedArchive::new(name, entry)?;
+    if options.list {
+        let line = format!(
+            "{verb}: {} ({number}/{count})",
+            (options.format_archive)(&listed)
+        );
+        session.client.reporter.report(Event::List(line.into()));
+    }
+    Ok(Some(listed))
+}
+
+fn commit(session: &mut Session, sealer: &mut Sealer) -> Result<(), ArchiveError> {
+    session.write_manifest(sealer)?;
+    session.repository.commit()?;
+    session.save_security()
+}
+
+/// Takes the archives off the manifest and leaves their objects for `check --repair`.
+fn unlist_archives(
+    session: &mut Session,
+    options: &DeleteOptions<'_>,
+) -> Result<DeleteOutcome, ArchiveError> {
+    let mut outcome = DeleteOutcome {
+        deleted: ArchiveStatistics::default(),
+        not_found: 0,
+        references: None,
+    };
+    let verb = if options.dry_run {
+        "Would delete"
+    } else {
+        "Deleted archive"
+    };
+    for (index, name) in options.names.iter().enumerate() {
+        match announce(session, options, index, verb)? {
+            Some(_) => {
+                session.manifest.archives.remove(name.0.as_slice());
+            }
+            None => outcome.not_found += 1,
+        }
+    }
+    if options.dry_run {
+        session.client.log(Level::Info, LOGGER, "Finished dry-run.");
+    } else if outcome.not_found < options.names.len() {
+        commit(session, &mut Sealer::new(Compression::default()))?;
+        let advice = "Done. Run \"borg check --repair\" to clean up the mess.";
+        session.client.log(Level::Warning, LOGGER, advice);
+    } else {
+        session.client.log(Level::Warning, LOGGER, "Aborted.");
+    }
+    Ok(outcome)
+}
+
+/// Takes one archive's references away and removes the objects nobody refers to any more.
+fn delete_archive(
+    session: &mut Session,
+    listed: &ListedArchive,
+    references: &mut ChunkReferences,
+    options: &DeleteOptions<'_>,
+    deleted: &mut ArchiveStatistics,
+) -> Result<(), ArchiveError> {
+    let archive = session.load_archive(&listed.name)?;
+    let (summary, mut damaged) = references.take_summary(session, &archive)?;
+    let parts = match options.parts {
+        PartFiles::Skip if summary.figures().nfiles_parts > 0 => {
+            PartUse::read(session, &archive, damaged)?
+        }
+        _ => PartUse::default(),
+    };
+    show_progress(session, archive.metadata.items.len());
+    let mut counter = DecrementCounter::new(deleted, &parts);
+    let mut doomed = Vec::new();
+    summary.remove_from(references.table(), |id, refs, left| {
+        counter.count(&id, refs, &left);
+        if left.refs == 0 {
+            doomed.push(id);
+        }
+    });
+    for id in doomed {
+        match session.repository.delete(&id) {
+            Err(RepositoryError::ObjectNotFound { .. }) if options.force != Force::No => {
+                damaged = true;
+            }
+            other => other?,
+        }
+    }
+    if damaged {
+        for message in [
+            "forced deletion succeeded, but the deleted archive was corrupted.",
+            "borg check --repair is required to free all space.",
+        ] {
+            session.client.log(Level::Warning, "borg.archive", message);
+        }
+    }
+    Ok(())
+}
+
+/// The steps stock Borg shows while it walks the item stream.
+fn show_progress(session: &Session, chunk_count: usize) {
+    let reporter = session.client.reporter.as_ref();
+    if !reporter.wants_progress() {
+        return;
+    }
+    let total = chunk_count as u64;
+    let mut progress = PercentProgress::start(reporter, "archive.delete", total, 5.0);
+    for step in 0..total {
+        progress.advance_to(reporter, step, None, |percent| {
+            format!("Decrementing references {percent:3.0}%")
+        });
+    }
+    progress.finish(reporter);
+}

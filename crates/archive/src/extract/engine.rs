@@ -1,0 +1,546 @@
+//! The thread that walks the items: it makes directories and special files itself, hands regular
+//! files to workers, and does what has to wait for them (hard links, attributes of directories).
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+
+use crossbeam_channel::{Receiver, Sender};
+use ironborg_format::item::{ChunkEntry, Item, ItemView};
+use ironborg_repository::Repository;
+use ironborg_source::path::strip_components;
+use ironborg_source::walk::FileKind;
+use ironborg_source::{RestoreRoot, SourceError};
+use ironborg_types::{BytePath, ChunkId, Event, Reporter, text};
+
+use super::attributes::values;
+use super::file::{FileTask, SharedFile, create, without_chunks};
+use super::filter::{ItemFilter, Master};
+use super::in_flight::{InFlight, Ticket};
+use super::report::Report;
+use super::worker::{Done, Job};
+use crate::ArchiveError;
+use crate::file_type::FileType;
+use crate::items::ItemReader;
+use crate::progress::PercentProgress;
+
+/// Message id of the progress of content,
+pub(super) const CONTENT: &str = "extract";
+/// and of the attributes of directories that are left last.
+pub(super) const PERMISSIONS: &str = "extract.permissions";
+/// Files of up to this many bytes, or of one chunk, are restored by one worker.
+const SMALL_FILE_LEN: u64 = 4 << 20;
+/// A large file is cut into parts of at least this many bytes.
+const PART_LEN: u64 = 4 << 20;
+/// A batch of small files is full with so many bytes of content,
+const BATCH_LEN: u64 = 1 << 20;
+/// or with so many files.
+const BATCH_FILES: usize = 64;
+/// How many steps may wait for workers before the walk waits as well.
+const DEFERRED_MAX: usize = 8192;
+
+/// The walk over the items of one archive.
+pub(super) struct Engine<'a> {
+    /// Where to; None: content is verified only.
+    pub(super) root: Option<&'a RestoreRoot>,
+    pub(super) repository: &'a dyn Repository,
+    pub(super) report: &'a Report<'a>,
+    pub(super) filter: ItemFilter,
+    pub(super) strip: usize,
+    pub(super) list: bool,
+    pub(super) jobs: Sender<Job<'a>>,
+    pub(super) done: Receiver<Done>,
+    pub(super) work: Work,
+}
+
+/// What is under way.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    in_flight: InFlight,
+    /// Number of the current item among all that were selected.
+    number: u64,
+    batch: Batch,
+    /// Directories entered and not left, outermost first, as items with their own paths.
+    directories: Vec<Item>,
+    deferred: VecDeque<Deferred>,
+    /// Tickets of files that did not come out right, kept while somebody may ask.
+    failed: Option<Ticket>,
+}
+
+#[derive(Debug, Default)]
+struct Batch {
+    ticket: Option<Ticket>,
+    files: Vec<FileTask>,
+    len: u64,
+}
+
+/// A step that has to wait for jobs.
+#[derive(Debug)]
+enum Deferred {
+    /// The file at `target` is still being restored.
+    HardLink {
+        wait_for: Ticket,
+        ticket: Ticket,
+        item: Item,
+        target: BytePath,
+    },
+    /// Files in it are still being restored, as far as `wait_for`.
+    Directory { wait_for: Ticket, item: Item },
+}
+
+impl<'a> Engine<'a> {
+    /// Restores (or verifies) all items that the filter admits. What fails for one file is reported.
+    pub(super) fn run(mut self, items: &mut ItemReader<'_>) -> Result<ItemFilter, ArchiveError> {
+        let result = items.for_each(|view| {
+            self.item(view);
+            Ok::<_, ArchiveError>(ControlFlow::Continue(()))
+        });
+        // Even if the item stream is damaged, what was begun is brought to its end.
+        self.send_batch();
+        self.report.finish_progress();
+        if self.root.is_some() {
+            self.leave_all_directories();
+        }
+        self.settle(0);
+        while let Some(last) = self.work.in_flight.last()
+            && !self.work.in_flight.is_done_up_to(last)
+        {
+            self.wait();
+        }
+        result.map(|()| self.filter)
+    }
+
+    fn item(&mut self, view: &ItemView<'_>) {
+        let Some(path) = self.filter.admit(view.path, view) else {
+            return;
+        };
+        self.work.number += 1;
+        if self.root.is_some() {
+            self.leave_directories(path);
+        }
+        if self.list {
+            self.report
+                .reporter()
+                .report(Event::List(text::display(path)));
+        }
+        if self.root.is_none() {
+            if view.chunks.is_some() {
+                self.hand_out(view.to_item());
+            }
+            return;
+        }
+        self.wait_for_conflicts(path);
+        let original: &[u8] = view.path;
+        let result = match FileType::of(view.mode) {
+            FileType::Regular => {
+                self.regular(view);
+                return;
+            }
+            FileType::Directory => {
+                self.work.directories.push(view.to_item());
+                make_directory(self.root(), path)
+            }
+            FileType::Symlink => self.symlink(view, path),
+            FileType::Fifo | FileType::CharDevice | FileType::BlockDevice => {
+                match self.link_target(view) {
+                    Some(LinkTarget::File(target)) => {
+                        self.hard_link(view.to_item(), target);
+                        return;
+                    }
+                    _ => self.special(view, path),
+                }
+            }
+            FileType::Other => {
+                let error = SourceError::UnknownItemType { mode: view.mode };
+                self.unusable(original, &error);
+                return;
+            }
+        };
+        if let Err(error) = result {
+            self.warn(original, &error);
+        }
+    }
+
+    // Non-regular files.
+
+    fn symlink(&self, view: &ItemView<'_>, path: &[u8]) -> Result<(), SourceError> {
+        let item = view.to_item();
+        let target = self.root().prepare(path, FileKind::Symlink)?;
+        target.create_symlink(view.source.unwrap_or_default())?;
+        let set = target.set_attributes(&values(&item), self.report.reporter())?;
+        self.report.attributes_set(set);
+        Ok(())
+    }
+
+    fn special(&mut self, view: &ItemView<'_>, path: &[u8]) -> Result<(), SourceError> {
+        let item = view.to_item();
+        let kind = match FileType::of(view.mode) {
+            FileType::Fifo => FileKind::Fifo,
+            FileType::CharDevice => FileKind::CharDevice,
+            _ => FileKind::BlockDevice,
+        };
+        let target = self.root().prepare(path, kind)?;
+        match kind {
+            FileKind::Fifo => target.create_fifo()?,
+            _ => target.create_device(view.mode, view.rdev.unwrap_or_default())?,
+        }
+        let set = target.set_attributes(&values(&item), self.report.reporter())?;
+        self.report.attributes_set(set);
+        if let Some(source) = view.source {
+            self.filter.restored_at(source, path);
+        }
+        Ok(())
+    }
+
+    // Regular files.
+
+    fn regular(&mut self, view: &ItemView<'_>) {
+        let mut item = view.to_item();
+        match self.link_target(view) {
+            None => {}
+            Some(LinkTarget::File(target)) => return self.hard_link(item, target),
+            Some(LinkTarget::Chunks(chunks)) => {
+                // Its master was not selected: it becomes the file the later links refer to.
+                item.chunks = Some(chunks);
+                return self.in_place_of_master(item);
+            }
+        }
+        if item.chunks.is_none() {
+            let error = without_chunks(&item);
+            return self.report.item_error(self.work.number, &item.path, error);
+        }
+        self.hand_out(item);
+    }
+
+    fn in_place_of_master(&mut self, item: Item) {
+        let source = item
+            .source
+            .clone()
+            .expect("only an item with a source has a master");
+        let path = strip_components(&item.path, self.strip).to_vec();
+        self.send_batch();
+        self.work.failed = None;
+        let ticket = self.hand_out(item);
+        self.send_batch();
+        // Whether the later links can refer to it is known when it is done.
+        self.wait_for(ticket);
+        if self.work.failed != Some(ticket) {
+            self.filter.restored_at(&source, &path);
+        }
+    }
+
+    /// Gives a file to the workers.
+    fn hand_out(&mut self, item: Item) -> Ticket {
+        let task = FileTask {
+            number: self.work.number,
+            item,
+            strip: self.strip,
+        };
+        let len: u64 = task
+            .chunks()
+            .iter()
+            .map(|chunk| u64::from(chunk.size))
+            .sum();
+        if len > SMALL_FILE_LEN && task.chunks().len() > 1 {
+            return self.hand_out_large(task);
+        }
+        let in_flight = &mut self.work.in_flight;
+        let ticket = *self
+            .work
+            .batch
+            .ticket
+            .get_or_insert_with(|| in_flight.begin());
+        in_flight.note(ticket, task.destination());
+        self.work.batch.len += len;
+        self.work.batch.files.push(task);
+        if self.work.batch.len >= BATCH_LEN || self.work.batch.files.len() >= BATCH_FILES {
+            self.send_batch();
+        }
+        ticket
+    }
+
+    fn hand_out_large(&mut self, task: FileTask) -> Ticket {
+        // Files are begun in the archive's order.
+        self.send_batch();
+        let ticket = self.work.in_flight.begin();
+        let file = match self.root {
+            None => None,
+            Some(root) => match create(root, task.destination()) {
+                Ok(file) => Some(file),
+                Err(error) => {
+                    self.report.warn(&task.item.path, &error);
+                    self.work.in_flight.done(ticket);
+                    self.work.failed = Some(ticket);
+                    return ticket;
+                }
+            },
+        };
+        self.work.in_flight.note(ticket, task.destination());
+        for part in SharedFile::cut(task, file, PART_LEN) {
+            self.announce_reads(part.chunks().iter());
+            self.send(Job::Part { ticket, part });
+        }
+        ticket
+    }
+
+    fn send_batch(&mut self) {
+        if let Some(ticket) = self.work.batch.ticket.take() {
+            self.work.batch.len = 0;
+            let files =
+                std::mem::replace(&mut self.work.batch.files, Vec::with_capacity(BATCH_FILES));
+            self.announce_reads(files.iter().flat_map(|task| task.chunks()));
+            self.send(Job::Files { ticket, files });
+        }
+    }
+
+    /// Tells the repository what will be read, in the order it is stored.
+    fn announce_reads<'c>(&self, chunks: impl Iterator<Item = &'c ChunkEntry>) {
+        let mut ids: Vec<ChunkId> = chunks.map(|chunk| chunk.id).collect();
+        ids.sort_by_cached_key(|id| self.repository.storage_order(id));
+        ids.dedup();
+        self.repository.will_need(&ids);
+    }
+
+    fn send(&mut self, job: Job<'a>) {
+        self.jobs
+            .send(job)
+            .expect("workers live until the engine is gone");
+        while let Ok(done) = self.done.try_recv() {
+            self.note_done(done);
+        }
+        self.settle(DEFERRED_MAX);
+    }
+
+    // Hard links.
+
+    /// What a later hard link refers to; `None`: the item stands for itself.
+    fn link_target(&self, view: &ItemView<'_>) -> Option<LinkTarget> {
+        let source = view.source?;
+        match self.filter.master(source) {
+            None => Some(LinkTarget::File(
+                strip_components(source, self.strip).into(),
+            )),
+            Some(Master::Restored(path)) => Some(LinkTarget::File(path.clone())),
+            Some(Master::Passed(Some(chunks))) => Some(LinkTarget::Chunks(chunks.clone())),
+            Some(Master::Passed(None)) => None,
+        }
+    }
+
+    fn hard_link(&mut self, item: Item, target: BytePath) {
+        match self.work.in_flight.job_of(&target) {
+            None => self.make_hard_link(&item, &target),
+            Some(wait_for) => {
+                let ticket = self.work.in_flight.begin();
+                self.work
+                    .in_flight
+                    .note(ticket, strip_components(&item.path, self.strip));
+                let step = Deferred::HardLink {
+                    wait_for,
+                    ticket,
+                    item,
+                    target,
+                };
+                self.work.deferred.push_back(step);
+                if self.work.deferred.len() > DEFERRED_MAX {
+                    self.settle(DEFERRED_MAX / 2);
+                }
+            }
+        }
+    }
+
+    fn make_hard_link(&mut self, item: &Item, target: &[u8]) {
+        let path = strip_components(&item.path, self.strip);
+        let source = strip_components(item.source.as_deref().unwrap_or_default(), self.strip);
+        let kind = match FileType::of(item.mode) {
+            FileType::Regular => FileKind::Regular,
+            _ => FileKind::Fifo,
+        };
+        let result = self.root().prepare(path, kind).and_then(|place| {
+            self.root().check_link_source(source, path)?;
+            place.link_to(target)
+        });
+        if let Err(error) = result {
+            self.warn(&item.path, &error);
+        }
+    }
+
+    // Directories.
+
+    /// Leaves the directories that `path` is not in, by stock's rule: a prefix of the text.
+    fn leave_directories(&mut self, path: &[u8]) {
+        while let Some(directory) = self.work.directories.last()
+            && !path.starts_with(strip_components(&directory.path, self.strip))
+        {
+            self.leave_directory();
+        }
+    }
+
+    fn leave_directory(&mut self) {
+        let Some(item) = self.work.directories.pop() else {
+            return;
+        };
+        match self.work.in_flight.last() {
+            Some(wait_for)
+                if !self.work.deferred.is_empty()
+                    || !self.work.in_flight.is_done_up_to(wait_for) =>
+            {
+                self.work
+                    .deferred
+                    .push_back(Deferred::Directory { wait_for, item });
+            }
+            _ => self.set_directory_attributes(&item),
+        }
+    }
+
+    fn leave_all_directories(&mut self) {
+        self.settle(0);
+        let reporter = self.report.reporter();
+        let mut progress = permissions_progress(reporter, self.work.directories.len());
+        while !self.work.directories.is_empty() {
+            show_permissions(reporter, &mut progress);
+            self.leave_directory();
+        }
+    }
+
+    fn set_directory_attributes(&mut self, item: &Item) {
+        let path = strip_components(&item.path, self.strip);
+        // As stock: what is at the path now is looked at again, and made again if need be.
+        let result = self
+            .root()
+            .prepare(path, FileKind::Directory)
+            .and_then(|place| {
+                place.create_dir()?;
+                place.set_attributes(&values(item), self.report.reporter())
+            });
+        match result {
+            Ok(set) => self.report.attributes_set(set),
+            Err(error) => self.warn(path, &error),
+        }
+    }
+
+    // Waiting.
+
+    /// Waits while an unfinished job makes something the item replaces, or that lies in its way.
+    fn wait_for_conflicts(&mut self, path: &[u8]) {
+        if let Some(ticket) = self.work.in_flight.job_above(path) {
+            self.wait_for(ticket);
+        }
+    }
+
+    fn wait_for(&mut self, ticket: Ticket) {
+        if self.work.batch.ticket == Some(ticket) {
+            self.send_batch();
+        }
+        while !self.work.in_flight.is_done(ticket) {
+            if self.work.deferred.is_empty() {
+                self.wait();
+            } else {
+                self.settle(0); // It may be a step that waits itself.
+            }
+        }
+    }
+
+    /// Waits for one job.
+    fn wait(&mut self) {
+        let done = self
+            .done
+            .recv()
+            .expect("workers live until the engine is gone");
+        self.note_done(done);
+    }
+
+    fn note_done(&mut self, done: Done) {
+        self.work.in_flight.done(done.ticket);
+        if !done.good {
+            self.work.failed = Some(done.ticket);
+        }
+    }
+
+    /// Does the deferred steps that can be done, and waits until at most `remaining` are left.
+    fn settle(&mut self, remaining: usize) {
+        while let Some(step) = self.work.deferred.front() {
+            let ready = match step {
+                Deferred::HardLink { wait_for, .. } => self.work.in_flight.is_done(*wait_for),
+                Deferred::Directory { wait_for, .. } => {
+                    self.work.in_flight.is_done_up_to(*wait_for)
+                }
+            };
+            if ready {
+                match self
+                    .work
+                    .deferred
+                    .pop_front()
+                    .expect("there is a first one")
+                {
+                    Deferred::HardLink {
+                        ticket,
+                        item,
+                        target,
+                        ..
+                    } => {
+                        self.make_hard_link(&item, &target);
+                        self.work.in_flight.done(ticket);
+                    }
+                    Deferred::Directory { item, .. } => self.set_directory_attributes(&item),
+                }
+            } else if self.work.deferred.len() > remaining {
+                self.send_batch();
+                self.wait();
+            } else {
+                return;
+            }
+        }
+    }
+
+    // Small things.
+
+    fn root(&self) -> &'a RestoreRoot {
+        self.root.expect("without a root only content is read")
+    }
+
+    fn warn(&self, path: &[u8], error: &SourceError) {
+        match error {
+            SourceError::NotRelative { .. } | SourceError::UnknownItemType { .. } => {
+                self.unusable(path, error);
+            }
+            _ => self.report.warn(path, error),
+        }
+    }
+
+    fn unusable(&self, path: &[u8], error: &SourceError) {
+        let (what, detail) = ("item", error.to_string());
+        let error = ArchiveError::Damaged {
+            what,
+            name: path.into(),
+            detail,
+        };
+        self.report.item_error(self.work.number, path, error);
+    }
+}
+
+/// Begins the progress of the last step; its end comes with the end of the operation.
+pub(super) fn permissions_progress(
+    reporter: &dyn Reporter,
+    total: usize,
+) -> Option<PercentProgress> {
+    reporter
+        .wants_progress()
+        .then(|| PercentProgress::start(reporter, PERMISSIONS, total as u64, 5.0))
+}
+
+/// Counts one directory.
+pub(super) fn show_permissions(reporter: &dyn Reporter, progress: &mut Option<PercentProgress>) {
+    if let Some(progress) = progress {
+        progress.advance(reporter, 1, None, |percent| {
+            format!("Setting directory permissions {percent:3.0}%")
+        });
+    }
+}
+
+fn make_directory(root: &RestoreRoot, path: &[u8]) -> Result<(), SourceError> {
+    root.prepare(path, FileKind::Directory)?.create_dir()
+}
+
+enum LinkTarget {
+    File(BytePath),
+    Chunks(Vec<ChunkEntry>),
+}

@@ -1,0 +1,50 @@
+//! The content of files, in order.
+
+use ironborg_format::item::ChunkEntry;
+
+use super::fetch::ReadAhead;
+use crate::ArchiveError;
+
+/// Reads what files hold: the plaintext of their chunks, in order, verified.
+pub struct ContentReader<'a> {
+    read_ahead: ReadAhead<'a>,
+}
+
+impl<'a> ContentReader<'a> {
+    pub(crate) fn new(read_ahead: ReadAhead<'a>) -> Self {
+        Self { read_ahead }
+    }
+
+    /// Hands the plaintext of each chunk to `take`, in order. The first error ends it.
+    pub fn read<E: From<ArchiveError>>(
+        &mut self,
+        chunks: &[ChunkEntry],
+        mut take: impl FnMut(&ChunkEntry, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut to_ask = chunks.iter();
+        for chunk in chunks {
+            while self.read_ahead.room() > 0
+                && let Some(next) = to_ask.next()
+            {
+                self.read_ahead.ask(next.id);
+            }
+            let outcome = self
+                .read_ahead
+                .take()
+                .expect("one was asked for each chunk");
+            let result = match outcome {
+                Ok(fetched) => {
+                    let result = take(chunk, &fetched.plaintext);
+                    self.read_ahead.recycle(fetched);
+                    result
+                }
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = result {
+                self.read_ahead.forget(); // The next file starts clean.
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,250 @@
+//! Fetching objects ahead of their reader.
+
+use std::collections::VecDeque;
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use ironborg_crypto::Key;
+use ironborg_object::Opener;
+use ironborg_repository::Repository;
+use ironborg_types::ChunkId;
+
+use crate::{ArchiveError, Session};
+
+/// Where objects come from and what opens them.
+#[derive(Clone, Copy)]
+pub struct ObjectSource<'a> {
+    /// Holds the objects.
+    pub repository: &'a dyn Repository,
+    /// Opens them.
+    pub key: &'a Key,
+}
+
+impl<'a> ObjectSource<'a> {
+    /// The objects of an open repository.
+    pub fn of(session: &'a Session) -> Self {
+        Self {
+            repository: session.repository.as_ref(),
+            key: &session.key,
+        }
+    }
+
+    /// A reader for one thread.
+    pub fn reader(self) -> ObjectReader<'a> {
+        ObjectReader {
+            source: self,
+            opener: Opener::new(),
+            object: Vec::new(),
+        }
+    }
+}
+
+/// Reads objects on one thread, with buffers and decompressor states of its own.
+pub struct ObjectReader<'a> {
+    source: ObjectSource<'a>,
+    opener: Opener,
+    object: Vec<u8>,
+}
+
+impl ObjectReader<'_> {
+    /// Reads one object, verifies it and leaves its plaintext in `out` (replaced, capacity reused).
+    /// Returns the object's stored size in bytes.
+    pub fn read(&mut self, id: &ChunkId, out: &mut Vec<u8>) -> Result<usize, ArchiveError> {
+        self.source.repository.get(id, &mut self.object)?;
+        self.opener.open(self.source.key, id, &self.object, out)?;
+        Ok(self.object.len())
+    }
+}
+
+/// One plaintext, with the size of the object it came from.
+#[derive(Debug, Default)]
+pub struct Fetched {
+    /// Verified plaintext.
+    pub plaintext: Vec<u8>,
+    /// Size of the stored object in bytes.
+    pub stored_size: usize,
+}
+
+type Outcome = Result<Fetched, ArchiveError>;
+
+struct Job {
+    number: u64,
+    id: ChunkId,
+    buffer: Vec<u8>,
+}
+
+/// Reads objects in the order asked for, several at once.
+///
+/// At most `2 * threads + 2` objects are in flight or waiting to be taken; with one thread they are
+/// read when taken.
+pub struct ReadAhead<'a> {
+    how: How<'a>,
+    asked: u64,
+    taken: u64,
+    spare: Vec<Vec<u8>>,
+}
+
+enum How<'a> {
+    Inline {
+        reader: Box<ObjectReader<'a>>,
+        asked: VecDeque<ChunkId>,
+    },
+    Threads {
+        jobs: Sender<Job>,
+        done: Receiver<(u64, Outcome)>,
+        early: VecDeque<Option<Outcome>>,
+    },
+}
+
+impl<'a> ReadAhead<'a> {
+    /// Calls `use_it` with a reader that works on `threads` threads; `expected` objects at most will
+    /// be asked for, as far as that is known.
+    pub fn scope<T>(
+        source: ObjectSource<'a>,
+        threads: usize,
+        expected: usize,
+        use_it: impl FnOnce(ReadAhead<'a>) -> T,
+    ) -> T {
+        // One or two objects are read sooner than a thread is started.
+        if threads <= 1 || expected <= 2 {
+            let how = How::Inline {
+                reader: Box::new(source.reader()),
+                asked: VecDeque::with_capacity(4),
+            };
+            return use_it(Self::new(how));
+        }
+        let (job_tx, job_rx) = bounded::<Job>(window(threads));
+        let (done_tx, done_rx) = bounded::<(u64, Outcome)>(window(threads));
+        thread::scope(|scope| {
+            for _ in 0..threads.min(expected) {
+                let (jobs, done) = (job_rx.clone(), done_tx.clone());
+                scope.spawn(move || serve(source, &jobs, &done));
+            }
+            drop((job_rx, done_tx)); // Only workers may hold these ends, or the scope never ends.
+            let early = VecDeque::with_capacity(window(threads));
+            use_it(Self::new(How::Threads {
+                jobs: job_tx,
+                done: done_rx,
+                early,
+            }))
+        })
+    }
+
+    fn new(how: How<'a>) -> Self {
+        Self {
+            how,
+            asked: 0,
+            taken: 0,
+            spare: Vec::new(),
+        }
+    }
+
+    /// How many more objects can be asked for before one has to be taken.
+    pub fn room(&self) -> usize {
+        let limit = match &self.how {
+            How::Inline { .. } => 1,
+            How::Threads { jobs, .. } => jobs.capacity().unwrap_or(1),
+        };
+        limit.saturating_sub(usize::try_from(self.asked - self.taken).unwrap_or(usize::MAX))
+    }
+
+    /// How many objects were asked for and not taken.
+    pub fn in_flight(&self) -> u64 {
+        self.asked - self.taken
+    }
+
+    /// Asks for an object; there must be [`ReadAhead::room`].
+    pub fn ask(&mut self, id: ChunkId) {
+        assert!(
+            self.room() > 0,
+            "more objects asked for than may be in flight"
+        );
+        let number = self.asked;
+        self.asked += 1;
+        match &mut self.how {
+            How::Inline { asked, .. } => asked.push_back(id),
+            How::Threads { jobs, .. } => {
+                let buffer = self.spare.pop().unwrap_or_default();
+                jobs.send(Job { number, id, buffer })
+                    .expect("workers live as long as the scope");
+            }
+        }
+    }
+
+    /// Takes the oldest object asked for and not taken yet; waits for it. `None`: there is none.
+    pub fn take(&mut self) -> Option<Result<Fetched, ArchiveError>> {
+        if self.taken == self.asked {
+            return None;
+        }
+        let number = self.taken;
+        self.taken += 1;
+        match &mut self.how {
+            How::Inline { reader, asked } => {
+                let id = asked.pop_front().expect("one was asked for and not taken");
+                let mut plaintext = self.spare.pop().unwrap_or_default();
+                let outcome = reader.read(&id, &mut plaintext);
+                Some(outcome.map(|stored_size| Fetched {
+                    plaintext,
+                    stored_size,
+                }))
+            }
+            How::Threads { done, early, .. } => {
+                if let Some(slot) = early.pop_front()
+                    && let Some(outcome) = slot
+                {
+                    return Some(outcome);
+                }
+                loop {
+                    let (finished, outcome) = done.recv().expect("a worker holds the job");
+                    if finished == number {
+                        return Some(outcome);
+                    }
+                    // Later ones wait in a ring whose front is the object after this one.
+                    let slot = usize::try_from(finished - number - 1).expect("within the window");
+                    while early.len() <= slot {
+                        early.push_back(None);
+                    }
+                    early[slot] = Some(outcome);
+                }
+            }
+        }
+    }
+
+    /// Gives a buffer back for reuse.
+    pub fn recycle(&mut self, fetched: Fetched) {
+        if self.spare.len() < 4 {
+            self.spare.push(fetched.plaintext);
+        }
+    }
+
+    /// Forgets what was asked for and not taken.
+    pub fn forget(&mut self) {
+        while let Some(outcome) = self.take() {
+            if let Ok(fetched) = outcome {
+                self.recycle(fetched);
+            }
+        }
+    }
+}
+
+fn window(threads: usize) -> usize {
+    2 * threads + 2
+}
+
+fn serve(source: ObjectSource<'_>, jobs: &Receiver<Job>, done: &Sender<(u64, Outcome)>) {
+    let mut reader = source.reader();
+    for Job {
+        number,
+        id,
+        buffer: mut plaintext,
+    } in jobs
+    {
+        let outcome = reader.read(&id, &mut plaintext).map(|stored_size| Fetched {
+            plaintext,
+            stored_size,
+        });
+        if done.send((number, outcome)).is_err() {
+            return; // Nobody waits any more.
+        }
+    }
+}

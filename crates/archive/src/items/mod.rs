@@ -1,0 +1,48 @@
+//! Reading what archives hold: their items in order, and the content of files.
+//!
+//! Objects are fetched and opened ahead of the reader on worker threads ([`ReadAhead`]); the reader
+//! gets verified plaintext in the order it asked for. Memory is bounded by the number of objects in
+//! flight, never by the size of an archive.
+
+mod content;
+mod fetch;
+mod reader;
+
+pub use content::ContentReader;
+pub use fetch::{ObjectReader, ObjectSource, ReadAhead};
+pub use reader::{ItemReader, PartFiles};
+
+use crate::{Archive, ArchiveError, Session};
+
+/// Calls `use_reader` with a reader over the items of `archive`.
+///
+/// The threads that read ahead live for as long as the call. Inside it, [`with_content`] may be
+/// called to read what files hold.
+pub fn with_items<T, E: From<ArchiveError>>(
+    session: &Session,
+    archive: &Archive,
+    parts: PartFiles,
+    use_reader: impl FnOnce(&mut ItemReader<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let source = ObjectSource::of(session);
+    let ids = &archive.metadata.items;
+    ReadAhead::scope(source, session.client.threads, ids.len(), |read_ahead| {
+        use_reader(&mut ItemReader::new(
+            read_ahead,
+            ids,
+            archive.name.clone(),
+            parts,
+        ))
+    })
+}
+
+/// Calls `use_reader` with a reader for the content of files, in the order it is asked for.
+pub fn with_content<T, E: From<ArchiveError>>(
+    session: &Session,
+    use_reader: impl FnOnce(&mut ContentReader<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let source = ObjectSource::of(session);
+    ReadAhead::scope(source, session.client.threads, usize::MAX, |read_ahead| {
+        use_reader(&mut ContentReader::new(read_ahead))
+    })
+}

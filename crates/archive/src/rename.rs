@@ -1,0 +1,59 @@
+//! Renaming an archive.
+//!
+//! Source: Borg 1.4, `Archive.rename`, `Archive.set_meta`, `do_rename`.
+
+use ironborg_crypto::tam::{self, TamContext};
+use ironborg_object::{Compression, Sealer};
+use ironborg_types::{ArchiveId, ChunkId};
+
+use crate::{ArchiveError, Session};
+
+/// Gives an archive another name, and commits. Its id changes, its content does not.
+///
+/// # Errors
+/// [`ArchiveError::DoesNotExist`], [`ArchiveError::AlreadyExists`] (also for its own name), whatever
+/// the repository refuses.
+pub fn rename(session: &mut Session, old: &[u8], new: &[u8]) -> Result<(), ArchiveError> {
+    let mut archive = session.load_archive(old)?;
+    if session.manifest.archives.contains_key(new) {
+        return Err(ArchiveError::AlreadyExists { name: new.into() });
+    }
+    archive.metadata.name = new.to_vec();
+    let salt = tam::random_salt()?;
+    let packed = tam::sign(&session.key, TamContext::Archive, &salt, |tam| {
+        archive.metadata.encode(Some(tam))
+    })?;
+    let id = session.key.id_hash(&packed);
+    let mut sealer = Sealer::new(Compression::default());
+    if !session.repository.contains(&id)? {
+        let mut object = Vec::new();
+        sealer.seal(&session.key, &session.nonces, &packed, &mut object)?;
+        session.repository.put(&id, &object)?;
+    }
+    // As stock: the entry's time is the archive's own, and nothing else is taken over.
+    let mut entry = session
+        .manifest
+        .archives
+        .remove(old)
+        .expect("it was just loaded");
+    entry.id = ArchiveId(id.0);
+    entry.time.clone_from(&archive.metadata.time);
+    session.manifest.archives.insert(new.to_vec(), entry);
+    delete_unless_listed(session, archive.id)?;
+    session.write_manifest(&mut sealer)?;
+    session.repository.commit()?;
+    session.save_security()
+}
+
+/// Removes an archive object, unless the manifest has it under another name too.
+fn delete_unless_listed(session: &mut Session, id: ArchiveId) -> Result<(), ArchiveError> {
+    if session
+        .manifest
+        .archives
+        .values()
+        .all(|entry| entry.id != id)
+    {
+        session.repository.delete(&ChunkId::from(id))?;
+    }
+    Ok(())
+}
