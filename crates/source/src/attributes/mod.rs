@@ -6,7 +6,7 @@ mod xattr;
 
 pub use reader::{AttributeOptions, AttributeReader, AttributeSource, ExtendedAttributes};
 
-pub(crate) use acl::{AccessList, ParseAclError};
+pub(crate) use acl::AccessList;
 pub(crate) use xattr::{Handle, XattrCalls};
 
 use rustix::fs::IFlags;
