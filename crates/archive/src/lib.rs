@@ -1,1 +1,22 @@
-//! Create, list, info, extract, rename, delete: one operation a file, on archives and items.
+//! Operations on archives: create, list, info, extract, rename, delete. The only crate that knows items.
+
+pub mod client;
+pub mod create;
+pub mod delete;
+pub mod error;
+pub mod extract;
+pub mod info;
+pub mod items;
+pub mod keys;
+pub mod references;
+pub mod rename;
+pub mod selection;
+pub mod session;
+pub mod statistics;
+
+mod file_type;
+mod progress;
+
+pub use client::{Client, ClientDirectories, Identity, PassphraseError, PassphraseSource, Workarounds};
+pub use error::ArchiveError;
+pub use session::{Archive, Session};

@@ -1,0 +1,458 @@
+//! The collector: the one thread that owns the repository. It stores objects as they come, puts items in
+//! walk order into the item stream, reports, and writes checkpoints.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use ironborg_cache::{ChunkSizes, SummaryBuilder};
+use ironborg_format::{ChunkEntry, Item};
+use ironborg_object::Sealer;
+use ironborg_types::{ArchiveProgress, ChunkId, ErrorKind, Event, Level};
+
+use super::Statistics;
+use super::gate::Gate;
+use super::item_stream::{ItemStream, MetadataStore};
+use super::outcome::{Done, EntryOutcome, FilePart, Outcome};
+use super::save::Saver;
+use super::shared::Shared;
+use super::step::{LinkKey, Linked};
+use super::work::cache_stat;
+use crate::error::ArchiveError;
+use crate::session::Session;
+
+/// How often signals and the clock are looked at while nothing happens.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// How long a stop request waits for a part of the file being read, which may be a pipe nobody writes to.
+const PART_PATIENCE: Duration = Duration::from_secs(5);
+const LOGGER: &str = "borg.archive";
+
+/// The collector of one `create`.
+pub(super) struct Collector<'a, 's> {
+    pub(super) session: &'s mut Session,
+    pub(super) shared: &'a Shared<'a>,
+    pub(super) saver: Saver<'a>,
+    /// Bounds how far the walk may be ahead; one unit is given back for each finished batch.
+    pub(super) tickets: &'a Gate,
+    pub(super) sealer: Sealer,
+    pub(super) items: ItemStream,
+    pub(super) summary: SummaryBuilder,
+    pub(super) stats: Statistics,
+    pending: BTreeMap<u64, VecDeque<Outcome>>,
+    head: u64,
+    batches: Option<u64>,
+    /// An entry that is being archived again before the batch at the head goes on.
+    again: bool,
+    /// First names that could not be archived, with the name that took their place.
+    replaced: HashMap<LinkKey, Option<Arc<[u8]>>>,
+    /// Path of the entry processed last, for progress.
+    last_path: Vec<u8>,
+    parts_of_head: u64,
+    last_checkpoint: Instant,
+    new_bytes: u64,
+    due: Option<Instant>,
+    stopping: bool,
+}
+
+impl<'a, 's> Collector<'a, 's> {
+    pub(super) fn new(
+        session: &'s mut Session,
+        shared: &'a Shared<'a>,
+        saver: Saver<'a>,
+        tickets: &'a Gate,
+    ) -> Result<Self, ArchiveError> {
+        let items = ItemStream::new(shared.key)?;
+        Ok(Self {
+            session,
+            shared,
+            saver,
+            tickets,
+            sealer: Sealer::new(shared.options.compression.clone()),
+            items,
+            summary: SummaryBuilder::new(),
+            stats: Statistics::default(),
+            pending: BTreeMap::new(),
+            head: 0,
+            batches: None,
+            again: false,
+            replaced: HashMap::new(),
+            last_path: Vec::new(),
+            parts_of_head: 0,
+            last_checkpoint: Instant::now(),
+            new_bytes: 0,
+            due: None,
+            stopping: false,
+        })
+    }
+
+    /// Works until every batch is in the archive.
+    pub(super) fn run(&mut self, done: &Receiver<Done>) -> Result<(), ArchiveError> {
+        while self.batches != Some(self.head) {
+            match done.recv_timeout(POLL_INTERVAL) {
+                Ok(message) => self.receive(message)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    unreachable!("this thread holds a sender itself")
+                }
+            }
+            self.drain()?;
+            self.look_at_clock()?;
+        }
+        self.session
+            .client
+            .reporter
+            .report(Event::ArchiveProgressEnd);
+        if self.session.client.interrupt.stop_requested() {
+            self.checkpoint_on_request()?;
+            return Err(ArchiveError::Interrupted);
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, message: Done) -> Result<(), ArchiveError> {
+        match message {
+            Done::Object { id, size, object } => self.store_object(&id, size, &object)?,
+            Done::Batch { number, outcomes } => {
+                self.pending.insert(number, outcomes.into());
+            }
+            Done::Again(outcome) => {
+                self.again = false;
+                let head = self.pending.entry(self.head).or_default();
+                head.push_front(Outcome::Entry(outcome));
+            }
+            Done::Part(part) => self.part(*part)?,
+            Done::WalkEnd { batches } => self.batches = Some(batches),
+            Done::Fatal(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn store_object(&mut self, id: &ChunkId, size: u32, object: &[u8]) -> Result<(), ArchiveError> {
+        self.session.repository.put(id, object)?;
+        let csize = u32::try_from(object.len()).expect("the repository took it");
+        self.shared.chunks.fulfil(id, ChunkSizes { size, csize });
+        self.shared.object_bytes.give_back(object.len());
+        self.stats.unique_csize += u64::from(csize);
+        self.new_bytes += u64::from(csize);
+        self.report_progress();
+        Ok(())
+    }
+
+    /// Puts into the archive whatever is next in walk order and complete.
+    fn drain(&mut self) -> Result<(), ArchiveError> {
+        while !self.again {
+            let Some(outcomes) = self.pending.get_mut(&self.head) else {
+                return Ok(());
+            };
+            let Some(outcome) = outcomes.pop_front() else {
+                self.pending.remove(&self.head);
+                self.head += 1;
+                self.parts_of_head = 0;
+                self.shared.head_batch.store(self.head, Ordering::Release);
+                self.tickets.give_back(1);
+                continue;
+            };
+            if let Some(blocked) = self.outcome(outcome)? {
+                self.pending
+                    .entry(self.head)
+                    .or_default()
+                    .push_front(blocked);
+                return Ok(());
+            }
+            if self.due.is_some() {
+                self.checkpoint()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles one outcome; gives it back if a chunk of it is still on its way.
+    fn outcome(&mut self, outcome: Outcome) -> Result<Option<Outcome>, ArchiveError> {
+        match outcome {
+            Outcome::Status { status, path } => self.status(status, &path),
+            Outcome::Warning { kind, message } => self.session.client.warn(kind, message),
+            Outcome::UnknownType { path } => {
+                let path = ironborg_types::text::display(&path).into_owned();
+                let message = format!("Unknown file type: {path}");
+                self.session.client.warn(ErrorKind::BackupWarning, message);
+            }
+            Outcome::Directory(item) => self.add_item(&item)?,
+            Outcome::Entry(entry) => return Ok(self.entry(entry)?.map(Outcome::Entry)),
+        }
+        Ok(None)
+    }
+
+    fn entry(
+        &mut self,
+        mut entry: Box<EntryOutcome>,
+    ) -> Result<Option<Box<EntryOutcome>>, ArchiveError> {
+        if let Linked::Later { key, .. } = &entry.linked
+            && let Some(replacement) = self.replaced.get(key)
+        {
+            let Some(replacement) = replacement else {
+                // The name all others were to refer to is not in the archive: this one takes its place.
+                let again = entry.again.take().expect("kept for this");
+                self.again = true;
+                if self.shared.again.0.send(again).is_err() {
+                    unreachable!("the receiver lives as long as the sender");
+                }
+                return Ok(None);
+            };
+            if let Ok(item) = &mut entry.item {
+                item.source = Some(replacement.to_vec());
+            }
+        }
+        if !self.resolve(&mut entry)? {
+            return Ok(Some(entry));
+        }
+        self.count(&entry);
+        self.status(entry.status, &entry.path);
+        match &entry.item {
+            Ok(item) => {
+                self.add_content(item, &entry)?;
+                if let Linked::First { key } = &entry.linked
+                    && let Some(replaced) = self.replaced.get_mut(key)
+                {
+                    *replaced = Some(item.path.to_vec().into());
+                }
+                if entry.changed {
+                    let path = ironborg_types::text::display(&entry.path);
+                    let kind = ErrorKind::FileChangedWarning;
+                    self.session.client.warn(kind, kind.message(&[&path]));
+                    self.status('C', &entry.path);
+                }
+            }
+            Err(error) => {
+                self.session
+                    .client
+                    .warn(error.kind(), error.warning(&entry.path));
+                self.status('E', &entry.path);
+                if let Linked::First { key } = &entry.linked {
+                    self.replaced.insert(*key, None);
+                }
+            }
+        }
+        self.memorize(&entry);
+        Ok(None)
+    }
+
+    /// Fills in the stored length of every chunk; `false` if one is still on its way.
+    fn resolve(&self, entry: &mut EntryOutcome) -> Result<bool, ArchiveError> {
+        let chunks = match &mut entry.item {
+            Ok(item) => item.chunks.as_deref_mut().unwrap_or_default(),
+            Err(_) => &mut entry.orphans[..],
+        };
+        self.resolve_chunks(chunks)
+    }
+
+    fn resolve_chunks(&self, chunks: &mut [ChunkEntry]) -> Result<bool, ArchiveError> {
+        for chunk in chunks.iter_mut().filter(|chunk| chunk.csize == 0) {
+            let Some(csize) = self
+                .shared
+                .chunks
+                .resolve_csize(&chunk.id, self.session.repository.as_ref())?
+            else {
+                return Ok(false);
+            };
+            chunk.csize = csize;
+        }
+        Ok(true)
+    }
+
+    fn count(&mut self, entry: &EntryOutcome) {
+        let chunks = match &entry.item {
+            Ok(item) => item.chunks.as_deref().unwrap_or_default(),
+            Err(_) => &entry.orphans[..],
+        };
+        // References that parts have brought in are counted there; the whole file's then count as parts.
+        let (in_parts, rest) = chunks.split_at(entry.chunks_in_parts.min(chunks.len()));
+        self.stats.add(rest);
+        if !in_parts.is_empty() {
+            self.stats.add_parts(chunks);
+        }
+        if entry.counts {
+            self.stats.nfiles += 1;
+        }
+    }
+
+    fn add_content(&mut self, item: &Item, entry: &EntryOutcome) -> Result<(), ArchiveError> {
+        if entry.chunks_in_parts > 0
+            && let Some(rest) = item
+                .chunks
+                .as_deref()
+                .and_then(|chunks| chunks.get(entry.chunks_in_parts..))
+            && !rest.is_empty()
+        {
+            // All parts together are to be the whole file, so what follows the last one is one too.
+            self.add_part(item, rest.to_vec())?;
+        }
+        self.stats.nfiles_parts += self.parts_of_head;
+        if item.source.is_none() || item.chunks.is_some() {
+            self.summary
+                .add_file(item.chunks.as_deref().unwrap_or_default(), false);
+        }
+        self.last_path.clear();
+        self.last_path.extend_from_slice(&item.path);
+        self.add_item(item)?;
+        self.report_progress();
+        Ok(())
+    }
+
+    /// Archives what has been read of the file at the head so far, and with it a checkpoint.
+    fn part(&mut self, mut part: FilePart) -> Result<(), ArchiveError> {
+        // The objects came through the same channel, before the part.
+        if !self.resolve_chunks(&mut part.chunks)? {
+            return Err(ArchiveError::other("a chunk of a part file was not stored"));
+        }
+        self.stats.add(&part.chunks);
+        self.add_part(&part.item, part.chunks)?;
+        if self.due.is_some() {
+            self.checkpoint()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn add_part(&mut self, item: &Item, chunks: Vec<ChunkEntry>) -> Result<(), ArchiveError> {
+        self.parts_of_head += 1;
+        let mut part = item.clone();
+        part.path
+            .0
+            .extend_from_slice(format!(".borg_part_{}", self.parts_of_head).as_bytes());
+        part.part = Some(self.parts_of_head);
+        self.summary.add_file(&chunks, true);
+        part.chunks = Some(chunks);
+        super::items::set_size(&mut part);
+        self.add_item(&part)
+    }
+
+    fn add_item(&mut self, item: &Item) -> Result<(), ArchiveError> {
+        let mut store = MetadataStore {
+            repository: self.session.repository.as_mut(),
+            key: self.shared.key,
+            nonces: self.shared.nonces,
+            chunks: self.shared.chunks,
+        };
+        self.items
+            .add(item, &mut self.sealer, &mut store, &mut self.summary)
+    }
+
+    fn memorize(&self, entry: &EntryOutcome) {
+        if let (Some(files), Some(memorize), Ok(item)) =
+            (self.shared.files, &entry.memorize, &entry.item)
+        {
+            let chunks = item.chunks.as_deref().unwrap_or_default();
+            files.record(memorize.hash, &cache_stat(&memorize.stat), chunks);
+        }
+    }
+
+    fn status(&self, status: char, path: &[u8]) {
+        if self.session.client.reporter.wants_list() {
+            self.session
+                .client
+                .reporter
+                .report(Event::FileStatus { status, path });
+        }
+    }
+
+    fn report_progress(&self) {
+        let reporter = &self.session.client.reporter;
+        if reporter.wants_progress() {
+            reporter.report(Event::ArchiveProgress(ArchiveProgress {
+                original_size: self.stats.size,
+                compressed_size: self.stats.csize,
+                deduplicated_size: self.stats.unique_csize,
+                nfiles: self.stats.nfiles,
+                path: &self.last_path,
+            }));
+        }
+    }
+
+    /// Notices that a checkpoint is due or that the user wants to stop.
+    fn look_at_clock(&mut self) -> Result<(), ArchiveError> {
+        let interrupt = self.session.client.interrupt;
+        if interrupt.take_report() {
+            let path = ironborg_types::text::display(&self.last_path).into_owned();
+            self.session.client.log(Level::Info, LOGGER, path);
+        }
+        if !self.stopping && interrupt.stop_requested() {
+            self.stopping = true;
+            self.ask_for_part();
+        }
+        let policy = self.shared.options.checkpoints;
+        let by_time =
+            !policy.interval.is_zero() && self.last_checkpoint.elapsed() > policy.interval;
+        let by_volume = policy.volume > 0 && self.new_bytes >= policy.volume;
+        if self.due.is_none() && (by_time || by_volume) {
+            self.ask_for_part();
+        }
+        // Nothing at the head is finished or could give a part: make do with what is there.
+        if self.stopping && self.due.is_some_and(|due| due.elapsed() > PART_PATIENCE) {
+            self.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    fn ask_for_part(&mut self) {
+        self.due = Some(Instant::now());
+        self.shared.part_requests.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Makes durable what is there; ends the operation if the user asked for that.
+    fn checkpoint(&mut self) -> Result<(), ArchiveError> {
+        if self.stopping {
+            self.checkpoint_on_request()?;
+            return Err(ArchiveError::Interrupted);
+        }
+        self.write_checkpoint()
+    }
+
+    fn checkpoint_on_request(&mut self) -> Result<(), ArchiveError> {
+        self.shared.stopping.store(true, Ordering::Release);
+        self.session.client.log(
+            Level::Info,
+            LOGGER,
+            "checkpoint requested: starting checkpoint creation...",
+        );
+        self.write_checkpoint()?;
+        self.session.client.log(
+            Level::Info,
+            LOGGER,
+            "checkpoint requested: finished checkpoint creation!",
+        );
+        Ok(())
+    }
+
+    fn write_checkpoint(&mut self) -> Result<(), ArchiveError> {
+        self.due = None;
+        let name = self.saver.checkpoint_name.clone();
+        let saved = self.save(&name)?;
+        self.session.manifest.archives.remove(&name[..]);
+        if self
+            .shared
+            .chunks
+            .unreference(&saved.entry.id, 1)
+            .is_some_and(|left| left.refs == 0)
+        {
+            self.session.repository.delete(&saved.entry.id)?;
+        }
+        self.last_checkpoint = Instant::now();
+        self.new_bytes = 0;
+        Ok(())
+    }
+
+    /// Saves the archive as it is now under a name, and commits.
+    pub(super) fn save(&mut self, name: &[u8]) -> Result<super::save::Saved, ArchiveError> {
+        self.saver.save(
+            self.session,
+            self.shared,
+            &mut self.sealer,
+            &mut self.items,
+            &mut self.summary,
+            &self.stats,
+            name,
+        )
+    }
+}

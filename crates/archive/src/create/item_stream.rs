@@ -1,0 +1,123 @@
+//! The item stream of the archive being made: items are packed, cut by content and stored as chunks.
+//!
+//! Source: Borg 1.4, `ChunkBuffer`, `CacheChunkBuffer`.
+
+use ironborg_cache::{ChunkSizes, ChunkTable, Claim, SummaryBuilder};
+use ironborg_chunker::{Chunker, ChunkerParams};
+use ironborg_crypto::{Key, Nonces};
+use ironborg_format::{ChunkEntry, Item};
+use ironborg_object::Sealer;
+use ironborg_repository::Repository;
+use ironborg_types::ChunkId;
+
+use crate::error::ArchiveError;
+
+/// Packed items are cut into chunks when there are more bytes of them than this. Cut points depend on it.
+const BUFFER_LEN: usize = 8 << 20;
+
+/// What a metadata chunk is stored with.
+pub(super) struct MetadataStore<'a> {
+    pub(super) repository: &'a mut dyn Repository,
+    pub(super) key: &'a Key,
+    pub(super) nonces: &'a Nonces,
+    pub(super) chunks: &'a ChunkTable,
+}
+
+impl MetadataStore<'_> {
+    /// Stores a chunk that is not file content; gives its id and stored length.
+    pub(super) fn store(
+        &mut self,
+        sealer: &mut Sealer,
+        data: &[u8],
+    ) -> Result<ChunkEntry, ArchiveError> {
+        let id = self.key.id_hash(data);
+        let size =
+            u32::try_from(data.len()).map_err(|_| ArchiveError::other("metadata too large"))?;
+        let known = match self.chunks.claim(&id, size)? {
+            // If a worker is about to store the same bytes as file content, that object will simply
+            // supersede this one: waiting for it here would be waiting for oneself.
+            Claim::New | Claim::InFlight => None,
+            Claim::Known(sizes) if sizes.csize == 0 => {
+                self.chunks.resolve_csize(&id, self.repository)?
+            }
+            Claim::Known(sizes) => Some(sizes.csize),
+        };
+        let csize = match known {
+            Some(csize) => csize,
+            None => {
+                let mut object = Vec::new();
+                sealer.seal(self.key, self.nonces, data, &mut object)?;
+                self.repository.put(&id, &object)?;
+                let csize = u32::try_from(object.len()).expect("the repository took it");
+                self.chunks.fulfil(&id, ChunkSizes { size, csize });
+                csize
+            }
+        };
+        Ok(ChunkEntry { id, size, csize })
+    }
+}
+
+/// Packed items waiting to be cut, and the chunks cut so far.
+pub(super) struct ItemStream {
+    buffer: Vec<u8>,
+    chunker: Chunker,
+    /// Ids of the stored chunks, in order.
+    pub(super) ids: Vec<ChunkId>,
+}
+
+impl ItemStream {
+    /// An empty stream, cut with the key's seed.
+    pub(super) fn new(key: &Key) -> Result<Self, ArchiveError> {
+        let chunker = Chunker::new(ChunkerParams::ITEMS, key.chunk_seed())
+            .map_err(|error| ArchiveError::other(error.to_string()))?;
+        Ok(Self {
+            buffer: Vec::with_capacity(BUFFER_LEN + (1 << 20)),
+            chunker,
+            ids: Vec::new(),
+        })
+    }
+
+    /// Adds an item.
+    pub(super) fn add(
+        &mut self,
+        item: &Item,
+        sealer: &mut Sealer,
+        store: &mut MetadataStore<'_>,
+        summary: &mut SummaryBuilder,
+    ) -> Result<(), ArchiveError> {
+        item.encode(&mut self.buffer);
+        if self.buffer.len() > BUFFER_LEN {
+            self.flush(false, sealer, store, summary)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Stores what is there: all of it at the end, else all but the last chunk (unless there is only one).
+    pub(super) fn flush(
+        &mut self,
+        at_end: bool,
+        sealer: &mut Sealer,
+        store: &mut MetadataStore<'_>,
+        summary: &mut SummaryBuilder,
+    ) -> Result<(), ArchiveError> {
+        self.chunker.restart();
+        let mut cuts = Vec::new();
+        let mut start = 0;
+        while let Some(len) = self.chunker.next_cut(&self.buffer[start..], true) {
+            cuts.push(start..start + len);
+            start += len;
+        }
+        if !at_end && cuts.len() > 1 {
+            cuts.pop();
+        }
+        for cut in &cuts {
+            let entry = store.store(sealer, &self.buffer[cut.clone()])?;
+            summary.add_metadata(&entry);
+            self.ids.push(entry.id);
+        }
+        let stored = cuts.last().map_or(0, |cut| cut.end);
+        self.buffer.drain(..stored);
+        Ok(())
+    }
+}

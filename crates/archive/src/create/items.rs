@@ -1,0 +1,74 @@
+//! From what the system says about a file to an item.
+//!
+//! Source: Borg 1.4, `MetadataCollector`.
+
+use std::sync::Arc;
+
+use ironborg_format::{Item, OwnerName};
+use ironborg_source::{ExtendedAttributes, FileStat, Names};
+use ironborg_types::BytePath;
+use ironborg_types::limits::TIMESTAMP_NS_MAX;
+
+use super::options::Metadata;
+
+/// Type bits of a regular file's mode.
+const S_IFREG: u32 = 0o100_000;
+/// The bits of a mode that are not its type.
+const PERMISSION_BITS: u32 = 0o7777;
+
+/// A new item of what `stat` says.
+pub(super) fn item_of_stat(
+    archived: &[u8],
+    stat: &FileStat,
+    options: Metadata,
+    names: &Names,
+) -> Item {
+    let name = |name: Option<Arc<[u8]>>| OwnerName::from(name.map(|name| name.to_vec()));
+    let (user, group) = if options.numeric_ids {
+        (None, None)
+    } else {
+        (names.user_name(stat.uid), names.group_name(stat.gid))
+    };
+    Item {
+        path: BytePath::new(archived),
+        mode: stat.mode,
+        uid: Some(i64::from(stat.uid)),
+        gid: Some(i64::from(stat.gid)),
+        user: name(user),
+        group: name(group),
+        mtime: Some(clamp(stat.mtime_ns)),
+        atime: options.atime.then(|| clamp(stat.atime_ns)),
+        ctime: (!options.noctime).then(|| clamp(stat.ctime_ns)),
+        birthtime: stat
+            .birthtime_ns
+            .filter(|_| !options.nobirthtime)
+            .map(clamp),
+        ..Item::default()
+    }
+}
+
+/// Makes the item one of a regular file, whatever it was read from.
+pub(super) fn as_regular_file(item: &mut Item) {
+    item.mode = S_IFREG | (item.mode & PERMISSION_BITS);
+}
+
+/// Adds what `stat` does not say.
+pub(super) fn add_attributes(item: &mut Item, attributes: ExtendedAttributes) {
+    item.bsdflags = (attributes.flags != 0).then_some(u64::from(attributes.flags));
+    item.xattrs = (!attributes.xattrs.is_empty()).then_some(attributes.xattrs);
+    item.acl_access = attributes.acl_access;
+    item.acl_default = attributes.acl_default;
+}
+
+/// Sets the size that goes with the item's chunks.
+pub(super) fn set_size(item: &mut Item) {
+    item.size = item
+        .chunks
+        .as_ref()
+        .map(|chunks| chunks.iter().map(|chunk| u64::from(chunk.size)).sum());
+}
+
+/// Borg stores no time before 1970 or after what its readers can show.
+pub(super) fn clamp(time_ns: i64) -> i64 {
+    time_ns.clamp(0, TIMESTAMP_NS_MAX)
+}

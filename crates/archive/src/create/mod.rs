@@ -1,0 +1,321 @@
+//! Making an archive.
+//!
+//! ```text
+//! walk ──batches──► workers ──objects, outcomes──► collector ──► repository
+//!   one thread        N threads: read, cut,          this thread: puts objects in as they come,
+//!   statx, patterns   identify, seal                 items in walk order, commits
+//! ```
+//!
+//! Every stage but the collector runs ahead only so far: the walk by [`BATCHES_IN_FLIGHT`] batches, the
+//! workers by [`shared::OBJECT_BYTES_IN_FLIGHT`] bytes of finished objects. Each worker holds one buffer of
+//! the longest chunk and 4 MiB, a batch's small files (at most about 5 MiB), and its compressor. What the
+//! archive contains does not depend on the number of threads.
+
+mod collect;
+mod content;
+mod dry_run;
+mod feed;
+mod gate;
+mod item_stream;
+mod items;
+mod options;
+mod outcome;
+mod piped;
+mod save;
+mod shared;
+mod split;
+mod step;
+mod walk;
+mod work;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use ironborg_cache::{ArchiveSummary, ChunkTable, FilesCache, PathHasher, SummaryStore};
+use ironborg_chunker::Chunker;
+use ironborg_format::ChunkEntry;
+use ironborg_source::{AttributeOptions, AttributeReader, Names};
+use ironborg_types::{ArchiveId, BytePath, Event, Level, Timestamp};
+
+pub use dry_run::dry_run;
+pub use options::{
+    CheckpointPolicy, CreateOptions, FilesChanged, Input, Metadata, PipedFile, Selection,
+};
+
+use crate::error::ArchiveError;
+use crate::session::Session;
+use collect::Collector;
+use feed::{BatchSink, DirectoryItems, feed};
+use gate::Gate;
+use save::Saver;
+use shared::Shared;
+use walk::Walker;
+use work::Worker;
+
+/// How many batches the walk may be ahead of the archive.
+const BATCHES_IN_FLIGHT: usize = 64;
+/// How many directories may be open at once, deep recursion apart.
+const OPEN_DIRS_MAX: usize = 200;
+/// What the key of the files cache's path hashes is derived from.
+const PATH_HASH_LABEL: &[u8] = b"ironborg files cache";
+
+/// Figures of an archive's content.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Bytes of content, every reference counted.
+    pub size: u64,
+    /// Their stored bytes, every reference counted.
+    pub csize: u64,
+    /// Stored bytes that were new to the repository.
+    pub unique_csize: u64,
+    /// Regular files with content of their own.
+    pub nfiles: u64,
+    /// `size` of files that were also stored in parts.
+    pub size_parts: u64,
+    /// `csize` likewise.
+    pub csize_parts: u64,
+    /// Number of parts.
+    pub nfiles_parts: u64,
+}
+
+impl Statistics {
+    fn add(&mut self, chunks: &[ChunkEntry]) {
+        for chunk in chunks {
+            self.size += u64::from(chunk.size);
+            self.csize += u64::from(chunk.csize);
+        }
+    }
+
+    fn add_parts(&mut self, chunks: &[ChunkEntry]) {
+        for chunk in chunks {
+            self.size_parts += u64::from(chunk.size);
+            self.csize_parts += u64::from(chunk.csize);
+        }
+    }
+}
+
+/// An archive that was made.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// Its fingerprint.
+    pub id: ArchiveId,
+    /// Its name.
+    pub name: BytePath,
+    /// Its time.
+    pub start: Timestamp,
+    /// When it was finished.
+    pub end: Timestamp,
+    /// Figures of its content.
+    pub stats: Statistics,
+    /// Bytes of the metadata object as stored: what limits the size of an archive.
+    pub metadata_csize: u32,
+}
+
+/// Makes an archive. Files that cannot be read are reported and left out.
+///
+/// # Errors
+/// The name is taken; the repository or the key refuse; a command fails; the user interrupts (what was done
+/// is then in a checkpoint). Without a checkpoint nothing of the archive remains.
+pub fn create(session: &mut Session, options: &CreateOptions) -> Result<Created, ArchiveError> {
+    let started = Instant::now();
+    let client = session.client.clone();
+    let reporter = Arc::clone(&client.reporter);
+    if session.manifest.archives.contains_key(&options.name[..]) {
+        return Err(ArchiveError::AlreadyExists {
+            name: options.name.clone(),
+        });
+    }
+    let chunker = Chunker::new(options.chunker, session.key.chunk_seed())
+        .map_err(|error| ArchiveError::other(error.to_string()))?;
+    let cache = client.own_cache(session.repository.id());
+    let files_name = match options.files_cache_suffix.as_str() {
+        "" => "files".to_owned(),
+        suffix => format!("files.{suffix}"),
+    };
+    report_cache_begin(session);
+    let chunks = ChunkTable::from_repository(session.repository.as_ref())?;
+    let files = (!options.files_cache.is_disabled()).then(|| {
+        FilesCache::open(
+            &cache,
+            &files_name,
+            session.repository.id(),
+            options.files_cache,
+            reporter.as_ref(),
+        )
+    });
+    let names = Arc::new(Names::new());
+    let attribute_options = AttributeOptions {
+        flags: !options.metadata.noflags,
+        xattrs: !options.metadata.noxattrs,
+        acls: !options.metadata.noacls,
+        numeric_ids: options.metadata.numeric_ids,
+    };
+    let attributes = || AttributeReader::new(attribute_options, Arc::clone(&names));
+    let (key, nonces) = (Arc::clone(&session.key), Arc::clone(&session.nonces));
+    let (done_tx, done_rx) = crossbeam_channel::unbounded();
+    let (batch_tx, batch_rx) = crossbeam_channel::bounded(2 * client.threads);
+    let shared = Shared {
+        options,
+        key: &key,
+        nonces: &nonces,
+        chunks: &chunks,
+        files: files.as_ref(),
+        path_hasher: PathHasher::new(key.id_hash(PATH_HASH_LABEL).as_bytes()),
+        names: &names,
+        cwd: &client.identity.cwd,
+        done: done_tx,
+        again: crossbeam_channel::unbounded(),
+        shares: crossbeam_channel::bounded(client.threads),
+        object_bytes: Gate::new(shared::OBJECT_BYTES_IN_FLIGHT),
+        idle: AtomicUsize::new(0),
+        over: AtomicBool::new(false),
+        head_batch: AtomicU64::new(0),
+        stopping: AtomicBool::new(false),
+        part_requests: AtomicU64::new(0),
+        zero_ids: std::sync::Mutex::new(HashMap::new()),
+    };
+    let tickets = Gate::new(BATCHES_IN_FLIGHT);
+    let open_dirs = Arc::new(Gate::new(OPEN_DIRS_MAX));
+    let saver = Saver {
+        options,
+        checkpoint_name: checkpoint_name(session, &options.name),
+        started,
+        cache: Arc::clone(&cache),
+        files_name,
+    };
+    let mut collector = Collector::new(session, &shared, saver, &tickets)?;
+    let result = thread::scope(|scope| {
+        for _ in 0..client.threads {
+            let mut worker = Worker::new(&shared, reporter.as_ref(), attributes(), chunker.clone());
+            let batches = batch_rx.clone();
+            let shared = &shared;
+            scope.spawn(move || {
+                let _guard = PanicGuard(shared);
+                worker.run(&batches);
+            });
+        }
+        // Only workers may hold this end, or the walk would wait for nobody.
+        drop(batch_rx);
+        let sink = BatchSink::new(&shared, batch_tx.clone(), &tickets);
+        let directories = DirectoryItems::new(&shared, attributes(), reporter.as_ref());
+        let mut walker = Walker::new(
+            &options.selection,
+            attributes(),
+            client.interrupt,
+            &open_dirs,
+            sink,
+            directories,
+        );
+        let (client, shared) = (&client, &shared);
+        scope.spawn(move || {
+            let _guard = PanicGuard(shared);
+            feed(client, shared, &mut walker);
+        });
+        let end = EndGuard {
+            shared,
+            tickets: &tickets,
+            open_dirs: &open_dirs,
+        };
+        // Workers stay until the collector is done: an entry may have to be archived again.
+        let _keep_workers = batch_tx;
+        let result = collector.run(&done_rx);
+        if result.is_ok() {
+            std::mem::forget(end);
+        }
+        result
+    });
+    result?;
+    let saved = collector.save(&options.name)?;
+    let stats = collector.stats;
+    let mut summary = collector.summary;
+    summary.add_metadata(&saved.entry);
+    let id = ArchiveId::from(saved.entry.id);
+    keep_summary(session, &cache, &id, &summary.finish());
+    Ok(Created {
+        id,
+        name: options.name.clone(),
+        start: saved.start,
+        end: saved.end,
+        stats,
+        metadata_csize: saved.entry.csize,
+    })
+}
+
+/// `NAME.checkpoint`, or `NAME.checkpoint.1` and so on if that is taken.
+fn checkpoint_name(session: &Session, name: &BytePath) -> BytePath {
+    let candidate = |number: u64| {
+        let mut candidate = name.clone();
+        candidate.0.extend_from_slice(b".checkpoint");
+        if number > 0 {
+            candidate
+                .0
+                .extend_from_slice(format!(".{number}").as_bytes());
+        }
+        candidate
+    };
+    (0..)
+        .map(candidate)
+        .find(|candidate| !session.manifest.archives.contains_key(&candidate[..]))
+        .expect("there are fewer archives than numbers")
+}
+
+/// Stock Borg opens a cache transaction here and says so; what is read is ours.
+fn report_cache_begin(session: &Session) {
+    const MSGID: &str = "cache.begin_transaction";
+    let reporter = &session.client.reporter;
+    reporter.report(Event::ProgressStart { msgid: MSGID });
+    for what in ["config", "chunks", "files"] {
+        let message = format!("Initializing cache transaction: Reading {what}").into();
+        reporter.report(Event::ProgressMessage {
+            msgid: MSGID,
+            message,
+        });
+    }
+    reporter.report(Event::ProgressEnd { msgid: MSGID });
+}
+
+/// Keeps the new archive's chunk references for statistics; losing them only costs time later.
+fn keep_summary(
+    session: &Session,
+    cache: &Arc<dyn ironborg_storage::Storage>,
+    id: &ArchiveId,
+    summary: &ArchiveSummary,
+) {
+    let store = SummaryStore::new(Arc::clone(cache), session.repository.id());
+    if let Err(error) = store.save(id, summary) {
+        let message = format!("the summary of the archive could not be kept: {error}");
+        session.client.log(Level::Warning, "borg.cache", message);
+    }
+}
+
+/// Tells the collector when a thread panics; it would wait for ever otherwise.
+struct PanicGuard<'a>(&'a Shared<'a>);
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.fail(ArchiveError::other(
+                "internal error: a worker thread panicked",
+            ));
+        }
+    }
+}
+
+/// Ends all threads when the collector fails, by an error or by a panic.
+struct EndGuard<'a> {
+    shared: &'a Shared<'a>,
+    tickets: &'a Gate,
+    open_dirs: &'a Gate,
+}
+
+impl Drop for EndGuard<'_> {
+    fn drop(&mut self) {
+        self.shared.over.store(true, Ordering::SeqCst);
+        self.shared.object_bytes.close();
+        self.tickets.close();
+        self.open_dirs.close();
+    }
+}

@@ -1,0 +1,109 @@
+//! What workers report to the collector.
+
+use ironborg_cache::PathHash;
+use ironborg_format::{ChunkEntry, Item};
+use ironborg_source::{FileStat, SourceError};
+use ironborg_types::{ChunkId, ErrorKind};
+
+use super::step::{Entry, Linked};
+use crate::error::ArchiveError;
+
+/// A message to the collector.
+pub(super) enum Done {
+    /// A new object to be stored.
+    Object {
+        /// Its id.
+        id: ChunkId,
+        /// Length of its plaintext.
+        size: u32,
+        /// The object.
+        object: Vec<u8>,
+    },
+    /// What came of a batch of steps.
+    Batch {
+        /// Number of the batch, counting from 0 without gaps.
+        number: u64,
+        /// One outcome for each step, in order.
+        outcomes: Vec<Outcome>,
+    },
+    /// An entry that was archived again.
+    Again(Box<EntryOutcome>),
+    /// What has been read so far of the file at the head, for a checkpoint.
+    Part(Box<FilePart>),
+    /// The walk is over: there are so many batches.
+    WalkEnd {
+        /// Count of batches.
+        batches: u64,
+    },
+    /// The operation has failed.
+    Fatal(ArchiveError),
+}
+
+/// What came of one step.
+pub(super) enum Outcome {
+    /// A line for the list.
+    Status {
+        /// Status letter.
+        status: char,
+        /// Path as walked.
+        path: Vec<u8>,
+    },
+    /// A warning.
+    Warning {
+        /// Borg's class.
+        kind: ErrorKind,
+        /// The whole message.
+        message: String,
+    },
+    /// Neither file nor directory nor anything else known.
+    UnknownType {
+        /// Path as walked.
+        path: Vec<u8>,
+    },
+    /// A directory.
+    Directory(Box<Item>),
+    /// Anything else.
+    Entry(Box<EntryOutcome>),
+}
+
+/// Part of a file that is still being read.
+pub(super) struct FilePart {
+    /// The file's item so far, without chunks.
+    pub(super) item: Item,
+    /// The chunks since the last part.
+    pub(super) chunks: Vec<ChunkEntry>,
+}
+
+/// What came of an entry that is not a directory.
+pub(super) struct EntryOutcome {
+    /// Path as walked.
+    pub(super) path: Vec<u8>,
+    /// Status letter shown when its reading began (regular files) or when it was done (others).
+    pub(super) status: char,
+    /// The item, unless it failed. `csize` of a chunk is 0 where the worker did not know it.
+    pub(super) item: Result<Item, SourceError>,
+    /// Chunks that were read before an error ended the reading: they count in the statistics.
+    pub(super) orphans: Vec<ChunkEntry>,
+    /// Whether the file changed while it was read.
+    pub(super) changed: bool,
+    /// Whether it counts as a file.
+    pub(super) counts: bool,
+    /// Chunks that part items have already brought in.
+    pub(super) chunks_in_parts: usize,
+    /// Its other names.
+    pub(super) linked: Linked,
+    /// What to remember in the files cache.
+    pub(super) memorize: Option<Memorize>,
+    /// Whether the entry was found unchanged in the files cache.
+    pub(super) unchanged: Option<PathHash>,
+    /// The entry itself, where it may have to be archived again because the first of its names failed.
+    pub(super) again: Option<Box<Entry>>,
+}
+
+/// A new entry for the files cache.
+pub(super) struct Memorize {
+    /// Hash of the absolute path.
+    pub(super) hash: PathHash,
+    /// Status before the file was read.
+    pub(super) stat: FileStat,
+}

@@ -1,0 +1,146 @@
+//! What the threads of one `create` share, and how a chunk becomes an object.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender};
+use ironborg_cache::{ChunkTable, Claim, FilesCache, PathHasher};
+use ironborg_chunker::is_zero;
+use ironborg_crypto::{Key, Nonces};
+use ironborg_format::ChunkEntry;
+use ironborg_object::Sealer;
+use ironborg_source::Names;
+use ironborg_types::ChunkId;
+
+use super::gate::Gate;
+use super::options::CreateOptions;
+use super::outcome::Done;
+use super::split::Share;
+use super::step::Entry;
+use crate::error::ArchiveError;
+
+/// Bytes of finished objects that may wait to be stored.
+pub(super) const OBJECT_BYTES_IN_FLIGHT: usize = 32 << 20;
+/// All-zero chunks of so many different lengths have their ids remembered.
+const ZERO_IDS_MAX: usize = 64;
+
+/// Shared by the walk, the workers and the collector of one `create`.
+pub(super) struct Shared<'a> {
+    pub(super) options: &'a CreateOptions,
+    pub(super) key: &'a Key,
+    pub(super) nonces: &'a Nonces,
+    pub(super) chunks: &'a ChunkTable,
+    pub(super) files: Option<&'a FilesCache>,
+    pub(super) path_hasher: PathHasher,
+    pub(super) names: &'a Names,
+    /// Current directory, which relative paths are completed with for the files cache.
+    pub(super) cwd: &'a [u8],
+    /// To the collector.
+    pub(super) done: Sender<Done>,
+    /// Entries to be archived again, each as the first of its names.
+    pub(super) again: (Sender<Box<Entry>>, Receiver<Box<Entry>>),
+    /// Chunks of a large file that another worker may take.
+    pub(super) shares: (Sender<Share>, Receiver<Share>),
+    /// Bounds the objects on their way to the collector.
+    pub(super) object_bytes: Gate,
+    /// Workers with nothing to do.
+    pub(super) idle: AtomicUsize,
+    /// Set when the operation has failed: nobody needs to go on.
+    pub(super) over: AtomicBool,
+    /// The batch whose outcome the collector is waiting for.
+    pub(super) head_batch: AtomicU64,
+    /// Set when the user asked to stop: a file that is being read is not read to its end.
+    pub(super) stopping: AtomicBool,
+    /// Counts how often a part of the file at the head was asked for.
+    pub(super) part_requests: AtomicU64,
+    pub(super) zero_ids: Mutex<HashMap<usize, ChunkId>>,
+}
+
+/// The operation ended elsewhere, or failed here; the collector knows why.
+#[derive(Debug)]
+pub(super) struct Over;
+
+impl Shared<'_> {
+    /// Ids of chunks of plaintext, all-zero ones from memory.
+    pub(super) fn identify(&self, chunks: &[&[u8]], ids: &mut Vec<ChunkId>) {
+        ids.clear();
+        ids.resize(chunks.len(), ChunkId::MANIFEST);
+        if chunks.iter().any(|chunk| is_zero(chunk)) {
+            for (chunk, id) in chunks.iter().zip(ids.iter_mut()) {
+                *id = if is_zero(chunk) {
+                    self.zero_id(chunk)
+                } else {
+                    self.key.id_hash(chunk)
+                };
+            }
+        } else {
+            self.key.id_hash_many(chunks, ids);
+        }
+    }
+
+    fn zero_id(&self, zeros: &[u8]) -> ChunkId {
+        let known = self
+            .zero_ids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&zeros.len())
+            .copied();
+        known.unwrap_or_else(|| {
+            let id = self.key.id_hash(zeros);
+            let mut ids = self.zero_ids.lock().unwrap_or_else(PoisonError::into_inner);
+            if ids.len() < ZERO_IDS_MAX {
+                ids.insert(zeros.len(), id);
+            }
+            id
+        })
+    }
+
+    /// Makes sure a chunk is stored: seals it and sends it off if nobody has it yet.
+    ///
+    /// The entry's `csize` is 0 where only the collector knows it.
+    pub(super) fn store(
+        &self,
+        sealer: &mut Sealer,
+        id: ChunkId,
+        data: &[u8],
+    ) -> Result<ChunkEntry, Over> {
+        let size = u32::try_from(data.len()).expect("chunks are at most 20 MiB");
+        let csize = match self
+            .chunks
+            .claim(&id, size)
+            .map_err(|error| self.fail(error.into()))?
+        {
+            Claim::Known(sizes) => sizes.csize,
+            Claim::InFlight => 0,
+            Claim::New => {
+                let mut object = Vec::new();
+                if let Err(error) = sealer.seal(self.key, self.nonces, data, &mut object) {
+                    return Err(self.fail(error.into()));
+                }
+                self.object_bytes.take(object.len()).map_err(|_| Over)?;
+                self.send(Done::Object { id, size, object })?;
+                0
+            }
+        };
+        Ok(ChunkEntry { id, size, csize })
+    }
+
+    /// Sends to the collector.
+    pub(super) fn send(&self, done: Done) -> Result<(), Over> {
+        self.done.send(done).map_err(|_| Over)
+    }
+
+    /// Ends the operation with an error.
+    pub(super) fn fail(&self, error: ArchiveError) -> Over {
+        self.over.store(true, Ordering::SeqCst);
+        // If the collector is gone it has failed already, with the first error.
+        let _ = self.done.send(Done::Fatal(error));
+        Over
+    }
+
+    /// Whether everybody should stop.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+}

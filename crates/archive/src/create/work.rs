@@ -1,0 +1,604 @@
+//! The workers: from what the walk found to items with stored chunks.
+//!
+//! A batch is done in two passes: every small file is read into one buffer first, then all their chunks
+//! are identified side by side and stored. Large files, pipes and devices are read one by one, buffer by
+//! buffer. Source: Borg 1.4, `FilesystemObjectProcessors`.
+
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
+
+use crossbeam_channel::{Receiver, select_biased};
+use ironborg_cache::{FileKnown, FileStat as CacheStat, PathHash};
+use ironborg_chunker::Chunker;
+use ironborg_format::{ChunkEntry, Item};
+use ironborg_object::Sealer;
+use ironborg_source::attributes::AttributeSource;
+use ironborg_source::walk::{OpenMode, check_same};
+use ironborg_source::{AttributeReader, FileKind, FileStat, SourceError, SourceFile};
+use ironborg_types::{BytePath, ChunkId, Reporter};
+
+use super::content::{Content, ContentError, ContentReader, Reading, store_share};
+use super::items::{add_attributes, as_regular_file, clamp, item_of_stat, set_size};
+use super::outcome::{Done, EntryOutcome, Memorize, Outcome};
+use super::piped::PipedInput;
+use super::shared::{Over, Shared};
+use super::step::{Entry, EntryKind, Linked, Step};
+use crate::error::ArchiveError;
+
+/// Files up to this size are read whole, into the batch's buffer.
+pub(super) const SMALL_FILE_SIZE_MAX: u64 = 512 << 10;
+/// Beyond so many bytes in the buffer further files are read one by one, whatever their size.
+const ARENA_LEN_MAX: usize = 4 << 20;
+
+/// Steps to be done by one worker.
+pub(super) struct Batch {
+    /// Number of the batch, counting from 0 without gaps.
+    pub(super) number: u64,
+    /// What to do, in walk order.
+    pub(super) steps: Vec<Step>,
+}
+
+/// One worker.
+pub(super) struct Worker<'a> {
+    shared: &'a Shared<'a>,
+    reporter: &'a dyn Reporter,
+    attributes: AttributeReader,
+    sealer: Sealer,
+    reader: ContentReader,
+    /// Content of the small files of the batch, one after the other.
+    arena: Vec<u8>,
+    ids: Vec<ChunkId>,
+    cuts: Vec<Range<usize>>,
+    hashed_path: Vec<u8>,
+}
+
+/// A small file whose content is in the arena and whose chunks are not stored yet.
+struct Small {
+    outcome: usize,
+    chunks: Vec<Range<usize>>,
+}
+
+/// Why an entry has no item.
+enum Fault {
+    Source(SourceError),
+    /// The same, with chunks already stored.
+    Partly(SourceError, Vec<ChunkEntry>),
+    Over,
+}
+
+impl From<SourceError> for Fault {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+impl From<Over> for Fault {
+    fn from(_: Over) -> Self {
+        Self::Over
+    }
+}
+
+impl From<ContentError> for Fault {
+    fn from(error: ContentError) -> Self {
+        match error {
+            ContentError::Source(error, chunks) => Self::Partly(error, chunks),
+            ContentError::Over => Self::Over,
+        }
+    }
+}
+
+/// What the files cache had to say about a file.
+struct Lookup {
+    hash: Option<PathHash>,
+    status: char,
+    /// Its chunks, if it is unchanged and they are all stored.
+    chunks: Option<Vec<ChunkEntry>>,
+}
+
+impl<'a> Worker<'a> {
+    /// A worker with contexts and buffers of its own.
+    pub(super) fn new(
+        shared: &'a Shared<'a>,
+        reporter: &'a dyn Reporter,
+        attributes: AttributeReader,
+        chunker: Chunker,
+    ) -> Self {
+        let options = shared.options;
+        Self {
+            shared,
+            reporter,
+            attributes,
+            sealer: Sealer::new(options.compression.clone()),
+            reader: ContentReader::new(chunker, &options.chunker),
+            arena: Vec::new(),
+            ids: Vec::new(),
+            cuts: Vec::new(),
+            hashed_path: Vec::new(),
+        }
+    }
+
+    /// Works until there is nothing left to do, or the operation is over.
+    pub(super) fn run(&mut self, batches: &Receiver<Batch>) {
+        let shares = &self.shared.shares.1;
+        let again = &self.shared.again.1;
+        while !self.shared.is_over() {
+            self.shared.idle.fetch_add(1, Ordering::Relaxed);
+            // A share comes first: its file holds up everything behind it.
+            select_biased! {
+                recv(shares) -> share => {
+                    self.shared.idle.fetch_sub(1, Ordering::Relaxed);
+                    let Ok(share) = share else { return };
+                    if store_share(self.shared, &mut self.sealer, &mut self.ids, &share).is_err() {
+                        return;
+                    }
+                }
+                recv(again) -> entry => {
+                    self.shared.idle.fetch_sub(1, Ordering::Relaxed);
+                    let Ok(entry) = entry else { return };
+                    if self.again(entry).is_err() {
+                        return;
+                    }
+                }
+                recv(batches) -> batch => {
+                    self.shared.idle.fetch_sub(1, Ordering::Relaxed);
+                    let Ok(batch) = batch else { return };
+                    if self.batch(batch).is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn batch(&mut self, batch: Batch) -> Result<(), Over> {
+        self.arena.clear();
+        let mut outcomes = Vec::with_capacity(batch.steps.len());
+        let mut small = Vec::new();
+        for step in batch.steps {
+            let outcome = match step {
+                Step::Status { status, path } => Outcome::Status { status, path },
+                Step::Warning { kind, message } => Outcome::Warning { kind, message },
+                Step::UnknownType { path } => Outcome::UnknownType { path },
+                Step::Directory(item) => Outcome::Directory(item),
+                Step::Piped(input) => self.piped(batch.number, input)?,
+                Step::Entry(entry) => {
+                    let (outcome, chunks) = self.entry(batch.number, entry)?;
+                    if let Some(chunks) = chunks {
+                        small.push(Small {
+                            outcome: outcomes.len(),
+                            chunks,
+                        });
+                    }
+                    Outcome::Entry(Box::new(outcome))
+                }
+            };
+            outcomes.push(outcome);
+        }
+        self.store_small(&small, &mut outcomes)?;
+        self.shared.send(Done::Batch {
+            number: batch.number,
+            outcomes,
+        })
+    }
+
+    /// Archives one entry again, as the first of its names.
+    fn again(&mut self, mut entry: Box<Entry>) -> Result<(), Over> {
+        if let Linked::Later { key, .. } = entry.linked {
+            entry.linked = Linked::First { key };
+        }
+        self.arena.clear();
+        let batch = self.shared.head_batch.load(Ordering::Acquire);
+        let (outcome, chunks) = self.entry(batch, entry)?;
+        let mut outcomes = [Outcome::Entry(Box::new(outcome))];
+        if let Some(chunks) = chunks {
+            self.store_small(&[Small { outcome: 0, chunks }], &mut outcomes)?;
+        }
+        let [Outcome::Entry(outcome)] = outcomes else {
+            unreachable!("it was just put there")
+        };
+        self.shared.send(Done::Again(outcome))
+    }
+
+    /// Identifies and stores the chunks of all small files of the batch.
+    fn store_small(&mut self, small: &[Small], outcomes: &mut [Outcome]) -> Result<(), Over> {
+        let pieces: Vec<&[u8]> = small
+            .iter()
+            .flat_map(|file| file.chunks.iter().map(|range| &self.arena[range.clone()]))
+            .collect();
+        self.shared.identify(&pieces, &mut self.ids);
+        let mut stored = pieces.iter().zip(&self.ids);
+        for file in small {
+            let Outcome::Entry(outcome) = &mut outcomes[file.outcome] else {
+                unreachable!("small files are entries")
+            };
+            let mut chunks = Vec::with_capacity(file.chunks.len());
+            for (piece, id) in stored.by_ref().take(file.chunks.len()) {
+                chunks.push(self.shared.store(&mut self.sealer, *id, piece)?);
+            }
+            match &mut outcome.item {
+                Ok(item) => {
+                    item.chunks = Some(chunks);
+                    set_size(item);
+                }
+                Err(_) => outcome.orphans = chunks,
+            }
+        }
+        Ok(())
+    }
+
+    /// Archives an entry; also gives the chunks in the arena that are still to be stored.
+    fn entry(
+        &mut self,
+        batch: u64,
+        entry: Box<Entry>,
+    ) -> Result<(EntryOutcome, Option<Vec<Range<usize>>>), Over> {
+        let mut outcome = EntryOutcome {
+            path: entry.path.clone(),
+            status: '?',
+            item: Err(SourceError::Race { what: "" }),
+            orphans: Vec::new(),
+            changed: false,
+            counts: false,
+            chunks_in_parts: 0,
+            linked: entry.linked.clone(),
+            memorize: None,
+            unchanged: None,
+            again: None,
+        };
+        let mut chunks = None;
+        let result = match entry.kind {
+            EntryKind::File(mode) => self.file(batch, &entry, mode, &mut outcome, &mut chunks),
+            _ => self.special(&entry, &mut outcome),
+        };
+        match result {
+            Ok(item) => outcome.item = Ok(item),
+            Err(Fault::Source(error)) => outcome.item = Err(error),
+            Err(Fault::Partly(error, orphans)) => {
+                outcome.item = Err(error);
+                outcome.orphans = orphans;
+            }
+            Err(Fault::Over) => return Err(Over),
+        }
+        if let Linked::Later { .. } = entry.linked {
+            outcome.again = Some(entry);
+        }
+        Ok((outcome, chunks))
+    }
+
+    /// Symlinks, fifos and devices.
+    fn special(&mut self, entry: &Entry, outcome: &mut EntryOutcome) -> Result<Item, Fault> {
+        let place = entry.place();
+        let options = self.shared.options.metadata;
+        outcome.status = match entry.kind {
+            EntryKind::Symlink => 's',
+            EntryKind::Fifo => 'f',
+            EntryKind::CharDevice => 'c',
+            EntryKind::BlockDevice | EntryKind::File(_) => 'b',
+        };
+        let mut stat = entry.stat;
+        let mut fifo = None;
+        let mut target = None;
+        match entry.kind {
+            EntryKind::Symlink => target = Some(place.read_link()?),
+            EntryKind::Fifo => {
+                let file = place.open_file(OpenMode::Normal)?;
+                stat = checked_stat(&file, &entry.stat)?;
+                fifo = Some(file);
+            }
+            EntryKind::CharDevice | EntryKind::BlockDevice | EntryKind::File(_) => {
+                let now = place.stat()?;
+                check_same(&entry.stat, &now)?;
+                stat = now;
+            }
+        }
+        let mut item = item_of_stat(&entry.archived, &stat, options, self.shared.names);
+        item.source = target;
+        if matches!(entry.kind, EntryKind::CharDevice | EntryKind::BlockDevice) {
+            item.rdev = Some(stat.rdev);
+        }
+        if entry.kind != EntryKind::Symlink {
+            link_item(&mut item, &entry.linked);
+        }
+        if let Linked::Later { .. } = entry.linked {
+            outcome.status = 'h';
+        }
+        let source = match &fifo {
+            Some(file) => AttributeSource::Open(file.as_fd(), &entry.path),
+            None => AttributeSource::Place(place),
+        };
+        add_attributes(
+            &mut item,
+            self.attributes.read(source, &stat, self.reporter)?,
+        );
+        Ok(item)
+    }
+
+    /// Anything with content.
+    fn file(
+        &mut self,
+        batch: u64,
+        entry: &Entry,
+        mode: OpenMode,
+        outcome: &mut EntryOutcome,
+        small: &mut Option<Vec<Range<usize>>>,
+    ) -> Result<Item, Fault> {
+        let place = entry.place();
+        let options = self.shared.options;
+        if let Linked::Later { .. } = entry.linked {
+            outcome.status = 'h';
+            let mut item = item_of_stat(
+                &entry.archived,
+                &entry.stat,
+                options.metadata,
+                self.shared.names,
+            );
+            if mode != OpenMode::Normal {
+                as_regular_file(&mut item);
+            }
+            link_item(&mut item, &entry.linked);
+            let source = AttributeSource::Place(place);
+            add_attributes(
+                &mut item,
+                self.attributes.read(source, &entry.stat, self.reporter)?,
+            );
+            return Ok(item);
+        }
+        let lookup = self.lookup(entry);
+        outcome.status = lookup.status;
+        if let Some(chunks) = lookup.chunks {
+            // Nothing about the file has changed, so nothing has to be opened either.
+            let mut item = item_of_stat(
+                &entry.archived,
+                &entry.stat,
+                options.metadata,
+                self.shared.names,
+            );
+            link_item(&mut item, &entry.linked);
+            item.chunks = Some(chunks);
+            set_size(&mut item);
+            outcome.counts = true;
+            outcome.unchanged = lookup.hash;
+            let source = AttributeSource::Place(place);
+            add_attributes(
+                &mut item,
+                self.attributes.read(source, &entry.stat, self.reporter)?,
+            );
+            return Ok(item);
+        }
+        let file = place.open_file(mode)?;
+        let stat = checked_stat(&file, &entry.stat)?;
+        let mut item = item_of_stat(&entry.archived, &stat, options.metadata, self.shared.names);
+        let special = stat.kind().is_special();
+        if special {
+            as_regular_file(&mut item);
+        }
+        link_item(&mut item, &entry.linked);
+        if self.is_small(&stat)
+            && let Some(range) = self.read_small(&file, &stat)?
+        {
+            self.reader
+                .cut_whole(&self.arena[range.clone()], &mut self.cuts);
+            let absolute = |cut: &Range<usize>| range.start + cut.start..range.start + cut.end;
+            *small = Some(self.cuts.iter().map(absolute).collect());
+            item.chunks = Some(Vec::new());
+        } else {
+            let reading = Reading { batch, item: &item };
+            let content = self
+                .reader
+                .read(self.shared, &mut self.sealer, &file, &reading)?;
+            outcome.chunks_in_parts = content.chunks_in_parts;
+            item.chunks = Some(content.chunks);
+            set_size(&mut item);
+        }
+        outcome.counts = true;
+        let finished = self.finish_file(entry, &file, &stat, outcome, lookup.hash, &mut item);
+        match finished {
+            Ok(()) => Ok(item),
+            Err(error) => Err(Fault::Partly(error, item.chunks.take().unwrap_or_default())),
+        }
+    }
+
+    /// What is done with a file once its content has been read.
+    fn finish_file(
+        &mut self,
+        entry: &Entry,
+        file: &SourceFile,
+        stat: &FileStat,
+        outcome: &mut EntryOutcome,
+        hash: Option<PathHash>,
+        item: &mut Item,
+    ) -> Result<(), SourceError> {
+        use super::options::FilesChanged;
+        let after = file.stat_again()?;
+        outcome.changed = !stat.kind().is_special()
+            && match self.shared.options.files_changed {
+                FilesChanged::Disabled => false,
+                FilesChanged::Ctime => stat.ctime_ns != after.ctime_ns,
+                FilesChanged::Mtime => stat.mtime_ns != after.mtime_ns,
+            };
+        if !outcome.changed
+            && let Some(hash) = hash
+        {
+            outcome.memorize = Some(Memorize { hash, stat: *stat });
+        }
+        let source = AttributeSource::Open(file.as_fd(), &entry.path);
+        add_attributes(item, self.attributes.read(source, stat, self.reporter)?);
+        Ok(())
+    }
+
+    fn is_small(&self, stat: &FileStat) -> bool {
+        stat.kind() == FileKind::Regular
+            && stat.size <= SMALL_FILE_SIZE_MAX
+            && self.arena.len() <= ARENA_LEN_MAX
+            && !(self.shared.options.sparse && !self.shared.options.chunker.is_content_defined())
+    }
+
+    /// Reads a small file whole into the arena; `None` if it has grown too large for that.
+    ///
+    /// Nothing has been read then as far as the file's position tells: reading starts over.
+    fn read_small(
+        &mut self,
+        file: &SourceFile,
+        stat: &FileStat,
+    ) -> Result<Option<Range<usize>>, SourceError> {
+        let start = self.arena.len();
+        let expected = usize::try_from(stat.size).expect("small");
+        // One byte more than there should be: the first read then shows the end of the file.
+        let mut capacity = expected + 1;
+        let mut filled = 0;
+        loop {
+            self.arena.resize(start + capacity, 0);
+            let count = file.read_at(&mut self.arena[start + filled..], filled as u64)?;
+            filled += count;
+            if count == 0 || (filled == expected && count == expected) {
+                self.arena.truncate(start + filled);
+                return Ok(Some(start..start + filled));
+            }
+            if filled == capacity {
+                if capacity as u64 > 2 * SMALL_FILE_SIZE_MAX {
+                    self.arena.truncate(start);
+                    return Ok(None);
+                }
+                capacity *= 2;
+            }
+        }
+    }
+
+    /// Asks the files cache, and whether all chunks it names are still stored.
+    fn lookup(&mut self, entry: &Entry) -> Lookup {
+        let mut lookup = Lookup {
+            hash: None,
+            status: 'A',
+            chunks: None,
+        };
+        let Some(files) = self
+            .shared
+            .files
+            .filter(|_| entry.stat.kind() == FileKind::Regular)
+        else {
+            return lookup;
+        };
+        self.hashed_path.clear();
+        if !entry.path.starts_with(b"/") {
+            self.hashed_path.extend_from_slice(self.shared.cwd);
+            self.hashed_path.push(b'/');
+        }
+        self.hashed_path.extend_from_slice(&entry.path);
+        let hash = self.shared.path_hasher.hash(&self.hashed_path);
+        lookup.hash = Some(hash);
+        let mut chunks = Vec::new();
+        match files.lookup(hash, &cache_stat(&entry.stat), &mut chunks) {
+            FileKnown::Unknown => {}
+            FileKnown::Changed => lookup.status = 'M',
+            FileKnown::Unchanged => {
+                let stored = |chunk: &ChunkEntry| self.shared.chunks.get(&chunk.id).is_some();
+                if chunks.iter().all(stored) {
+                    for chunk in &chunks {
+                        self.shared.chunks.reference(&chunk.id);
+                    }
+                    lookup.status = 'U';
+                    lookup.chunks = Some(chunks);
+                } else {
+                    // A chunk was lost: the file is read again as if it had been modified.
+                    lookup.status = 'M';
+                }
+            }
+        }
+        lookup
+    }
+
+    /// Standard input or a command's output.
+    fn piped(&mut self, batch: u64, input: PipedInput) -> Result<Outcome, Over> {
+        let named = &self.shared.options.piped;
+        let time_ns = clamp(input.time_s.saturating_mul(1_000_000_000));
+        let mut item = Item {
+            path: named.name.clone(),
+            mode: named.mode,
+            uid: Some(i64::from(input.uid)),
+            gid: Some(i64::from(input.gid)),
+            user: Some(named.user.clone()).into(),
+            group: Some(named.group.clone()).into(),
+            mtime: Some(time_ns),
+            atime: Some(time_ns),
+            ctime: Some(time_ns),
+            hardlink_master: Some(false),
+            ..Item::default()
+        };
+        as_regular_file(&mut item);
+        let reading = Reading { batch, item: &item };
+        let read = self
+            .reader
+            .read(self.shared, &mut self.sealer, &input.file, &reading);
+        drop(input.file);
+        let mut outcome = EntryOutcome {
+            path: named.name.to_vec(),
+            status: 'i',
+            item: Err(SourceError::Race { what: "" }),
+            orphans: Vec::new(),
+            changed: false,
+            counts: false,
+            chunks_in_parts: 0,
+            linked: Linked::Alone,
+            memorize: None,
+            unchanged: None,
+            again: None,
+        };
+        match read {
+            Ok(Content {
+                chunks,
+                chunks_in_parts,
+            }) => {
+                item.chunks = Some(chunks);
+                set_size(&mut item);
+                outcome.counts = true;
+                outcome.chunks_in_parts = chunks_in_parts;
+                outcome.item = Ok(item);
+            }
+            Err(ContentError::Source(error, orphans)) => {
+                if input.command.is_some() {
+                    // Half of what a command has to say is not a backup.
+                    let name = BytePath::new(named.name.to_vec());
+                    return Err(self
+                        .shared
+                        .fail(ArchiveError::other(format!("'{name}': {error}"))));
+                }
+                outcome.item = Err(error);
+                outcome.orphans = orphans;
+            }
+            Err(ContentError::Over) => return Err(Over),
+        }
+        if let Some(command) = input.command
+            && let Err(error) = command.finish()
+        {
+            return Err(self.shared.fail(ArchiveError::Source(error)));
+        }
+        Ok(Outcome::Entry(Box::new(outcome)))
+    }
+}
+
+/// What an open file is, if it is still what the walk saw.
+fn checked_stat(file: &SourceFile, before: &FileStat) -> Result<FileStat, SourceError> {
+    let now = file.stat()?;
+    check_same(before, &now)?;
+    Ok(now)
+}
+
+/// Says in the item how its name relates to the inode's other names.
+fn link_item(item: &mut Item, linked: &Linked) {
+    match linked {
+        Linked::Alone => item.hardlink_master = Some(false),
+        Linked::First { .. } => item.hardlink_master = Some(true),
+        Linked::Later { first, .. } => item.source = Some(first.to_vec()),
+    }
+}
+
+/// What of a file's status the files cache wants to know.
+pub(super) fn cache_stat(stat: &FileStat) -> CacheStat {
+    CacheStat {
+        inode: stat.ino,
+        size: stat.size,
+        ctime_ns: stat.ctime_ns,
+        mtime_ns: stat.mtime_ns,
+    }
+}

@@ -1,0 +1,292 @@
+//! An open repository with its key and its manifest, checked against what this client knows of it.
+//!
+//! Source: Borg 1.4, `Manifest.load`, `Manifest.write`, `with_repository`, `SecurityManager`.
+
+use std::sync::Arc;
+
+use ironborg_cache::{RepositoryFacts, SecurityDirectory, UnknownUnencrypted};
+use ironborg_crypto::tam::{self, TamContext, TamDemand};
+use ironborg_crypto::{CryptoError, Key, KeyMode, Nonces, RelatedSecrets, envelope_nonce};
+use ironborg_format::{ArchiveEntry, ArchiveMetadata, Manifest, MetadataError, Operation};
+use ironborg_object::{Compression, Opener, Sealer};
+use ironborg_repository::{Repository, RepositoryError};
+use ironborg_types::{ArchiveId, BytePath, ChunkId, ErrorKind, Level, Timestamp};
+
+use crate::client::Client;
+use crate::error::ArchiveError;
+use crate::keys::{self, KeyTarget};
+
+const LOGGER: &str = "borg.archive";
+
+/// A repository open for work: objects, key, manifest.
+pub struct Session {
+    /// Where objects are.
+    pub repository: Box<dyn Repository>,
+    /// The key; shared with worker threads.
+    pub key: Arc<Key>,
+    /// Where the key is kept.
+    pub key_target: KeyTarget,
+    /// Hands out counter values; shared with worker threads.
+    pub nonces: Arc<Nonces>,
+    /// The archives.
+    pub manifest: Manifest,
+    /// Id hash of the manifest as it was loaded or last written; what caches are in step with.
+    pub manifest_id: ChunkId,
+    /// Who works.
+    pub client: Client,
+    /// This client's record of the repository.
+    pub security: SecurityDirectory,
+}
+
+/// An archive: its metadata, without its items.
+#[derive(Debug, Clone)]
+pub struct Archive {
+    /// Identifies it; the fingerprint shown to people.
+    pub id: ArchiveId,
+    /// The name the manifest gives it.
+    pub name: BytePath,
+    /// What it says about itself.
+    pub metadata: ArchiveMetadata,
+    /// Whether its authentication was there and right.
+    pub tam_verified: bool,
+    /// Bytes of the metadata object as stored.
+    pub csize: u32,
+}
+
+impl Session {
+    /// Loads key and manifest of an open repository and checks them against the security record.
+    ///
+    /// `operations`: what is going to be done, for repositories that demand features for it.
+    ///
+    /// # Errors
+    /// No manifest or key; a wrong passphrase; failed authentication; a repository that is not the one this
+    /// client knew, or older; access refused by the user.
+    pub fn open(
+        client: Client,
+        repository: Box<dyn Repository>,
+        operations: &[Operation],
+    ) -> Result<Self, ArchiveError> {
+        let mut object = Vec::new();
+        match repository.get(&ChunkId::MANIFEST, &mut object) {
+            Err(RepositoryError::ObjectNotFound { .. }) => return Err(ArchiveError::NoManifest),
+            other => other?,
+        }
+        let security = client.security_directory(repository.id());
+        let default = security.tam_required();
+        let (key, key_target) = keys::open_key(&client, repository.as_ref(), &object, default)?;
+        let mut packed = Vec::new();
+        Opener::new().open(&key, &ChunkId::MANIFEST, &object, &mut packed)?;
+        let (manifest, verified) = decode_manifest(&client, &key, &packed)?;
+        let nonces = nonces_for(&key, repository.as_ref(), &security, Some(&object))?;
+        let session = Self {
+            manifest_id: key.id_hash(&packed),
+            key: Arc::new(key),
+            key_target,
+            nonces: Arc::new(nonces),
+            manifest,
+            repository,
+            client,
+            security,
+        };
+        if verified {
+            let required = session.manifest.requires_tam();
+            if required != session.security.tam_required() {
+                session.security.set_tam_required(required)?;
+            }
+        }
+        session.check_features(operations)?;
+        session.assert_secure(UnknownUnencrypted::Ask)?;
+        Ok(session)
+    }
+
+    /// Makes the key and the first manifest of a repository that was just created.
+    ///
+    /// # Errors
+    /// No passphrase, a key file that is there already, a failed write. The repository is the caller's to
+    /// destroy then.
+    pub fn init(
+        client: Client,
+        mut repository: Box<dyn Repository>,
+        mode: KeyMode,
+        related: Option<&RelatedSecrets>,
+    ) -> Result<Self, ArchiveError> {
+        let (key, key_target) = keys::create_key(&client, repository.as_mut(), mode, related)?;
+        let security = client.security_directory(repository.id());
+        let nonces = nonces_for(&key, repository.as_ref(), &security, None)?;
+        let mut session = Self {
+            manifest_id: ChunkId::MANIFEST,
+            key: Arc::new(key),
+            key_target,
+            nonces: Arc::new(nonces),
+            manifest: Manifest::new(),
+            repository,
+            client,
+            security,
+        };
+        session.write_manifest(&mut Sealer::new(Compression::default()))?;
+        session.repository.commit()?;
+        session.assert_secure(UnknownUnencrypted::Accept)?;
+        if session.key.tam_required() {
+            session.security.set_tam_required(true)?;
+        }
+        Ok(session)
+    }
+
+    /// Stores the manifest, with a new timestamp and authentication, in the running transaction.
+    pub fn write_manifest(&mut self, sealer: &mut Sealer) -> Result<(), ArchiveError> {
+        let damaged = |error: MetadataError| ArchiveError::other(error.to_string());
+        self.manifest
+            .stamp(Timestamp::now(), self.key.tam_required())
+            .map_err(damaged)?;
+        let salt = tam::random_salt()?;
+        let packed = tam::sign(&self.key, TamContext::Manifest, &salt, |tam| {
+            self.manifest.encode(Some(tam))
+        })?;
+        let mut object = Vec::new();
+        sealer.seal(&self.key, &self.nonces, &packed, &mut object)?;
+        self.repository.put(&ChunkId::MANIFEST, &object)?;
+        self.manifest_id = self.key.id_hash(&packed);
+        Ok(())
+    }
+
+    /// Notes in the security record what the manifest last written says. Call after a commit.
+    pub fn save_security(&self) -> Result<(), ArchiveError> {
+        Ok(self.security.save(&self.facts())?)
+    }
+
+    /// Loads an archive's metadata. A missing authentication is accepted, a wrong one is not.
+    pub fn load_archive(&self, name: &[u8]) -> Result<Archive, ArchiveError> {
+        let entry = self
+            .manifest
+            .archives
+            .get(name)
+            .ok_or_else(|| ArchiveError::DoesNotExist { name: name.into() })?;
+        self.load_archive_entry(name, entry)
+    }
+
+    /// Loads the metadata of an archive the manifest lists.
+    pub fn load_archive_entry(
+        &self,
+        name: &[u8],
+        entry: &ArchiveEntry,
+    ) -> Result<Archive, ArchiveError> {
+        let id = ChunkId::from(entry.id);
+        let (mut object, mut packed) = (Vec::new(), Vec::new());
+        self.repository.get(&id, &mut object)?;
+        Opener::new().open(&self.key, &id, &object, &mut packed)?;
+        let tam_verified = match tam::verify_archive(&self.key, &packed, TamDemand::Optional) {
+            Ok(authentication) => authentication.is_verified(),
+            Err(CryptoError::ArchiveTamInvalid)
+                if self.client.workarounds.ignore_invalid_archive_tam =>
+            {
+                self.client.log(
+                    Level::Debug,
+                    LOGGER,
+                    "ignoring invalid archive TAM due to BORG_WORKAROUNDS",
+                );
+                false
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let metadata = ArchiveMetadata::decode(&packed).map_err(|error| ArchiveError::Damaged {
+            what: "metadata",
+            name: name.into(),
+            detail: error.to_string(),
+        })?;
+        let csize = u32::try_from(object.len()).expect("objects are at most 20 MiB");
+        Ok(Archive {
+            id: entry.id,
+            name: name.into(),
+            metadata,
+            tam_verified,
+            csize,
+        })
+    }
+
+    /// Facts the security record is about.
+    fn facts(&self) -> RepositoryFacts<'_> {
+        RepositoryFacts {
+            location: &self.client.location,
+            key_type: self.key.mode().type_byte(),
+            logically_encrypted: self.key.logically_encrypted(),
+            is_plaintext: self.key.mode() == KeyMode::None,
+            manifest_timestamp: self.manifest.timestamp.as_deref().unwrap_or_default(),
+        }
+    }
+
+    fn assert_secure(&self, unknown: UnknownUnencrypted) -> Result<(), ArchiveError> {
+        let questioner = self.client.questioner.as_ref();
+        Ok(self
+            .security
+            .assert_secure(&self.facts(), unknown, questioner)?)
+    }
+
+    fn check_features(&self, operations: &[Operation]) -> Result<(), ArchiveError> {
+        for operation in operations {
+            let missing = self
+                .manifest
+                .mandatory_features(*operation)
+                .map_err(|error| damaged_manifest(&self.client, &error))?;
+            if !missing.is_empty() {
+                let names: Vec<String> = missing.iter().map(|name| format!("'{name}'")).collect();
+                return Err(ArchiveError::MandatoryFeature {
+                    features: format!("[{}]", names.join(", ")),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Authenticates and decodes the packed manifest; also says whether it was authenticated.
+fn decode_manifest(
+    client: &Client,
+    key: &Key,
+    packed: &[u8],
+) -> Result<(Manifest, bool), ArchiveError> {
+    let verified = tam::verify_manifest(key, packed, TamDemand::of_key(key))
+        .map_err(|error| match error.kind() {
+            ErrorKind::UnsupportedManifestError => ArchiveError::UnsupportedManifest,
+            _ => ArchiveError::from(error),
+        })?
+        .is_verified();
+    let manifest = Manifest::decode(packed).map_err(|error| damaged_manifest(client, &error))?;
+    Ok((manifest, verified))
+}
+
+fn damaged_manifest(client: &Client, error: &MetadataError) -> ArchiveError {
+    ArchiveError::Damaged {
+        what: "the manifest",
+        name: client.location.as_str().into(),
+        detail: error.to_string(),
+    }
+}
+
+/// The counter values of a key: none for one that does not encrypt.
+fn nonces_for(
+    key: &Key,
+    repository: &dyn Repository,
+    security: &SecurityDirectory,
+    manifest: Option<&[u8]>,
+) -> Result<Nonces, ArchiveError> {
+    if !key.mode().is_encrypted() {
+        return Ok(Nonces::none());
+    }
+    let after_manifest = match manifest.and_then(envelope_nonce) {
+        Some(nonce) => Some(nonce.end().ok_or(CryptoError::NonceSpaceExhausted)?),
+        None => None,
+    };
+    Ok(Nonces::new(
+        repository.nonce_store(),
+        security.nonce_store(),
+        after_manifest,
+    ))
+}
