@@ -125,11 +125,12 @@ impl Compressor {
     }
 
     fn zlib(&mut self, level: u8) -> &mut Compress {
+        // Level 1 of this library is a trade-off of its own, a fifth worse than zlib's, and lets
+        // random data grow by 5 %. Its level 2 beats zlib's level 1 in size and in speed.
+        let level = if level == 1 { 2 } else { level };
         let fresh = || {
-            (
-                level,
-                Compress::new(flate2::Compression::new(u32::from(level)), true),
-            )
+            let library_level = flate2::Compression::new(u32::from(level));
+            (level, Compress::new(library_level, true))
         };
         let kept = self.zlib.get_or_insert_with(fresh);
         if kept.0 != level {
