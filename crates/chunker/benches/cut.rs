@@ -2,7 +2,7 @@
 
 use divan::Bencher;
 use divan::counter::BytesCount;
-use ironborg_chunker::{Chunker, ChunkerParams, is_zero};
+use ironborg_chunker::{Buzhash, Chunker, ChunkerParams, is_zero};
 
 /// Larger than any cache level that matters, small enough for a laptop.
 const INPUT_LEN: usize = 64 << 20;
@@ -39,6 +39,16 @@ fn cut_random_data(bencher: Bencher<'_, '_>, params: &str) {
     bencher
         .counter(BytesCount::new(input.len()))
         .bench(|| cut_all(params, &input));
+}
+
+/// Searches without a hit in data that stays in a near cache: what a search costs beside its bytes.
+#[divan::bench(args = [8192, 65536, 524_288])]
+fn search(bencher: Bencher<'_, '_>, len: usize) {
+    let input = &random_bytes()[..len];
+    let hash = Buzhash::new(5, 4095);
+    bencher
+        .counter(BytesCount::new(input.len()))
+        .bench(|| hash.find(divan::black_box(input), u32::MAX));
 }
 
 #[divan::bench]

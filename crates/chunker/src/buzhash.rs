@@ -270,6 +270,8 @@ pub struct Buzhash {
     enter: [u32; 256],
     /// Word for a byte that leaves it: rotated by the window's length.
     leave: [u32; 256],
+    /// The entering words again, as the vector search wants them.
+    planes: simd::Planes,
 }
 
 /// The hash of `window`, all of it, with the table of `seed`.
@@ -293,6 +295,7 @@ impl Buzhash {
             window,
             enter,
             leave: enter.map(|word| word.rotate_left(turn)),
+            planes: simd::planes(&enter),
         }
     }
 
@@ -301,8 +304,8 @@ impl Buzhash {
         self.window
     }
 
-    pub(crate) fn enter_table(&self) -> &[u32; 256] {
-        &self.enter
+    pub(crate) fn planes(&self) -> &simd::Planes {
+        &self.planes
     }
 
     /// The hash of one whole window.
@@ -322,10 +325,11 @@ impl Buzhash {
     /// Positions up to the last one followed by more than a window of bytes are tested: position p needs
     /// bytes p to p + window (that last byte is not hashed; Borg wants it to be there).
     pub fn find(&self, bytes: &[u8], mask: u32) -> Option<usize> {
-        if bytes.len() <= self.window {
-            return None;
+        if simd::can_search(self.window) {
+            simd::find(self, bytes, mask)
+        } else {
+            self.find_scalar(bytes, mask)
         }
-        simd::find(self, bytes, mask).unwrap_or_else(|| self.find_scalar(bytes, mask))
     }
 
     /// [`Self::find`] without vector registers.
@@ -389,3 +393,77 @@ impl Buzhash {
 
 /// Positions after which all rotations are back where they began: the bits of a hash.
 const TURN: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The definition: every window hashed anew.
+    fn find_plain(seed: u32, window: usize, bytes: &[u8], mask: u32) -> Option<usize> {
+        let position_count = bytes.len().saturating_sub(window);
+        (0..position_count).find(|&p| buzhash(&bytes[p..p + window], seed) & mask == 0)
+    }
+
+    #[track_caller]
+    fn check(seed: u32, window: usize, bytes: &[u8], mask: u32) {
+        let hash = Buzhash::new(seed, window);
+        let expected = find_plain(seed, window, bytes, mask);
+        assert_eq!(hash.find_scalar(bytes, mask), expected);
+        assert_eq!(hash.find(bytes, mask), expected);
+    }
+
+    #[test]
+    fn a_hit_is_found_at_every_place_of_a_group_and_missed_one_byte_short() {
+        // A mask of all bits, so that a hit at one chosen place is the only one: windows of zeros in
+        // noise hash to a known value when the mask is cleared of that value's bits.
+        for window in [1, 31, 63, 127, 4095] {
+            let zeros = vec![0; window];
+            let mask = !buzhash(&zeros, 77);
+            for at in (0..200).chain([4095, 4096, 5000]) {
+                let mut bytes: Vec<u8> = (0..at)
+                    .map(|n: usize| u8::try_from(n * n % 251).unwrap() | 1)
+                    .collect();
+                bytes.extend_from_slice(&zeros);
+                check(77, window, &bytes, mask);
+                bytes.push(1);
+                check(77, window, &bytes, mask);
+                bytes.extend_from_slice(&[1; 70]);
+                check(77, window, &bytes, mask);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn fast_searches_find_what_the_definition_says(
+            seed in any::<u32>(),
+            window_half in 0_usize..200,
+            groups in 1_usize..5,
+            bits in 0_u32..12,
+            bytes in prop::collection::vec(any::<u8>(), 0..2000),
+        ) {
+            let mask = (1 << bits) - 1;
+            for window in [2 * window_half + 1, 64 * groups - 1] {
+                let hash = Buzhash::new(seed, window);
+                let expected = find_plain(seed, window, &bytes, mask);
+                prop_assert_eq!(hash.find_scalar(&bytes, mask), expected);
+                prop_assert_eq!(hash.find(&bytes, mask), expected);
+            }
+        }
+
+        #[test]
+        fn repetitive_bytes_make_no_difference(
+            seed in any::<u32>(),
+            runs in prop::collection::vec((0_u8..3, 1_usize..300), 1..40),
+            bits in 0_u32..16,
+        ) {
+            let bytes: Vec<u8> = runs.iter().flat_map(|&(byte, len)| std::iter::repeat_n(byte, len)).collect();
+            for window in [63, 255, 4095] {
+                let hash = Buzhash::new(seed, window);
+                let mask = (1 << bits) - 1;
+                prop_assert_eq!(hash.find(&bytes, mask), hash.find_scalar(&bytes, mask));
+            }
+        }
+    }
+}
