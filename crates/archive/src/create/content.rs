@@ -183,7 +183,7 @@ impl ContentReader {
         }
         assert!(start > 0 || eof, "a full buffer holds at least one chunk");
         let first = chunks.expect(ranges.len());
-        let own = self.hand_out(shared, &mut ranges, first, chunks);
+        let own = self.hand_out(shared, &ranges, first, chunks);
         store_ranges(
             shared,
             sealer,
@@ -200,7 +200,7 @@ impl ContentReader {
     fn hand_out(
         &self,
         shared: &Shared<'_>,
-        ranges: &mut Vec<Range<usize>>,
+        ranges: &[Range<usize>],
         first: usize,
         chunks: &Arc<FileChunks>,
     ) -> usize {

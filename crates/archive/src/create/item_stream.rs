@@ -42,16 +42,15 @@ impl MetadataStore<'_> {
             }
             Claim::Known(sizes) => Some(sizes.csize),
         };
-        let csize = match known {
-            Some(csize) => csize,
-            None => {
-                let mut object = Vec::new();
-                sealer.seal(self.key, self.nonces, data, &mut object)?;
-                self.repository.put(&id, &object)?;
-                let csize = u32::try_from(object.len()).expect("the repository took it");
-                self.chunks.fulfil(&id, ChunkSizes { size, csize });
-                csize
-            }
+        let csize = if let Some(csize) = known {
+            csize
+        } else {
+            let mut object = Vec::new();
+            sealer.seal(self.key, self.nonces, data, &mut object)?;
+            self.repository.put(&id, &object)?;
+            let csize = u32::try_from(object.len()).expect("the repository took it");
+            self.chunks.fulfil(&id, ChunkSizes { size, csize });
+            csize
         };
         Ok(ChunkEntry { id, size, csize })
     }

@@ -256,7 +256,7 @@ fn checkpoint_name(session: &Session, name: &BytePath) -> BytePath {
         }
         candidate
     };
-    (0..)
+    (0..=u64::from(u32::MAX))
         .map(candidate)
         .find(|candidate| !session.manifest.archives.contains_key(&candidate[..]))
         .expect("there are fewer archives than numbers")

@@ -192,7 +192,7 @@ fn chunker_values(params: &ChunkerParams) -> Vec<Value<'static>> {
             number(min_exp.into()),
             number(max_exp.into()),
             number(mask_bits.into()),
-            number(window.into()),
+            number(window),
         ],
         ChunkerParams::Fixed { block, header } => vec![raw("fixed"), number(block), number(header)],
     }

@@ -427,11 +427,12 @@ impl<'a, S: StepSink, D: DirectoryReader> Walker<'a, S, D> {
     ) -> Result<(), Fault> {
         let place = place(parent, path);
         let Some((kind, stat)) = self.kind_of(&place, stat) else {
-            return Ok(if stat.kind() == FileKind::Unknown {
+            if stat.kind() == FileKind::Unknown {
                 self.sink.step(Step::UnknownType {
                     path: path.to_vec(),
                 })?;
-            });
+            }
+            return Ok(());
         };
         let Archived::As(archived) = archived_path(path, root.strip.as_deref()) else {
             return Ok(self.sink.step(Step::Status {
@@ -493,16 +494,14 @@ impl<'a, S: StepSink, D: DirectoryReader> Walker<'a, S, D> {
     ///
     /// A first name that turns out to be unreadable is set right where items are put in order.
     fn linked(&mut self, key: LinkKey, archived: &[u8]) -> Linked {
-        match self.links.get(&key) {
-            Some(first) => Linked::Later {
+        if let Some(first) = self.links.get(&key) {
+            return Linked::Later {
                 key,
                 first: Arc::clone(first),
-            },
-            None => {
-                self.links.insert(key, archived.into());
-                Linked::First { key }
-            }
+            };
         }
+        self.links.insert(key, archived.into());
+        Linked::First { key }
     }
 }
 

@@ -59,6 +59,9 @@ struct Small {
     chunks: Vec<Range<usize>>,
 }
 
+/// Where in the arena an entry's chunks are, if they are still to be stored.
+type Unstored = Option<Vec<Range<usize>>>;
+
 /// Why an entry has no item.
 enum Fault {
     Source(SourceError),
@@ -228,11 +231,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Archives an entry; also gives the chunks in the arena that are still to be stored.
-    fn entry(
-        &mut self,
-        batch: u64,
-        entry: Box<Entry>,
-    ) -> Result<(EntryOutcome, Option<Vec<Range<usize>>>), Over> {
+    fn entry(&mut self, batch: u64, entry: Box<Entry>) -> Result<(EntryOutcome, Unstored), Over> {
         let mut outcome = EntryOutcome {
             path: entry.path.clone(),
             status: '?',
@@ -321,7 +320,7 @@ impl<'a> Worker<'a> {
         entry: &Entry,
         mode: OpenMode,
         outcome: &mut EntryOutcome,
-        small: &mut Option<Vec<Range<usize>>>,
+        small: &mut Unstored,
     ) -> Result<Item, Fault> {
         let place = entry.place();
         let options = self.shared.options;
@@ -431,7 +430,7 @@ impl<'a> Worker<'a> {
         stat.kind() == FileKind::Regular
             && stat.size <= SMALL_FILE_SIZE_MAX
             && self.arena.len() <= ARENA_LEN_MAX
-            && !(self.shared.options.sparse && !self.shared.options.chunker.is_content_defined())
+            && (!self.shared.options.sparse || self.shared.options.chunker.is_content_defined())
     }
 
     /// Reads a small file whole into the arena; `None` if it has grown too large for that.
