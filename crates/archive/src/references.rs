@@ -7,13 +7,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use ironborg_cache::{
-    ArchiveSummary, ChunkTable, ChunkTotals, Counts, SummaryBuilder, SummaryStore, directory_name,
+    ArchiveSummary, ChunkTable, ChunkTotals, Counts, SummaryBuilder, SummaryStore,
 };
 use ironborg_format::item::ChunkEntry;
-use ironborg_storage::{LocalStorage, Storage};
 use ironborg_types::{ArchiveId, ChunkId, Level, text};
 
 use crate::items::{ItemReader, ObjectSource, PartFiles, with_items};
@@ -59,7 +57,7 @@ impl ChunkReferences {
     ) -> Result<Self, ArchiveError> {
         let reporter = session.client.reporter.as_ref();
         let repository = session.repository.as_ref();
-        let storage = cache_storage(session);
+        let storage = session.client.own_cache(session.repository.id());
         let kept = ChunkTable::load(&storage, repository.id(), &session.manifest_id, reporter);
         if let Some(table) = kept
             && table.counts() == Counts::Complete
@@ -253,12 +251,5 @@ fn note(session: &Session, result: Result<(), ironborg_cache::CacheError>) {
 }
 
 fn summaries(session: &Session) -> SummaryStore {
-    SummaryStore::new(cache_storage(session), session.repository.id())
-}
-
-fn cache_storage(session: &Session) -> Arc<dyn Storage> {
-    let directory = directory_name(&session.repository.id());
-    Arc::new(LocalStorage::new(
-        session.client.directories.cache.join(directory),
-    ))
+    SummaryStore::new(session.client.own_cache(session.repository.id()), session.repository.id())
 }

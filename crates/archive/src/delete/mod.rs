@@ -12,7 +12,7 @@ use ironborg_object::{Compression, Sealer};
 use ironborg_repository::RepositoryError;
 use ironborg_types::{BytePath, Event, Level};
 
-pub use repository::{RepositoryDeletion, delete_repository};
+pub use repository::{RepositoryDeletion, delete_caches, delete_repository};
 
 use self::count::{DecrementCounter, PartUse};
 use crate::items::PartFiles;
