@@ -309,6 +309,20 @@ impl Key {
         }
     }
 
+    /// [`Self::verify_id`] of several chunks, hashed side by side: for each whether it is the one
+    /// its id names.
+    ///
+    /// # Panics
+    /// If there are not as many `ids` as `chunks`.
+    pub fn verify_ids(&self, ids: &[ChunkId], chunks: &[&[u8]]) -> Vec<bool> {
+        let mut computed = vec![ChunkId::MANIFEST; ids.len()];
+        self.id_hash_many(chunks, &mut computed);
+        let matches = |(id, computed): (&ChunkId, &ChunkId)| {
+            !self.has_secrets() || bool::from(id.as_bytes().ct_eq(computed.as_bytes()))
+        };
+        ids.iter().zip(&computed).map(matches).collect()
+    }
+
     /// The secrets as kept in the key blob; `None` in mode `none` and without secrets.
     pub fn key_map(&self) -> Option<&KeyMap> {
         self.secrets.as_ref()

@@ -108,6 +108,19 @@ fn the_dead_mode_derives_its_key_from_the_passphrase() {
 const PASSPHRASE_MODE_DERIVED: &str = "ffcd0cd6c93f59c50249196c59a55e68ef46c970b8dd9ec8af457afb23a82e19ff5f1ca83920ea61f67ff6d11cd74d087dc317d22a3ca0630cc5e1107ac1d43fef9fd243bcb4e98e3ec1665406a2732fe49ebd97567ecd92d067708e8a96f7659f7a9820";
 
 #[test]
+fn many_ids_are_verified_like_one() {
+    let chunks: [&[u8]; 4] = [b"", b"one", b"two", b"three"];
+    for mode in vectors::modes() {
+        let key = vectors::key(mode);
+        let mut ids = chunks.map(|chunk| key.id_hash(chunk));
+        ids.swap(1, 3);
+        assert_eq!(key.verify_ids(&ids, &chunks), [true, false, true, false]);
+    }
+    let key = Key::without_secrets(KeyMode::AuthenticatedBlake2);
+    assert_eq!(key.verify_ids(&[ChunkId([9; 32])], &[b"anything"]), [true]);
+}
+
+#[test]
 fn nothing_secret_is_shown() {
     for mode in vectors::modes() {
         let shown = format!("{:?}", vectors::key(mode));

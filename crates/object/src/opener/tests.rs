@@ -146,6 +146,43 @@ fn data_under_another_id_is_refused_but_for_the_manifest() {
 }
 
 #[test]
+fn many_objects_open_as_each_would() {
+    let nonces = nonces();
+    for mode in modes() {
+        let key = generate(mode);
+        let mut sealer = Sealer::new("auto,zstd,3".parse().expect("allowed"));
+        let mut sealed: Vec<(ChunkId, Vec<u8>)> = Vec::new();
+        for data in samples().into_iter().cycle().take(20) {
+            let mut object = Vec::new();
+            sealer
+                .seal(&key, &nonces, &data, &mut object)
+                .expect("stores work");
+            sealed.push((key.id_hash(&data), object));
+        }
+        sealed[3].0 = ChunkId([9; 32]);
+        sealed[4].0 = ChunkId::MANIFEST;
+        sealed[5].1.truncate(1);
+        sealed[6].1[0] = 0x77;
+        let objects: Vec<_> = sealed
+            .iter()
+            .map(|(id, object)| (*id, object.as_slice()))
+            .collect();
+        let mut outs = vec![b"before".to_vec(); objects.len()];
+        let results = Opener::new().open_many(&key, &objects, &mut outs);
+        for (i, (id, object)) in objects.iter().enumerate() {
+            let mut expected = Vec::new();
+            let result = Opener::new().open(&key, id, object, &mut expected);
+            assert_eq!(
+                (&results[i], &outs[i]),
+                (&result, &expected),
+                "{mode:?} {i}"
+            );
+            assert_eq!(result.is_err(), matches!(i, 3 | 5 | 6), "{mode:?} {i}");
+        }
+    }
+}
+
+#[test]
 fn each_object_takes_as_many_counter_values_as_it_has_blocks() {
     let (repository, local) = (Arc::new(Counter::default()), Arc::new(Counter::default()));
     let nonces = Nonces::new(repository, local, Some(1000));
