@@ -50,7 +50,8 @@ impl FilesCacheMode {
         time: Some(CompareTime::Ctime),
         size: true,
         inode: true,
-        ..Self::DISABLED
+        rechunk: false,
+        disabled: false,
     };
 
     /// Neither read nor written.
@@ -155,6 +156,12 @@ mod tests {
     fn check(text: &str, expected: Result<&str, InvalidFilesCacheMode>) {
         let letters = text.parse::<FilesCacheMode>().map(|mode| mode.letters());
         assert_eq!(letters, expected.map(str::to_owned), "{text}");
+    }
+
+    #[test]
+    fn the_named_modes_are_what_their_words_say() {
+        assert_eq!("ctime,size,inode".parse(), Ok(FilesCacheMode::DEFAULT));
+        assert_eq!("disabled".parse(), Ok(FilesCacheMode::DISABLED));
     }
 
     #[test]
