@@ -1,0 +1,366 @@
+//! Making archives in real repositories: what is in them, whatever the number of threads.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use ironborg_archive::create::{
+    CheckpointPolicy, CreateOptions, Created, FilesChanged, Input, Metadata, PipedFile, Selection,
+    create,
+};
+use ironborg_archive::{
+    ArchiveError, Client, ClientDirectories, Identity, PassphraseError, PassphraseSource, Session,
+    Workarounds,
+};
+use ironborg_cache::FilesCacheMode;
+use ironborg_chunker::ChunkerParams;
+use ironborg_crypto::{KeyMode, Passphrase};
+use ironborg_format::{Item, ItemDecoder};
+use ironborg_object::{Compression, Opener};
+use ironborg_repository::{
+    CreateOptions as RepositoryOptions, LocalRepository, LockMode, LockOptions, OpenOptions,
+    process_identity,
+};
+use ironborg_source::PatternMatcher;
+use ironborg_types::{Answer, BytePath, Event, Interrupt, Question, Questioner, Reporter};
+
+static NEVER: Interrupt = Interrupt::new();
+
+struct Fixed;
+
+impl PassphraseSource for Fixed {
+    fn given(&self) -> Result<Option<Passphrase>, PassphraseError> {
+        Ok(Some(Passphrase::new(b"test".to_vec())))
+    }
+
+    fn ask(&self, _: &str) -> Result<Passphrase, PassphraseError> {
+        unreachable!("one is given")
+    }
+
+    fn new_passphrase(&self) -> Result<Passphrase, PassphraseError> {
+        Ok(Passphrase::new(b"test".to_vec()))
+    }
+}
+
+impl Questioner for Fixed {
+    fn ask(&self, _: &Question<'_>) -> Answer {
+        Answer::Yes
+    }
+}
+
+/// Remembers list lines and warnings.
+#[derive(Default)]
+struct Lines(Mutex<Vec<String>>);
+
+impl Reporter for Lines {
+    fn report(&self, event: Event<'_>) {
+        match event {
+            Event::FileStatus { status, path } => {
+                let line = format!("{status} {}", ironborg_types::text::display(path));
+                self.0.lock().unwrap().push(line);
+            }
+            Event::Log { level, message, .. } if level >= ironborg_types::Level::Warning => {
+                self.0.lock().unwrap().push(message.into_owned());
+            }
+            Event::Warning { message, .. } => self.0.lock().unwrap().push(message.into_owned()),
+            _ => {}
+        }
+    }
+
+    fn wants_list(&self) -> bool {
+        true
+    }
+}
+
+struct Machine {
+    dir: tempfile::TempDir,
+    lines: Arc<Lines>,
+}
+
+impl Machine {
+    fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            lines: Arc::default(),
+        }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn client(&self, threads: usize) -> Client {
+        Client {
+            directories: ClientDirectories {
+                keys: self.path("keys"),
+                security: self.path("security"),
+                cache: self.path("cache"),
+                key_file: None,
+            },
+            reporter: Arc::clone(&self.lines) as Arc<dyn Reporter>,
+            questioner: Arc::new(Fixed),
+            passphrases: Arc::new(Fixed),
+            interrupt: &NEVER,
+            workarounds: Workarounds::default(),
+            identity: Identity {
+                cwd: b"/".to_vec(),
+                ..Identity::default()
+            },
+            threads,
+            location: self.path("repo").display().to_string(),
+            lock: LockOptions {
+                exclusive: true,
+                wait: Some(Duration::from_secs(1)),
+                owner: process_identity("test@1"),
+            },
+            subprocess_environment: Vec::new(),
+            key_file_stem: "repo".into(),
+        }
+    }
+
+    fn open_options(&self) -> OpenOptions {
+        OpenOptions {
+            lock: LockMode::Exclusive,
+            lock_wait: Some(Duration::from_secs(1)),
+            owner: process_identity("test@1"),
+            append_only: false,
+            storage_quota: None,
+            reporter: Arc::clone(&self.lines) as Arc<dyn Reporter>,
+        }
+    }
+
+    fn init(&self, mode: KeyMode) -> Session {
+        let create = RepositoryOptions {
+            append_only: false,
+            storage_quota: None,
+            make_parent_dirs: false,
+        };
+        let repository =
+            LocalRepository::create(&self.path("repo"), &create, self.open_options()).unwrap();
+        Session::init(self.client(2), Box::new(repository), mode, None).unwrap()
+    }
+
+    fn open(&self, threads: usize) -> Session {
+        let repository = LocalRepository::open(&self.path("repo"), self.open_options()).unwrap();
+        Session::open(self.client(threads), Box::new(repository), &[]).unwrap()
+    }
+
+    fn take_lines(&self) -> Vec<String> {
+        std::mem::take(&mut self.lines.0.lock().unwrap())
+    }
+}
+
+fn options(name: &str, roots: &[&Path]) -> CreateOptions {
+    let bytes = |path: &&Path| BytePath::new(path.as_os_str().as_encoded_bytes());
+    CreateOptions {
+        name: name.into(),
+        comment: Vec::new(),
+        timestamp: None,
+        input: Input::Roots(roots.iter().map(bytes).collect()),
+        piped: PipedFile {
+            name: "stdin".into(),
+            user: b"root".to_vec(),
+            group: b"root".to_vec(),
+            mode: 0o660,
+        },
+        selection: Selection {
+            matcher: PatternMatcher::new([], true),
+            exclude_caches: false,
+            exclude_if_present: Vec::new(),
+            keep_exclude_tags: false,
+            exclude_nodump: false,
+            one_file_system: false,
+            read_special: false,
+            never: Vec::new(),
+        },
+        metadata: Metadata::default(),
+        files_changed: FilesChanged::Ctime,
+        files_cache: FilesCacheMode::DEFAULT,
+        files_cache_suffix: String::new(),
+        files_cache_ttl: 20,
+        chunker: ChunkerParams::Buzhash {
+            min_exp: 10,
+            max_exp: 16,
+            mask_bits: 12,
+            window: 4095,
+        },
+        sparse: false,
+        compression: Compression::default(),
+        checkpoints: CheckpointPolicy {
+            interval: Duration::ZERO,
+            volume: 0,
+        },
+    }
+}
+
+fn items(session: &Session, created: &Created) -> Vec<Item> {
+    let archive = session.load_archive(&created.name).unwrap();
+    let (mut decoder, mut opener) = (ItemDecoder::new(), Opener::new());
+    let (mut object, mut data) = (Vec::new(), Vec::new());
+    let mut items = Vec::new();
+    for id in &archive.metadata.items {
+        session.repository.get(id, &mut object).unwrap();
+        opener.open(&session.key, id, &object, &mut data).unwrap();
+        decoder.push(&data);
+        let mut item = Item::default();
+        while decoder.next_into(&mut item).unwrap() {
+            items.push(item.clone());
+        }
+    }
+    decoder.finish().unwrap();
+    items
+}
+
+fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let next = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    };
+    (0..len).map(next).collect()
+}
+
+fn make_tree(root: &Path) {
+    fs::create_dir_all(root.join("many")).unwrap();
+    for n in 0..700_u32 {
+        fs::write(
+            root.join("many").join(format!("f{n}")),
+            noise(n as usize % 90, u64::from(n)),
+        )
+        .unwrap();
+    }
+    fs::write(root.join("large"), noise(40 << 20, 7)).unwrap();
+    fs::write(root.join("middle"), noise(700_000, 8)).unwrap();
+    fs::write(root.join("zeros"), vec![0; 3 << 20]).unwrap();
+    fs::write(root.join("empty"), []).unwrap();
+    symlink("large", root.join("link")).unwrap();
+    fs::hard_link(root.join("middle"), root.join("zz-hard")).unwrap();
+}
+
+#[test]
+fn what_an_archive_contains_does_not_depend_on_the_number_of_threads() {
+    let machine = Machine::new();
+    let tree = machine.path("tree");
+    make_tree(&tree);
+    let mut reference: Option<Vec<Item>> = None;
+    drop(machine.init(KeyMode::RepokeyBlake2));
+    for threads in [1, 2, 5] {
+        let mut session = machine.open(threads);
+        let mut options = options(&format!("a{threads}"), &[&tree]);
+        options.files_cache = FilesCacheMode::DISABLED;
+        let created = create(&mut session, &options).unwrap();
+        assert_eq!(created.stats.nfiles, 704);
+        let found = items(&session, &created);
+        assert_eq!(found.len(), 708);
+        match &reference {
+            None => reference = Some(found),
+            Some(expected) => {
+                assert_eq!(
+                    created.stats.unique_csize, 0,
+                    "all chunks were stored by the first"
+                );
+                assert!(*expected == found, "{threads} threads");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_second_backup_of_an_unchanged_tree_reads_no_file() {
+    let machine = Machine::new();
+    let tree = machine.path("tree");
+    make_tree(&tree);
+    let mut session = machine.init(KeyMode::None);
+    let first = create(&mut session, &options("one", &[&tree])).unwrap();
+    machine.take_lines();
+    drop(session);
+    // A file younger than all others: the newest ones of a run are never taken for unchanged.
+    std::thread::sleep(Duration::from_millis(20));
+    fs::write(tree.join("newest"), b"x").unwrap();
+    let mut session = machine.open(2);
+    create(&mut session, &options("two", &[&tree])).unwrap();
+    machine.take_lines();
+    let third = create(&mut session, &options("three", &[&tree])).unwrap();
+    let lines = machine.take_lines();
+    assert_eq!(
+        lines.iter().filter(|line| line.starts_with("U ")).count(),
+        704,
+        "{lines:#?}"
+    );
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("A ") && line.ends_with("/newest"))
+    );
+    assert_eq!(third.stats.unique_csize, 0);
+    assert_eq!(third.stats.size, first.stats.size + 1);
+    assert_eq!(
+        third.stats.csize - first.stats.csize,
+        items(&session, &third)
+            .iter()
+            .filter(|item| item.path.ends_with(b"newest"))
+            .flat_map(|item| item.chunks.clone().unwrap())
+            .map(|chunk| u64::from(chunk.csize))
+            .sum::<u64>()
+    );
+}
+
+#[test]
+fn an_archive_name_is_used_once() {
+    let machine = Machine::new();
+    fs::create_dir(machine.path("tree")).unwrap();
+    let mut session = machine.init(KeyMode::None);
+    create(&mut session, &options("one", &[&machine.path("tree")])).unwrap();
+    let again = create(&mut session, &options("one", &[&machine.path("tree")]));
+    assert!(matches!(again, Err(ArchiveError::AlreadyExists { .. })));
+}
+
+#[test]
+fn a_checkpoint_by_volume_leaves_no_trace_in_the_finished_repository() {
+    let machine = Machine::new();
+    let tree = machine.path("tree");
+    make_tree(&tree);
+    let mut session = machine.init(KeyMode::None);
+    let mut options = options("one", &[&tree]);
+    options.checkpoints.volume = 5 << 20;
+    let created = create(&mut session, &options).unwrap();
+    assert_eq!(session.manifest.archives.len(), 1);
+    let found = items(&session, &created);
+    let parts: Vec<&Item> = found.iter().filter(|item| item.part.is_some()).collect();
+    let whole = found
+        .iter()
+        .find(|item| item.path.ends_with(b"/large"))
+        .unwrap();
+    let joined: Vec<_> = parts
+        .iter()
+        .flat_map(|part| part.chunks.clone().unwrap())
+        .collect();
+    assert!(parts.len() > 1);
+    assert_eq!(
+        Some(joined),
+        whole.chunks,
+        "all parts together are the file"
+    );
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_named_and_left_out() {
+    let machine = Machine::new();
+    let tree = machine.path("tree");
+    fs::create_dir(&tree).unwrap();
+    fs::write(tree.join("there"), b"there").unwrap();
+    let missing = machine.path("missing");
+    let mut session = machine.init(KeyMode::None);
+    let created = create(&mut session, &options("one", &[&missing, &tree])).unwrap();
+    assert_eq!(created.stats.nfiles, 1);
+    let text = missing.display().to_string();
+    assert_eq!(
+        machine.take_lines()[0],
+        format!("{text}: stat: [Errno 2] No such file or directory: '{text}'")
+    );
+}
