@@ -21,4 +21,4 @@ pub use nonce::{Nonce, Nonces};
 pub use passphrase::Passphrase;
 
 #[cfg(test)]
-mod vectors;
+mod tests;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::KeyMode;
-use crate::vectors;
+use crate::tests::vectors;
 use proptest::prelude::*;
 
 fn open(key: &Key, object: &[u8]) -> Result<Vec<u8>, CryptoError> {

@@ -1,7 +1,7 @@
 //! Keys: their secrets, what is shared and what is not shown.
 
 use super::*;
-use crate::vectors;
+use crate::tests::vectors;
 use ironborg_types::ErrorKind;
 
 const REPOSITORY: RepositoryId = RepositoryId([3; 32]);

@@ -1,7 +1,7 @@
 //! Key blobs against the captured ones.
 
 use super::*;
-use crate::vectors;
+use crate::tests::vectors;
 use ironborg_types::ErrorKind;
 
 #[test]

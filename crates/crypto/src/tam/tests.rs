@@ -1,7 +1,7 @@
 //! Authentication against captured metadata, and every way in which it can be missing or wrong.
 
 use super::*;
-use crate::vectors;
+use crate::tests::vectors;
 use ironborg_format::msgpack::Value;
 use ironborg_types::ErrorKind;
 
