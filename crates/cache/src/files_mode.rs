@@ -154,7 +154,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: Result<&str, InvalidFilesCacheMode>) {
-        let letters = text.parse::<FilesCacheMode>().map(|mode| mode.letters());
+        let letters = text.parse::<FilesCacheMode>().map(FilesCacheMode::letters);
         assert_eq!(letters, expected.map(str::to_owned), "{text}");
     }
 

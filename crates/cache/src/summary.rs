@@ -186,17 +186,16 @@ impl ArchiveSummary {
         }
     }
 
-    /// Takes all of the archive's references out of `table`; `unreferenced` hears of every chunk that
-    /// was in it, with the number of references taken away and what is left.
+    /// Takes all of the archive's references out of `table`; `unreferenced` hears of every chunk, with the
+    /// number of references taken away and what is left: `None` if the table does not know the chunk,
+    /// which is an error where counts are complete.
     pub fn remove_from(
         &self,
         table: &ChunkTable,
-        mut unreferenced: impl FnMut(ChunkId, u32, Unreferenced),
+        mut unreferenced: impl FnMut(ChunkId, u32, Option<Unreferenced>),
     ) {
         for (id, refs, _) in records(self.records()) {
-            if let Some(left) = table.unreference(&id, refs) {
-                unreferenced(id, refs, left);
-            }
+            unreferenced(id, refs, table.unreference(&id, refs));
         }
     }
 

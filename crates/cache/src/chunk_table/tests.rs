@@ -2,10 +2,11 @@
 
 use super::*;
 use ironborg_repository::RepositoryError;
-use ironborg_storage::MemoryStorage;
-use ironborg_types::{NonceStore, NullReporter};
+use ironborg_storage::{MemoryStorage, Storage};
+use ironborg_types::{NonceStore, NullReporter, RepositoryId};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
