@@ -186,16 +186,19 @@ impl ArchiveSummary {
         }
     }
 
-    /// Takes all of the archive's references out of `table`; `unreferenced` hears of every chunk, with the
-    /// number of references taken away and what is left: `None` if the table does not know the chunk,
-    /// which is an error where counts are complete.
+    /// Takes all of the archive's references out of `table`; `unreferenced` hears of every chunk that was
+    /// in it, with the number of references taken away and what is left.
+    ///
+    /// Chunks the table does not know are passed over: a table made of the same summaries knows them all.
     pub fn remove_from(
         &self,
         table: &ChunkTable,
-        mut unreferenced: impl FnMut(ChunkId, u32, Option<Unreferenced>),
+        mut unreferenced: impl FnMut(ChunkId, u32, Unreferenced),
     ) {
         for (id, refs, _) in records(self.records()) {
-            unreferenced(id, refs, table.unreference(&id, refs));
+            if let Some(left) = table.unreference(&id, refs) {
+                unreferenced(id, refs, left);
+            }
         }
     }
 
