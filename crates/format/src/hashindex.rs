@@ -241,7 +241,12 @@ impl<const V: usize> HashIndex<V> {
         let at = if self.make_room() {
             match self.find(key) {
                 Slot::Free(at) => at,
-                Slot::Used(_) => unreachable!("the key was not there before growing"),
+                // A damaged file may hold the key where no lookup finds it; rebuilding the table does.
+                Slot::Used(at) => {
+                    let old = *self.value(at);
+                    self.set_value(at, value);
+                    return Some(old);
+                }
             }
         } else {
             at
@@ -265,10 +270,10 @@ impl<const V: usize> HashIndex<V> {
         let start = Self::start(at) + KEY_LEN;
         self.bytes[start..start + 4].copy_from_slice(&DELETED.to_le_bytes());
         self.entries -= 1;
-        if self.entries < self.buckets / 4 {
-            if let Some(size) = previous_size(self.buckets) {
-                self.resize(size);
-            }
+        if self.entries < self.buckets / 4
+            && let Some(size) = previous_size(self.buckets)
+        {
+            self.resize(size);
         }
         Some(old)
     }
@@ -319,6 +324,10 @@ impl<const V: usize> HashIndex<V> {
             self.resize(next_size(self.buckets));
         } else if self.empty <= 1 + self.buckets / 100 * 7 + self.buckets % 100 * 7 / 100 {
             self.resize(self.buckets);
+            if self.empty <= 1 {
+                // A table smaller than any Borg makes: lookups end only at an empty bucket.
+                self.resize(next_size(self.buckets));
+            }
         } else {
             return false;
         }

@@ -250,3 +250,19 @@ proptest! {
         }
     }
 }
+
+/// A file may have a table of two buckets. Filling it up left no empty bucket, and the next lookup of
+/// a key that is not there never came back.
+#[test]
+fn a_tiny_table_grows_before_its_last_empty_bucket_is_taken() {
+    let mut bytes = b"BORG_IDX\x01\0\0\0\x02\0\0\0\x20\x08".to_vec();
+    bytes.extend_from_slice(&[5; 40]);
+    bytes.extend_from_slice(&[0; 32]);
+    bytes.extend_from_slice(&[0xff; 8]);
+    let mut index = HashIndex::<8>::from_bytes(bytes).expect("consistent");
+    for key in 1..5 {
+        assert_eq!(index.insert(&[key + 5; 32], &[0; 8]), None);
+    }
+    assert_eq!(index.get(&[0x42; 32]), None);
+    assert_eq!(index.len(), 5);
+}
