@@ -1,0 +1,10 @@
+//! Reading archives: every sample repository, extraction, damage, deletion, figures.
+
+mod damage;
+mod delete;
+mod extract;
+mod hostile;
+mod machine;
+mod rename;
+mod samples;
+mod selection;
