@@ -161,7 +161,8 @@ impl PathList {
 
     /// Length of the path that begins at `start` and of the delimiter behind it, if all of it is here.
     fn find_end(&mut self) -> Option<(usize, usize)> {
-        let unseen = &self.buffer[self.scanned..];
+        let scanned = self.scanned;
+        let unseen = &self.buffer[scanned..];
         let found = if self.delimiter == b"\n" {
             unseen
                 .iter()
@@ -178,15 +179,12 @@ impl PathList {
                 .position(|window| window == self.delimiter)
                 .map(|at| (at, self.delimiter.len()))
         };
-        match found {
-            Some((at, len)) => Some((self.scanned - self.start + at, len)),
-            None => {
-                // The end of what is here may be the beginning of a delimiter.
-                let keep = self.delimiter.len().min(unseen.len());
-                self.scanned = self.buffer.len() - keep;
-                None
-            }
+        if found.is_none() {
+            // The end of what is here may be the beginning of a delimiter.
+            let keep = self.delimiter.len().min(unseen.len());
+            self.scanned = self.buffer.len() - keep;
         }
+        found.map(|(at, len)| (scanned - self.start + at, len))
     }
 }
 

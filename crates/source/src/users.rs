@@ -12,10 +12,10 @@ use crate::sys;
 /// C library's look-up modules and reads `/etc/passwd` and `/etc/group` instead.
 #[derive(Debug, Default)]
 pub struct Names {
-    user_names: Cache<u32, Arc<[u8]>>,
-    group_names: Cache<u32, Arc<[u8]>>,
-    user_ids: Cache<Vec<u8>, u32>,
-    group_ids: Cache<Vec<u8>, u32>,
+    by_uid: Cache<u32, Arc<[u8]>>,
+    by_gid: Cache<u32, Arc<[u8]>>,
+    uids: Cache<Vec<u8>, u32>,
+    gids: Cache<Vec<u8>, u32>,
 }
 
 impl Names {
@@ -26,24 +26,24 @@ impl Names {
 
     /// The user's name; None if there is no such user.
     pub fn user_name(&self, uid: u32) -> Option<Arc<[u8]>> {
-        self.user_names
+        self.by_uid
             .get(&uid, || database::user_name(uid).map(Arc::from))
     }
 
     /// The group's name; None if there is no such group.
     pub fn group_name(&self, gid: u32) -> Option<Arc<[u8]>> {
-        self.group_names
+        self.by_gid
             .get(&gid, || database::group_name(gid).map(Arc::from))
     }
 
     /// The user's number; None if there is no such user.
     pub fn user_id(&self, name: &[u8]) -> Option<u32> {
-        self.user_ids.get(name, || database::user_id(name))
+        self.uids.get(name, || database::user_id(name))
     }
 
     /// The group's number; None if there is no such group.
     pub fn group_id(&self, name: &[u8]) -> Option<u32> {
-        self.group_ids.get(name, || database::group_id(name))
+        self.gids.get(name, || database::group_id(name))
     }
 }
 

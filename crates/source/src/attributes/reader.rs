@@ -134,32 +134,30 @@ impl AttributeReader {
             }
         }
         let list = std::mem::take(&mut self.list);
-        let result = self.read_listed(source, stat, &list[..listed], reporter, &mut attributes);
+        if self.options.xattrs {
+            attributes.xattrs = self.read_listed(source, &list[..listed], reporter);
+        }
         let has_listed_acl = names(&list[..listed]).any(|name| name.starts_with(ACL_PREFIX));
         self.list = list;
-        result?;
         if has_acls && (has_listed_acl || !lists_acls) {
             self.read_acls(source, stat, &mut attributes)?;
         }
         Ok(attributes)
     }
 
+    /// Fetches the values of the listed attributes that are not ACLs.
     fn read_listed(
         &mut self,
         source: AttributeSource<'_>,
-        _stat: &FileStat,
         list: &[u8],
         reporter: &dyn Reporter,
-        attributes: &mut ExtendedAttributes,
-    ) -> Result<(), SourceError> {
-        if !self.options.xattrs {
-            return Ok(());
-        }
+    ) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        let mut xattrs = Vec::new();
         for name in names(list).filter(|name| !name.starts_with(ACL_PREFIX)) {
             match self.get(source, name) {
                 Ok(value) => {
                     let value = (!value.is_empty()).then(|| value.to_vec());
-                    attributes.xattrs.push((name.to_vec(), value));
+                    xattrs.push((name.to_vec(), value));
                 }
                 // Removed since the list was made.
                 Err(Errno::NODATA) => {}
@@ -174,8 +172,8 @@ impl AttributeReader {
                 }
             }
         }
-        attributes.xattrs.sort_unstable();
-        Ok(())
+        xattrs.sort_unstable();
+        xattrs
     }
 
     /// Fetches the ACLs if they say more than the mode does. Source: Borg 1.4, `acl_get`, and libacl,

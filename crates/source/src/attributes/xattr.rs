@@ -114,3 +114,53 @@ fn path_of<'a>(dir: BorrowedFd<'_>, name: &'a [u8]) -> Cow<'a, [u8]> {
     path.extend_from_slice(name);
     Cow::Owned(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+
+    use super::*;
+
+    /// Both ways to an entry's attributes, whatever this kernel has.
+    #[test]
+    fn the_old_way_does_what_the_new_one_does() {
+        let temp = tempfile::tempdir().expect("a temporary directory");
+        let dir = std::fs::File::open(temp.path()).expect("there");
+        std::fs::write(temp.path().join("f"), b"").expect("written");
+        std::os::unix::fs::symlink("f", temp.path().join("link")).expect("linked");
+        let at = |name| Handle::At(dir.as_fd(), name);
+        let new = XattrCalls::default();
+        let old = XattrCalls::default();
+        old.no_at_calls.store(true, Ordering::Relaxed);
+        if new.set(at(b"f"), b"user.a", b"1").is_err() {
+            eprintln!(
+                "skipped: no extended attributes in {}",
+                temp.path().display()
+            );
+            return;
+        }
+        old.set(at(b"f"), b"user.b", b"22").expect("set");
+        for calls in [&new, &old] {
+            let mut buffer = [0; 4096];
+            let len = calls.list(at(b"f"), &mut buffer).expect("listed");
+            let mut names: Vec<&[u8]> = buffer[..len].split(|&b| b == 0).collect();
+            names.retain(|name| name.starts_with(b"user."));
+            names.sort_unstable();
+            assert_eq!(names, [b"user.a", b"user.b"]);
+            let len = calls.get(at(b"f"), b"user.b", &mut buffer).expect("there");
+            assert_eq!(&buffer[..len], b"22");
+            let error = calls.get(at(b"f"), b"user.c", &mut buffer);
+            assert_eq!(error, Err(Errno::NODATA));
+            let error = calls.get(at(b"f"), b"user.b", &mut buffer[..1]);
+            assert_eq!(error, Err(Errno::RANGE));
+            // The symlink is not the file.
+            let error = calls.get(at(b"link"), b"user.a", &mut buffer);
+            assert!(
+                matches!(error, Err(Errno::NODATA | Errno::PERM)),
+                "{error:?}"
+            );
+            let error = calls.list(at(b"none"), &mut buffer);
+            assert_eq!(error, Err(Errno::NOENT));
+        }
+    }
+}

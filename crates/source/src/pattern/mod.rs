@@ -11,6 +11,10 @@ mod lines;
 mod matcher;
 mod python_regex;
 
+mod python_groups;
+mod python_sets;
+mod python_syntax;
+
 pub use lines::{PatternLine, PatternSet};
 pub use matcher::{Decision, PatternMatcher};
 
@@ -91,7 +95,7 @@ pub struct Pattern {
 #[derive(Debug, Clone)]
 enum Engine {
     Glob(Style, Glob),
-    Regex(PythonRegex),
+    Regex(Box<PythonRegex>),
     /// Ends with `/`, or is empty: every path plus `/` that starts with it.
     Prefix(Vec<u8>),
     Full(Vec<u8>),
@@ -126,7 +130,7 @@ impl Pattern {
                 style,
                 Glob::new(&glob_text(pattern, b"/**/*", b"/**/*/"), Syntax::Shell)?,
             ),
-            Style::Regex => Engine::Regex(PythonRegex::new(&decode(pattern))?),
+            Style::Regex => Engine::Regex(Box::new(PythonRegex::new(&decode(pattern))?)),
             Style::PathPrefix => {
                 let mut prefix = normpath(pattern);
                 while prefix.last() == Some(&b'/') {

@@ -279,10 +279,43 @@ fn chmod_entry(dir: BorrowedFd<'_>, name: &[u8], bits: u32) -> Result<(), Errno>
     let handle = std::os::fd::AsFd::as_fd(&handle);
     match sys::chmod_handle(handle, bits) {
         // A sandbox that does not know the call refuses it.
-        Err(Errno::NOSYS | Errno::PERM) => {
-            let path = format!("/proc/self/fd/{}", handle.as_raw_fd());
-            rustix::fs::chmod(path, Mode::from_raw_mode(bits))
-        }
+        Err(Errno::NOSYS | Errno::PERM) => chmod_by_path(handle, bits),
         result => result,
+    }
+}
+
+fn chmod_by_path(handle: BorrowedFd<'_>, bits: u32) -> Result<(), Errno> {
+    let path = format!("/proc/self/fd/{}", handle.as_raw_fd());
+    rustix::fs::chmod(path, Mode::from_raw_mode(bits))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_mode_is_changed_on_any_kernel() {
+        let temp = tempfile::tempdir().expect("a temporary directory");
+        let dir = std::fs::File::open(temp.path()).expect("there");
+        std::fs::create_dir(temp.path().join("d")).expect("made");
+        let mode = || {
+            let found = std::fs::metadata(temp.path().join("d")).expect("there");
+            found.permissions().mode() & 0o7777
+        };
+        chmod_entry(dir.as_fd(), b"d", 0o1751).expect("changed");
+        assert_eq!(mode(), 0o1751);
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let handle = rustix::fs::openat(&dir, "d", flags, Mode::empty()).expect("there");
+        chmod_by_path(handle.as_fd(), 0o700).expect("changed");
+        assert_eq!(mode(), 0o700);
+    }
+
+    #[test]
+    fn times_before_1970_have_positive_nanoseconds() {
+        let time = timespec(-1);
+        assert_eq!((time.tv_sec, time.tv_nsec), (-1, 999_999_999));
     }
 }

@@ -237,7 +237,7 @@ impl RestoreRoot {
         }
         let (known, mut dir) = match self.parents().nearest(&key) {
             Some((known, dir)) if known.len() == key.len() => return Ok(dir),
-            Some((known, dir)) => (known.iter().filter(|&&b| b == b'/').count() + 1, dir),
+            Some((known, dir)) => (known.split(|&b| b == b'/').count(), dir),
             None => (0, Arc::clone(&self.dir)),
         };
         for (depth, &component) in components.iter().enumerate().skip(known) {
