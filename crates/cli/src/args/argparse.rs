@@ -1,0 +1,625 @@
+//! Reads a command line by the rules of Python's argparse, guided by clap's description of the commands.
+//!
+//! The result is a command line clap cannot misunderstand: whole option names, `--name=value`, options
+//! first, `--`, positionals. Abbreviations, repetitions, options before and after the command and
+//! the wording of errors are settled here, because scripts written for stock Borg depend on them.
+//!
+//! Source: Python 3.11, `argparse.ArgumentParser.parse_known_args`; Borg 1.4, `CommonOptions`.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use clap::{Arg, ArgAction, Command};
+use ironborg_types::text;
+
+use super::UsageError;
+use crate::output::pyformat::repr;
+
+/// What the command line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// A command, as a command line for clap (program name and command names first).
+    Run(Vec<OsString>),
+    /// The help of a command; the empty path is the program's.
+    Help(Vec<String>),
+    /// The version.
+    Version,
+}
+
+/// Options that may be given once only, and the first values that do not count.
+const STORE_ONCE: &[(&str, &[&str])] = &[
+    ("prefix", &[]),
+    ("glob_archives", &[]),
+    ("filter", &[]),
+    ("files_cache", &[]),
+    ("files_changed", &["ctime"]),
+    (
+        "chunker_params",
+        &["default", "19,23,21,4095", "buzhash,19,23,21,4095"],
+    ),
+];
+
+/// Options stock Borg defines with one value in a list, which changes the wording of an error.
+const LIST_OF_ONE: &[&str] = &["exclude_from", "pattern", "patterns_from"];
+
+/// The switches that set one and the same thing: the last one wins.
+const LOG_LEVELS: &[&str] = &["critical", "error", "warning", "info", "debug"];
+
+/// Pairs that exclude each other.
+const EXCLUSIVE: &[(&str, &str)] = &[("prefix", "glob_archives"), ("first", "last")];
+
+/// An option given on the command line.
+#[derive(Debug, Clone)]
+struct Given {
+    id: String,
+    name: String,
+    value: Option<OsString>,
+}
+
+/// One parser of the tree.
+struct Parser<'a> {
+    command: &'a Command,
+    /// Program and command names, as usage errors show them.
+    prog: String,
+}
+
+/// An option found for a word of the command line.
+struct Found<'a> {
+    arg: &'a Arg,
+    /// The value attached to the word.
+    attached: Option<OsString>,
+    /// Whether the word began with one dash: more switches may follow in it.
+    short: bool,
+}
+
+/// How argparse classifies a word before anything is consumed.
+enum Word<'a> {
+    Positional,
+    Option(Found<'a>),
+    Unknown,
+}
+
+/// Reads the command line; `args` is without the program's name.
+pub(crate) fn read(root: &Command, prog: &str, args: &[OsString]) -> Result<Request, UsageError> {
+    let parser = Parser {
+        command: root,
+        prog: prog.to_owned(),
+    };
+    // Argparse classifies all words with the top-level parser first, so its ambiguities come first.
+    for word in args.iter().take_while(|word| word.as_os_str() != "--") {
+        parser.classify(word)?;
+    }
+    let mut given = Vec::new();
+    let mut at = 0;
+    while let Some(word) = args.get(at) {
+        match parser.classify(word)? {
+            Word::Positional => return parser.read_command(word, &args[at + 1..], given),
+            Word::Option(found) => match parser.take_option(found, args, &mut at, &mut given)? {
+                Some(Stop::Help) => return Ok(Request::Help(Vec::new())),
+                Some(Stop::Version) => return Ok(Request::Version),
+                None => {}
+            },
+            Word::Unknown => {
+                return Err(parser.error(format!("unrecognized arguments: {}", shown(word))));
+            }
+        }
+    }
+    if given.is_empty() {
+        Ok(Request::Help(Vec::new()))
+    } else {
+        Err(parser.missing_command())
+    }
+}
+
+enum Stop {
+    Help,
+    Version,
+}
+
+fn shown(word: &OsStr) -> String {
+    text::display(word.as_bytes()).into_owned()
+}
+
+/// The strings an option goes by, in the order stock Borg's messages show them.
+fn option_strings(arg: &Arg) -> Vec<String> {
+    let mut names = Vec::new();
+    if let Some(short) = arg.get_short() {
+        names.push(format!("-{short}"));
+    }
+    if let Some(long) = arg.get_long() {
+        names.push(format!("--{long}"));
+    }
+    names.extend(
+        arg.get_all_aliases()
+            .unwrap_or_default()
+            .iter()
+            .map(|alias| format!("--{alias}")),
+    );
+    names
+}
+
+/// The name of an argument in errors: `-e/--exclude`, or what stands for a positional.
+pub(crate) fn argument_name(arg: &Arg) -> String {
+    if arg.is_positional() {
+        return positional_name(arg);
+    }
+    let mut names = option_strings(arg);
+    names.retain(|name| {
+        !arg.get_all_aliases()
+            .unwrap_or_default()
+            .iter()
+            .any(|alias| name[2..] == **alias)
+    });
+    if arg.get_id() == "info" {
+        names = vec!["--info".to_owned(), "-v".to_owned(), "--verbose".to_owned()];
+    }
+    names.join("/")
+}
+
+fn positional_name(arg: &Arg) -> String {
+    arg.get_value_names()
+        .and_then(<[_]>::first)
+        .map_or_else(|| arg.get_id().to_string(), ToString::to_string)
+}
+
+fn takes_value(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Set | ArgAction::Append)
+}
+
+/// `-1`, `-.5`: words that look like options but are numbers.
+fn is_negative_number(word: &str) -> bool {
+    let Some(number) = word.strip_prefix('-') else {
+        return false;
+    };
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    match number.split_once('.') {
+        None => !number.is_empty() && digits(number),
+        Some((whole, fraction)) => digits(whole) && digits(fraction) && !fraction.is_empty(),
+    }
+}
+
+impl<'a> Parser<'a> {
+    fn error(&self, message: String) -> UsageError {
+        UsageError {
+            prog: self.prog.clone(),
+            usage: self.usage(),
+            message,
+        }
+    }
+
+    fn usage(&self) -> String {
+        let mut command = self.command.clone();
+        command.set_bin_name(&self.prog);
+        let usage = command.render_usage().to_string();
+        usage.replacen("Usage:", "usage:", 1)
+    }
+
+    fn options(&self) -> impl Iterator<Item = &'a Arg> {
+        self.command
+            .get_arguments()
+            .filter(|arg| !arg.is_positional())
+    }
+
+    /// Source: argparse, `_parse_optional`.
+    fn classify(&self, word: &OsStr) -> Result<Word<'a>, UsageError> {
+        let bytes = word.as_bytes();
+        if bytes.first() != Some(&b'-') || bytes.len() == 1 {
+            return Ok(Word::Positional);
+        }
+        let (name, attached) = match bytes.iter().position(|&byte| byte == b'=') {
+            Some(at) => (
+                &bytes[..at],
+                Some(OsString::from_vec(bytes[at + 1..].to_vec())),
+            ),
+            None => (bytes, None),
+        };
+        let find = |wanted: &[u8]| {
+            self.options().find(|arg| {
+                option_strings(arg)
+                    .iter()
+                    .any(|known| known.as_bytes() == wanted)
+            })
+        };
+        let short = !bytes.starts_with(b"--");
+        if let Some(arg) = find(bytes) {
+            return Ok(Word::Option(Found {
+                arg,
+                attached: None,
+                short,
+            }));
+        }
+        if attached.is_some()
+            && let Some(arg) = find(name)
+        {
+            return Ok(Word::Option(Found {
+                arg,
+                attached,
+                short: false,
+            }));
+        }
+        if let Some(found) = self.find_abbreviated(bytes, name, attached)? {
+            return Ok(Word::Option(found));
+        }
+        let text = text::display(bytes);
+        if is_negative_number(&text) || text.contains(' ') {
+            return Ok(Word::Positional);
+        }
+        Ok(Word::Unknown)
+    }
+
+    /// Source: argparse, `_get_option_tuples`.
+    fn find_abbreviated(
+        &self,
+        word: &[u8],
+        name: &[u8],
+        attached: Option<OsString>,
+    ) -> Result<Option<Found<'a>>, UsageError> {
+        let long = word.starts_with(b"--");
+        let mut matches: Vec<(&'a Arg, String, Option<OsString>, bool)> = Vec::new();
+        for arg in self.options() {
+            for known in option_strings(arg) {
+                if long {
+                    if known.as_bytes().starts_with(name) {
+                        matches.push((arg, known, attached.clone(), false));
+                    }
+                } else if known.as_bytes() == &word[..2] {
+                    let rest = OsString::from_vec(word[2..].to_vec());
+                    matches.push((arg, known, Some(rest), true));
+                }
+            }
+        }
+        if matches.len() > 1 {
+            let names: Vec<&str> = matches
+                .iter()
+                .map(|(_, name, _, _)| name.as_str())
+                .collect();
+            let word = shown(OsStr::from_bytes(word));
+            return Err(self.error(format!(
+                "ambiguous option: {word} could match {}",
+                names.join(", ")
+            )));
+        }
+        Ok(matches.pop().map(|(arg, _, attached, short)| Found {
+            arg,
+            attached,
+            short,
+        }))
+    }
+
+    /// Consumes an option and its value; `at` is the index of its word and ends behind what was used.
+    fn take_option(
+        &self,
+        mut found: Found<'a>,
+        args: &[OsString],
+        at: &mut usize,
+        given: &mut Vec<Given>,
+    ) -> Result<Option<Stop>, UsageError> {
+        loop {
+            let arg = found.arg;
+            let id = arg.get_id().to_string();
+            if takes_value(arg) {
+                let value = match found.attached {
+                    Some(value) => value,
+                    None => self.next_value(arg, args, at)?,
+                };
+                given.push(Given {
+                    id,
+                    name: argument_name(arg),
+                    value: Some(value),
+                });
+                *at += 1;
+                return Ok(None);
+            }
+            given.push(Given {
+                id: id.clone(),
+                name: argument_name(arg),
+                value: None,
+            });
+            let rest = match found.attached {
+                None => None,
+                Some(rest) if found.short && !rest.is_empty() => Some(rest),
+                Some(rest) => {
+                    let name = argument_name(arg);
+                    let value = repr(&shown(&rest));
+                    return Err(self.error(format!(
+                        "argument {name}: ignored explicit argument {value}"
+                    )));
+                }
+            };
+            if id == "help" {
+                return Ok(Some(Stop::Help));
+            }
+            if id == "version" {
+                return Ok(Some(Stop::Version));
+            }
+            let Some(rest) = rest else {
+                *at += 1;
+                return Ok(None);
+            };
+            let bytes = rest.as_bytes();
+            let letter = OsString::from_vec([b"-", &bytes[..1]].concat());
+            let next = self.options().find(|option| {
+                option_strings(option)
+                    .iter()
+                    .any(|known| known.as_bytes() == letter.as_bytes())
+            });
+            let Some(next) = next else {
+                let (name, value) = (argument_name(arg), repr(&shown(&rest)));
+                return Err(self.error(format!(
+                    "argument {name}: ignored explicit argument {value}"
+                )));
+            };
+            let attached = (bytes.len() > 1).then(|| OsString::from_vec(bytes[1..].to_vec()));
+            found = Found {
+                arg: next,
+                attached,
+                short: true,
+            };
+        }
+    }
+
+    /// The word after an option's, if it can be a value.
+    fn next_value(
+        &self,
+        arg: &Arg,
+        args: &[OsString],
+        at: &mut usize,
+    ) -> Result<OsString, UsageError> {
+        if let Some(word) = args.get(*at + 1)
+            && word.as_os_str() != "--"
+            && matches!(self.classify(word)?, Word::Positional)
+        {
+            *at += 1;
+            return Ok(word.clone());
+        }
+        let count = if LIST_OF_ONE.contains(&arg.get_id().as_str()) {
+            "1"
+        } else {
+            "one"
+        };
+        Err(self.error(format!(
+            "argument {}: expected {count} argument",
+            argument_name(arg)
+        )))
+    }
+
+    fn missing_command(&self) -> UsageError {
+        self.error("the following arguments are required: <command>".to_owned())
+    }
+
+    /// Hands the rest of the command line to the command named `word`.
+    fn read_command(
+        &self,
+        word: &OsStr,
+        rest: &[OsString],
+        given: Vec<Given>,
+    ) -> Result<Request, UsageError> {
+        let name = shown(word);
+        let Some(command) = self
+            .command
+            .get_subcommands()
+            .find(|known| known.get_name() == name)
+        else {
+            let known: Vec<String> = self
+                .command
+                .get_subcommands()
+                .map(|known| repr(known.get_name()))
+                .collect();
+            return Err(self.error(format!(
+                "argument <command>: invalid choice: {} (choose from {})",
+                repr(&name),
+                known.join(", ")
+            )));
+        };
+        let parser = Parser {
+            command,
+            prog: format!("{} {name}", self.prog),
+        };
+        parser.read_leaf(rest, given, self, name)
+    }
+
+    /// Reads options and positionals of a command without further commands below it.
+    fn read_leaf(
+        &self,
+        args: &[OsString],
+        mut given: Vec<Given>,
+        root: &Parser<'_>,
+        name: String,
+    ) -> Result<Request, UsageError> {
+        let options_end = args
+            .iter()
+            .position(|word| word == "--")
+            .unwrap_or(args.len());
+        for word in &args[..options_end] {
+            self.classify(word)?;
+        }
+        let inherited = given.len();
+        let mut positionals: Vec<OsString> = Vec::new();
+        let mut unknown: Vec<String> = Vec::new();
+        let mut at = 0;
+        while at < args.len() {
+            let word = &args[at];
+            if at >= options_end {
+                positionals.push(word.clone());
+                at += 1;
+                continue;
+            }
+            match self.classify(word)? {
+                Word::Positional => {
+                    positionals.push(word.clone());
+                    at += 1;
+                }
+                Word::Option(found) => match self.take_option(found, args, &mut at, &mut given)? {
+                    Some(Stop::Help) => return Ok(Request::Help(vec![name])),
+                    Some(Stop::Version) => return Ok(Request::Version),
+                    None => {}
+                },
+                Word::Unknown => {
+                    unknown.push(shown(word));
+                    at += 1;
+                }
+            }
+        }
+        self.check_exclusive(&given[inherited..])?;
+        let given = self.settle(given, inherited)?;
+        let positionals = self.assign(positionals, &given, &mut unknown)?;
+        if !unknown.is_empty() {
+            return Err(root.error(format!("unrecognized arguments: {}", unknown.join(" "))));
+        }
+        Ok(Request::Run(canonical(
+            &root.prog,
+            name,
+            self.command,
+            &given,
+            positionals,
+        )))
+    }
+
+    fn check_exclusive(&self, given: &[Given]) -> Result<(), UsageError> {
+        for (one, other) in EXCLUSIVE {
+            let first = given
+                .iter()
+                .find(|option| option.id == *one || option.id == *other);
+            let Some(first) = first else { continue };
+            let rival = if first.id == *one { other } else { one };
+            if let Some(second) = given.iter().find(|option| option.id == *rival) {
+                let message = format!(
+                    "argument {}: not allowed with argument {}",
+                    second.name, first.name
+                );
+                return Err(self.error(message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides between repetitions: lists and counters keep all, the rest the last one.
+    fn settle(&self, given: Vec<Given>, inherited: usize) -> Result<Vec<Given>, UsageError> {
+        let keeps_all = |id: &str| {
+            self.command
+                .get_arguments()
+                .find(|arg| arg.get_id() == id)
+                .is_some_and(|arg| matches!(arg.get_action(), ArgAction::Append | ArgAction::Count))
+        };
+        let subject = |id: &str| {
+            if LOG_LEVELS.contains(&id) {
+                "log_level".to_owned()
+            } else {
+                id.to_owned()
+            }
+        };
+        let mut settled: Vec<Given> = Vec::new();
+        for (index, option) in given.into_iter().enumerate() {
+            if !keeps_all(&option.id) {
+                let earlier = settled
+                    .iter()
+                    .position(|known| subject(&known.id) == subject(&option.id));
+                if let Some(earlier) = earlier {
+                    let first = settled.remove(earlier);
+                    let once = STORE_ONCE.iter().find(|(id, _)| *id == option.id);
+                    let counts = once.is_some_and(|(_, defaults)| {
+                        let value = first.value.as_deref().map(shown).unwrap_or_default();
+                        index >= inherited && !defaults.contains(&value.as_str())
+                    });
+                    if counts {
+                        return Err(
+                            self.error(format!("argument {}: There can be only one.", option.name))
+                        );
+                    }
+                }
+            }
+            settled.push(option);
+        }
+        Ok(settled)
+    }
+
+    /// Gives the positionals their places; also checks that nothing required is missing.
+    fn assign(
+        &self,
+        words: Vec<OsString>,
+        given: &[Given],
+        unknown: &mut Vec<String>,
+    ) -> Result<Vec<OsString>, UsageError> {
+        let specs: Vec<&Arg> = self.command.get_positionals().collect();
+        let mut words = words.into_iter().peekable();
+        let mut assigned = Vec::new();
+        let mut missing = Vec::new();
+        let mut separator_gone = false;
+        for spec in &specs {
+            let many = matches!(spec.get_action(), ArgAction::Append);
+            if many {
+                let mut rest: Vec<OsString> = words.by_ref().collect();
+                // Each positional drops the first "--" among its own words.
+                if let Some(at) = rest.iter().position(|word| word == "--") {
+                    rest.remove(at);
+                }
+                if rest.is_empty() && spec.is_required_set() {
+                    missing.push(positional_name(spec));
+                }
+                assigned.extend(rest);
+                continue;
+            }
+            if words.peek().is_some_and(|word| word == "--") && !separator_gone {
+                words.next();
+                separator_gone = true;
+            }
+            match words.next() {
+                Some(word) => assigned.push(word),
+                None if spec.is_required_set() => missing.push(positional_name(spec)),
+                None => {}
+            }
+            if words.peek().is_some_and(|word| word == "--") && !separator_gone {
+                words.next();
+                separator_gone = true;
+            }
+        }
+        for arg in self.options().filter(|arg| arg.is_required_set()) {
+            if !given
+                .iter()
+                .any(|option| arg.get_id() == option.id.as_str())
+            {
+                missing.push(argument_name(arg));
+            }
+        }
+        if !missing.is_empty() {
+            let names = missing.join(", ");
+            return Err(self.error(format!("the following arguments are required: {names}")));
+        }
+        unknown.extend(words.map(|word| shown(&word)));
+        Ok(assigned)
+    }
+}
+
+/// The command line for clap.
+fn canonical(
+    prog: &str,
+    name: String,
+    command: &Command,
+    given: &[Given],
+    positionals: Vec<OsString>,
+) -> Vec<OsString> {
+    let mut out = vec![OsString::from(prog), OsString::from(name)];
+    for option in given {
+        let Some(arg) = command
+            .get_arguments()
+            .find(|arg| arg.get_id() == option.id.as_str())
+        else {
+            continue; // A switch of the program itself, such as --version, which acted already.
+        };
+        let mut word = match (arg.get_long(), arg.get_short()) {
+            (Some(long), _) => OsString::from(format!("--{long}")),
+            (None, Some(short)) => OsString::from(format!("-{short}")),
+            (None, None) => unreachable!("an option has a name"),
+        };
+        if let Some(value) = &option.value {
+            if arg.get_long().is_some() {
+                word.push("=");
+            }
+            word.push(value);
+        }
+        out.push(word);
+    }
+    out.push("--".into());
+    out.extend(positionals);
+    out
+}

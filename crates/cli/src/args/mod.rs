@@ -1,0 +1,147 @@
+//! The command line: what may be typed, and what was.
+//!
+//! Clap describes the commands and their options (and renders help); `argparse` reads the words, so that
+//! abbreviations, repetitions and errors come out as stock Borg's. Nothing here reads disk, clock or
+//! environment.
+
+pub(crate) mod argparse;
+pub(crate) mod common;
+pub(crate) mod deprecated;
+pub(crate) mod escapes;
+pub(crate) mod filters;
+pub(crate) mod patterns;
+pub(crate) mod values;
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind as ClapErrorKind};
+use clap::{ArgMatches, Command, CommandFactory};
+use ironborg_types::text;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::commands::Program;
+use crate::error::CliError;
+
+/// A command line that cannot be understood: printed as plain text with the usage, exit code 2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UsageError {
+    /// Program and command names.
+    pub(crate) prog: String,
+    /// The usage of that command.
+    pub(crate) usage: String,
+    /// What is wrong.
+    pub(crate) message: String,
+}
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{}", self.usage.trim_end())?;
+        write!(f, "{}: error: {}", self.prog, self.message)
+    }
+}
+
+/// Why the words of a command line could not be turned into options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ParseError {
+    /// Reported by the parser of the command, with its usage.
+    Usage(String),
+    /// Reported by the program itself although its command was understood.
+    ProgramUsage(String),
+    /// One of Borg's errors, met while the command line is read: printed as plain text.
+    Early(CliError),
+}
+
+impl ParseError {
+    /// Both kinds of statistics were asked for.
+    pub(crate) fn stats_twice() -> Self {
+        Self::ProgramUsage("--stats and --quick-stats are mutually exclusive.".to_owned())
+    }
+
+    /// A bad value of an argument.
+    pub(crate) fn argument(name: &str, message: impl std::fmt::Display) -> Self {
+        Self::Usage(format!("argument {name}: {message}"))
+    }
+}
+
+/// The description of the whole command line.
+pub(crate) fn description() -> Command {
+    Program::command()
+}
+
+/// Parses what [`argparse::read`] has put in order.
+pub(crate) fn parse(root: &Command, words: &[OsString]) -> Result<ArgMatches, UsageError> {
+    root.clone()
+        .try_get_matches_from(words)
+        .map_err(|error| translate(root, words, &error))
+}
+
+/// A usage error of the command the words name.
+pub(crate) fn usage_error(root: &Command, words: &[OsString], message: String) -> UsageError {
+    let word = |index: usize| {
+        words
+            .get(index)
+            .map_or("", |word| word.to_str().unwrap_or(""))
+    };
+    let (prog, name) = (word(0), word(1));
+    let full = if name.is_empty() {
+        prog.to_owned()
+    } else {
+        format!("{prog} {name}")
+    };
+    let mut command = root
+        .find_subcommand(name)
+        .cloned()
+        .unwrap_or_else(|| root.clone());
+    command.set_bin_name(&full);
+    let usage = command
+        .render_usage()
+        .to_string()
+        .replacen("Usage:", "usage:", 1);
+    UsageError {
+        prog: full,
+        usage,
+        message,
+    }
+}
+
+/// Rewords clap's complaint about a value the way argparse puts it.
+fn translate(root: &Command, words: &[OsString], error: &clap::Error) -> UsageError {
+    let text_of = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(" "),
+        _ => String::new(),
+    };
+    let shown = text_of(ContextKind::InvalidArg);
+    let key = shown.split([' ', '=']).next().unwrap_or_default();
+    let command = words.get(1).and_then(|name| root.find_subcommand(name));
+    let arg = command.and_then(|command| {
+        command.get_arguments().find(|arg| {
+            let long = arg.get_long().map(|long| format!("--{long}"));
+            let short = arg.get_short().map(|short| format!("-{short}"));
+            let positional = argparse::argument_name(arg);
+            long.as_deref() == Some(key)
+                || short.as_deref() == Some(key)
+                || (arg.is_positional() && shown.contains(&positional))
+        })
+    });
+    let name = arg.map_or(shown.clone(), argparse::argument_name);
+    let message = match error.kind() {
+        ClapErrorKind::ValueValidation => {
+            let source = std::error::Error::source(error).map(ToString::to_string);
+            format!("argument {name}: {}", source.unwrap_or_default())
+        }
+        ClapErrorKind::InvalidUtf8 => {
+            let line: Vec<_> = words
+                .iter()
+                .map(|word| text::display(word.as_bytes()))
+                .collect();
+            format!("not a valid text: {}", line.join(" "))
+        }
+        _ => error
+            .to_string()
+            .trim_start_matches("error: ")
+            .trim()
+            .to_owned(),
+    };
+    usage_error(root, words, message)
+}

@@ -1,0 +1,319 @@
+//! What a running command has at hand, and how it opens a repository.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ironborg_archive::items::PartFiles;
+use ironborg_archive::selection::{ArchiveSelection, ListedArchive, select};
+use ironborg_archive::{ArchiveError, Client, ClientDirectories, Identity, Session, Workarounds};
+use ironborg_format::Operation;
+use ironborg_repository::{
+    LocalRepository, LockMode, LockOptions, LockOwner, OpenOptions, Repository, RepositoryError,
+    process_identity,
+};
+use ironborg_source::pattern::NameGlob;
+use ironborg_types::{ErrorKind, Level, Reporter, RepositoryId, text};
+
+use crate::args::common::CommonArgs;
+use crate::args::filters::ArchiveFilter;
+use crate::console::Stdout;
+use crate::directories::Directories;
+use crate::environment::{Environment, PassphraseVariables};
+use crate::error::{Cause, CliError};
+use crate::identity::HostIdentity;
+use crate::location::Location;
+use crate::output::json::{self, Json};
+use crate::output::size::SizeUnits;
+use crate::passphrase::ConsolePassphrases;
+use crate::program::Program;
+use crate::questions::ConsoleQuestioner;
+use crate::reporter::ConsoleReporter;
+use crate::{signals, stored_passphrase, subprocess};
+
+/// What a running command has at hand.
+pub(crate) struct Context {
+    /// The program as called.
+    pub(crate) program: Program,
+    /// All words of the command line, the program's name first.
+    pub(crate) command_line: Vec<OsString>,
+    /// The variables.
+    pub(crate) environment: Environment,
+    /// The directories.
+    pub(crate) directories: Directories,
+    /// Names of host and user.
+    pub(crate) identity: Arc<HostIdentity>,
+    /// The current directory.
+    pub(crate) cwd: Vec<u8>,
+    /// Options every command has.
+    pub(crate) common: CommonArgs,
+    /// Where events go.
+    pub(crate) reporter: Arc<ConsoleReporter>,
+}
+
+/// What a command does with a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Reads: others may read meanwhile.
+    Read,
+    /// Writes: nobody else may have it open.
+    Write,
+}
+
+impl Context {
+    /// Logs a message of the command itself.
+    pub(crate) fn log(&self, level: Level, message: impl AsRef<str>) {
+        self.reporter.log(level, message.as_ref());
+    }
+
+    /// Units of sizes.
+    pub(crate) fn units(&self) -> SizeUnits {
+        self.reporter.units()
+    }
+
+    /// The canonical form of a location: local paths are absolute.
+    pub(crate) fn canonical(&self, location: &Location) -> String {
+        let absolute = location.clone().absolute(&self.cwd);
+        text::display(&absolute.canonical()).into_owned()
+    }
+
+    /// The path of a local repository.
+    ///
+    /// # Errors
+    /// For one on another host.
+    pub(crate) fn local_path(&self, location: &Location) -> Result<PathBuf, CliError> {
+        if location.is_remote() {
+            let shown = self.canonical(location);
+            return Err(CliError::generic(format!(
+                "Remote repositories are not supported yet: {shown}"
+            )));
+        }
+        let absolute = location.clone().absolute(&self.cwd);
+        Ok(PathBuf::from(OsString::from_vec(absolute.path)))
+    }
+
+    /// Who works, on which repository, with the passphrases of the environment.
+    pub(crate) fn client(&self, location: &Location) -> Client {
+        self.client_with(location, self.environment.passphrases.clone())
+    }
+
+    /// As [`Context::client`], with the passphrase stored for the repository where none is given.
+    pub(crate) fn client_of(&self, location: &Location, id: RepositoryId) -> Client {
+        let mut passphrases = self.environment.passphrases.clone();
+        if !passphrases.is_given() {
+            passphrases.passphrase = stored_passphrase::load(&self.config(), id);
+        }
+        self.client_with(location, passphrases)
+    }
+
+    /// The configuration directory, absolute.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.absolute(&self.directories.config)
+    }
+
+    /// Who works, on which repository, with other passphrases.
+    pub(crate) fn client_with(
+        &self,
+        location: &Location,
+        passphrases: PassphraseVariables,
+    ) -> Client {
+        let questioner = ConsoleQuestioner {
+            json: self.reporter.json(),
+        };
+        let reporter: Arc<dyn Reporter> = self.reporter.clone();
+        let absolute = location.clone().absolute(&self.cwd);
+        Client {
+            directories: ClientDirectories {
+                keys: self.absolute(&self.directories.keys),
+                security: self.absolute(&self.directories.security),
+                cache: self.absolute(&self.directories.cache),
+                key_file: self.directories.key_file.clone(),
+            },
+            reporter: reporter.clone(),
+            questioner: Arc::new(questioner),
+            passphrases: Arc::new(ConsolePassphrases::new(passphrases, questioner, reporter)),
+            interrupt: &signals::INTERRUPT,
+            workarounds: Workarounds {
+                authenticated_no_key: self.environment.workaround("authenticated_no_key"),
+                ignore_invalid_archive_tam: self
+                    .environment
+                    .workaround("ignore_invalid_archive_tam"),
+            },
+            identity: Identity {
+                hostname: self.identity.hostname(),
+                username: self.identity.archive_user(),
+                command_line: self
+                    .command_line
+                    .iter()
+                    .map(|word| word.as_bytes().to_vec())
+                    .collect(),
+                cwd: self.cwd.clone(),
+            },
+            lock: LockOptions {
+                exclusive: false,
+                wait: Some(self.lock_wait()),
+                owner: self.lock_owner(),
+            },
+            subprocess_environment: subprocess::environment(),
+            threads: self.threads(),
+            location: self.canonical(location),
+            key_file_stem: absolute.key_file_stem(),
+        }
+    }
+
+    fn absolute(&self, path: &std::path::Path) -> PathBuf {
+        PathBuf::from(OsString::from_vec(self.cwd.clone())).join(path)
+    }
+
+    fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.common.threads.unwrap_or_else(cores)
+    }
+
+    fn lock_wait(&self) -> Duration {
+        Duration::from_secs(u64::try_from(self.common.lock_wait).unwrap_or(0))
+    }
+
+    fn lock_owner(&self) -> LockOwner {
+        process_identity(text::display(self.identity.host_id()).into_owned())
+    }
+
+    /// How a repository is opened.
+    pub(crate) fn open_options(&self, access: Access) -> OpenOptions {
+        let reporter: Arc<dyn Reporter> = self.reporter.clone();
+        OpenOptions {
+            lock: match access {
+                _ if self.common.bypass_lock => LockMode::None,
+                Access::Read => LockMode::Shared,
+                Access::Write => LockMode::Exclusive,
+            },
+            lock_wait: Some(self.lock_wait()),
+            owner: self.lock_owner(),
+            append_only: false,
+            storage_quota: None,
+            reporter,
+        }
+    }
+
+    /// Opens the repository of a location.
+    pub(crate) fn open_repository(
+        &self,
+        location: &Location,
+        access: Access,
+    ) -> Result<LocalRepository, CliError> {
+        let path = self.local_path(location)?;
+        Ok(LocalRepository::open(&path, self.open_options(access))?)
+    }
+
+    /// Opens the repository of a location with its key and manifest.
+    pub(crate) fn open_session(
+        &self,
+        location: &Location,
+        access: Access,
+        operations: &[Operation],
+    ) -> Result<Session, CliError> {
+        let repository = self.open_repository(location, access)?;
+        let client = self.client_of(location, repository.id());
+        Ok(Session::open(client, Box::new(repository), operations)?)
+    }
+}
+
+impl From<RepositoryError> for CliError {
+    fn from(error: RepositoryError) -> Self {
+        from_kind(error.kind(), &error)
+    }
+}
+
+impl From<ArchiveError> for CliError {
+    fn from(error: ArchiveError) -> Self {
+        from_kind(error.kind(), &error)
+    }
+}
+
+/// An error of a lower crate, with the errors that caused it as its detail.
+fn from_kind(kind: ErrorKind, error: &dyn std::error::Error) -> CliError {
+    let mut detail = String::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let line = error.to_string();
+        if !detail.ends_with(&line) {
+            if !detail.is_empty() {
+                detail.push('\n');
+            }
+            detail.push_str(&line);
+        }
+        cause = error.source();
+    }
+    let message = error.to_string();
+    if kind == ErrorKind::Exception {
+        // Stock Borg has no class for it and says no more than this; the story is the detail.
+        let detail = if detail.is_empty() {
+            message
+        } else {
+            format!("{message}\n{detail}")
+        };
+        return CliError::unexpected(detail);
+    }
+    CliError {
+        cause: Cause::Kind(kind),
+        message,
+        detail,
+    }
+}
+
+impl Context {
+    /// Whether parts of files count as files.
+    pub(crate) fn part_files(&self) -> PartFiles {
+        if self.common.consider_part_files {
+            PartFiles::Consider
+        } else {
+            PartFiles::Skip
+        }
+    }
+
+    /// The archives of an open repository that a filter lets through.
+    pub(crate) fn select(
+        &self,
+        session: &Session,
+        filter: &ArchiveFilter,
+        checkpoints: Checkpoints,
+    ) -> Result<Vec<ListedArchive>, CliError> {
+        let glob = filter
+            .glob
+            .as_deref()
+            .map(|glob| NameGlob::new(&text::display(glob)));
+        let glob = glob
+            .transpose()
+            .map_err(|error| CliError::unexpected(error.to_string()))?;
+        let selection = ArchiveSelection {
+            glob,
+            without_checkpoints: checkpoints == Checkpoints::Skip,
+            sort_by: filter.sort_by.0.clone(),
+            first: filter.first.unwrap_or(0),
+            last: filter.last.unwrap_or(0),
+        };
+        Ok(select(&session.manifest, &selection)?)
+    }
+
+    /// Prints a JSON document.
+    pub(crate) fn print_json(&self, members: Vec<(&'static str, Json)>) -> Result<(), CliError> {
+        let mut stdout = Stdout::new();
+        stdout.text(&json::document(
+            &Json::Object(members),
+            &self.environment.json_indent(),
+        ))?;
+        stdout.text("\n")?;
+        stdout.finish()
+    }
+}
+
+/// Whether checkpoint archives count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Checkpoints {
+    /// They are archives like others.
+    Consider,
+    /// They are left out.
+    Skip,
+}

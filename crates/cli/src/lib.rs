@@ -1,0 +1,39 @@
+//! The command line: arguments, one module for each command, output, exit codes.
+//!
+//! The only crate that reads the environment, prints and ends the process.
+
+mod run;
+
+mod args;
+mod commands;
+mod parse;
+
+pub mod location;
+mod placeholders;
+mod timestamp;
+
+mod context;
+mod default_repository;
+mod directories;
+mod environment;
+mod identity;
+mod passphrase;
+mod program;
+mod questions;
+mod signals;
+mod stored_passphrase;
+mod subprocess;
+mod sys;
+mod system_information;
+
+mod console;
+mod error;
+mod exit;
+mod files;
+mod output;
+mod reporter;
+
+#[cfg(test)]
+mod test_vectors;
+
+pub use run::main;

@@ -1,0 +1,222 @@
+//! Turns events into lines on standard error: text, or one JSON object per line with `--log-json`.
+
+pub(crate) mod levels;
+mod progress;
+mod records;
+
+use std::sync::{Mutex, PoisonError};
+
+use ironborg_types::{ArchiveProgress, Event, Level, Reporter, text};
+
+use crate::console;
+use crate::exit::{ExitStatus, Severity, severity};
+use crate::output::size::SizeUnits;
+pub(crate) use levels::Levels;
+use progress::{Progress, Terminal};
+
+/// Logger of messages about the run as a whole.
+pub(crate) const ARCHIVER: &str = "borg.archiver";
+/// Logger of `--list` lines.
+pub(crate) const LIST: &str = "borg.output.list";
+/// Logger of statistics.
+pub(crate) const STATS: &str = "borg.output.stats";
+/// Logger of the `--show-rc` line.
+const SHOW_RC: &str = "borg.output.show-rc";
+/// Logger of the `--show-version` line.
+const SHOW_VERSION: &str = "borg.output.show-version";
+/// Logger of progress.
+const PROGRESS: &str = "borg.output.progress";
+
+/// What is shown, and how.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReportOptions {
+    /// JSON lines instead of text.
+    pub(crate) json: bool,
+    /// Thresholds of the loggers.
+    pub(crate) levels: Levels,
+    /// Status letters `--filter` lets through; `None` lets all.
+    pub(crate) status_filter: Option<String>,
+    /// Units of sizes.
+    pub(crate) units: SizeUnits,
+}
+
+/// The reporter of the command line.
+#[derive(Debug)]
+pub(crate) struct ConsoleReporter {
+    options: ReportOptions,
+    /// Collects what the events mean for the exit code.
+    pub(crate) exit: ExitStatus,
+    terminal: Terminal,
+    progress: Mutex<Progress>,
+}
+
+impl ConsoleReporter {
+    /// Prints to standard error as `options` say.
+    pub(crate) fn new(options: ReportOptions, exit: ExitStatus, columns: Option<usize>) -> Self {
+        Self {
+            options,
+            exit,
+            terminal: Terminal::detect(columns),
+            progress: Mutex::default(),
+        }
+    }
+
+    /// Whether JSON lines are wanted.
+    pub(crate) fn json(&self) -> bool {
+        self.options.json
+    }
+
+    /// Units of sizes.
+    pub(crate) fn units(&self) -> SizeUnits {
+        self.options.units
+    }
+
+    /// Logs a message of the command line itself.
+    pub(crate) fn log(&self, level: Level, message: &str) {
+        self.record(level, ARCHIVER, message, None);
+    }
+
+    /// Logs a message, if the logger's threshold lets it through.
+    pub(crate) fn record(&self, level: Level, logger: &str, message: &str, msgid: Option<&str>) {
+        if self.options.levels.enabled(logger, level) {
+            self.emit(level, logger, message, msgid);
+        }
+    }
+
+    /// Prints statistics: one record for each line.
+    pub(crate) fn stats(&self, block: &str) {
+        for line in block.lines() {
+            self.record(Level::Info, STATS, line, None);
+        }
+    }
+
+    /// The `--show-version` line.
+    pub(crate) fn show_version(&self) {
+        let message = format!("borgbackup version {}", crate::program::BORG_VERSION);
+        self.record(Level::Info, SHOW_VERSION, &message, None);
+    }
+
+    /// The `--show-rc` line.
+    pub(crate) fn show_rc(&self, code: u8) {
+        let (word, level) = match severity(code) {
+            Severity::Success => ("success", Level::Info),
+            Severity::Warning => ("warning", Level::Warning),
+            Severity::Error => ("error", Level::Error),
+            Severity::Signal => ("signal", Level::Error),
+        };
+        let message = format!("terminating with {word} status, rc {code}");
+        self.record(level, SHOW_RC, &message, None);
+    }
+
+    fn emit(&self, level: Level, logger: &str, message: &str, msgid: Option<&str>) {
+        if self.options.json {
+            console::stderr_line(&records::log_message(level, logger, message, msgid));
+        } else {
+            let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut line = String::with_capacity(message.len() + 8);
+            // A live line left on the terminal would shine through behind a shorter message.
+            if std::mem::take(&mut progress.line_shown) && self.terminal.stderr {
+                line.push_str("\r\x1b[K");
+            }
+            line.push_str(message);
+            line.push('\n');
+            console::write_stderr(&line);
+        }
+    }
+
+    fn file_status(&self, status: char, path: &[u8]) {
+        if !self.wants_list() {
+            return;
+        }
+        if self
+            .options
+            .status_filter
+            .as_ref()
+            .is_some_and(|filter| !filter.contains(status))
+        {
+            return;
+        }
+        if self.options.json {
+            console::stderr_line(&records::file_status(status, &text::display(path)));
+        } else {
+            self.emit(
+                Level::Info,
+                LIST,
+                &format!("{status} {}", text::display(path)),
+                None,
+            );
+        }
+    }
+
+    fn with_progress(&self, act: impl FnOnce(&mut Progress, &Self)) {
+        if self.wants_progress() {
+            act(
+                &mut self.progress.lock().unwrap_or_else(PoisonError::into_inner),
+                self,
+            );
+        }
+    }
+
+    fn archive_progress(&self, figures: Option<&ArchiveProgress<'_>>) {
+        self.with_progress(|progress, this| {
+            progress.archive(figures, &this.options, &this.terminal);
+        });
+    }
+}
+
+impl Reporter for ConsoleReporter {
+    fn report(&self, event: Event<'_>) {
+        match event {
+            Event::Log {
+                level,
+                logger,
+                message,
+                msgid,
+            } => {
+                self.record(level, logger, &message, msgid);
+            }
+            Event::Warning { kind, message } => {
+                self.exit.add_warning(kind);
+                self.record(Level::Warning, ARCHIVER, &message, Some(kind.class()));
+            }
+            Event::FileStatus { status, path } => self.file_status(status, path),
+            Event::List(line) => self.record(Level::Info, LIST, &line, None),
+            Event::ArchiveProgress(figures) => self.archive_progress(Some(&figures)),
+            Event::ArchiveProgressEnd => self.archive_progress(None),
+            Event::ProgressStart { msgid } => {
+                self.with_progress(|progress, _| progress.start(msgid))
+            }
+            Event::ProgressPercent {
+                msgid,
+                current,
+                total,
+                message,
+                info,
+            } => {
+                self.with_progress(|progress, this| {
+                    let step = progress::Step {
+                        current,
+                        total,
+                        message: &message,
+                        info: info.as_deref(),
+                    };
+                    progress.percent(msgid, &step, &this.options, &this.terminal);
+                });
+            }
+            Event::ProgressMessage { msgid, message } => self.with_progress(|progress, this| {
+                progress.message(msgid, &message, &this.options, &this.terminal);
+            }),
+            Event::ProgressEnd { msgid } => self.with_progress(|progress, this| {
+                progress.end(msgid, &this.options, &this.terminal);
+            }),
+        }
+    }
+
+    fn wants_progress(&self) -> bool {
+        self.options.levels.enabled(PROGRESS, Level::Info)
+    }
+
+    fn wants_list(&self) -> bool {
+        self.options.levels.enabled(LIST, Level::Info)
+    }
+}

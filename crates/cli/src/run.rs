@@ -1,0 +1,228 @@
+//! From the words of the command line to the exit code.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use ironborg_types::Level;
+
+use crate::args::argparse::{self, Request};
+use crate::args::{self, ParseError, UsageError, deprecated};
+use crate::commands::{Command, Program as Words, Run, Traits, help};
+use crate::console::{self, Stdout};
+use crate::context::Context;
+use crate::directories::Directories;
+use crate::environment::Environment;
+use crate::error::CliError;
+use crate::exit::{self, ExitStatus};
+use crate::identity::HostIdentity;
+use crate::output::size::SizeUnits;
+use crate::parse::ParseContext;
+use crate::program::Program;
+use crate::reporter::{ARCHIVER, ConsoleReporter, Levels, ReportOptions};
+use crate::{signals, system_information};
+
+/// Runs the program. Whatever happens, panics included, becomes an exit code of Borg's.
+pub fn main() -> ExitCode {
+    panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map(|place| format!(" at {}:{}", place.file(), place.line()));
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        console::stderr_line(&format!(
+            "Internal error: {}{}. Please report this.",
+            text.unwrap_or("unknown"),
+            place.unwrap_or_default()
+        ));
+    }));
+    let code = panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or(exit::ERROR);
+    ExitCode::from(code)
+}
+
+fn run() -> u8 {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let program = Program::from_argument(words.first().map(OsString::as_os_str));
+    let arguments = words.get(1..).unwrap_or_default();
+    for warning in deprecated::warnings(arguments) {
+        console::stderr_line(warning);
+    }
+    let description = args::description();
+    match argparse::read(&description, &program.name, arguments) {
+        Ok(Request::Version) => print(&format!("{}\n", program.version_line())),
+        Ok(Request::Help(path)) => print(&help::text(&description, &program, &path)),
+        Ok(Request::Run(canonical)) => match understand(&description, &canonical) {
+            Ok(command) => start(program, words.clone(), &description, &canonical, command),
+            Err(error) => usage(&error),
+        },
+        Err(error) => usage(&error),
+    }
+}
+
+fn print(text: &str) -> u8 {
+    let mut stdout = Stdout::new();
+    let written = stdout.text(text).and_then(|()| stdout.finish());
+    if written.is_ok() {
+        exit::SUCCESS
+    } else {
+        exit::ERROR
+    }
+}
+
+fn usage(error: &UsageError) -> u8 {
+    console::stderr_line(&error.to_string());
+    exit::ERROR
+}
+
+fn understand(description: &clap::Command, canonical: &[OsString]) -> Result<Command, UsageError> {
+    use clap::FromArgMatches;
+    let matches = args::parse(description, canonical)?;
+    let words = Words::from_arg_matches(&matches)
+        .map_err(|error| args::usage_error(description, canonical, error.to_string()))?;
+    Ok(words.command)
+}
+
+/// Resolves the command's words, sets the process up and runs the command.
+fn start(
+    program: Program,
+    command_line: Vec<OsString>,
+    description: &clap::Command,
+    canonical: &[OsString],
+    command: Command,
+) -> u8 {
+    let environment = Environment::read();
+    let identity = Arc::new(HostIdentity::new(environment.identity.clone()));
+    let cwd = std::env::current_dir()
+        .unwrap_or_else(|_| ".".into())
+        .into_os_string();
+    let common = command.common().clone();
+    let parse = ParseContext {
+        environment: &environment,
+        identity: &identity,
+        cwd: cwd.as_encoded_bytes(),
+    };
+    let command = match command
+        .resolve(&parse)
+        .and_then(|command| check_lock(command, &common))
+    {
+        Ok(command) => command,
+        Err(ParseError::Usage(message)) => {
+            return usage(&args::usage_error(description, canonical, message));
+        }
+        Err(ParseError::ProgramUsage(message)) => {
+            return usage(&args::usage_error(description, &canonical[..1], message));
+        }
+        Err(ParseError::Early(error)) => return early(&error, &environment),
+    };
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(common.umask));
+    let traits = command.traits();
+    let reporter = Arc::new(reporter(&common, &traits, &environment));
+    signals::install(signals::ender(reporter.clone(), common.show_rc));
+    let context = Context {
+        directories: Directories::resolve(&environment.directories, cwd.as_ref()),
+        program,
+        command_line,
+        environment,
+        identity,
+        cwd: cwd.into_vec(),
+        common,
+        reporter,
+    };
+    perform(&context, command, &traits)
+}
+
+/// `--bypass-lock` is for commands that only read.
+fn check_lock(
+    command: Box<dyn Run>,
+    common: &args::common::CommonArgs,
+) -> Result<Box<dyn Run>, ParseError> {
+    if common.bypass_lock && !command.traits().may_bypass_lock {
+        let text = "Not allowed to bypass locking mechanism for chosen command";
+        return Err(ParseError::Early(CliError::generic(text)));
+    }
+    Ok(command)
+}
+
+/// An error before there is a reporter: plain text whatever the options say.
+fn early(error: &CliError, environment: &Environment) -> u8 {
+    console::stderr_line(&error.message);
+    if error.shows_traceback() && environment.show_sysinfo {
+        console::stderr_line(&system_information::text());
+    }
+    error.exit_code(environment.exit_codes)
+}
+
+fn reporter(
+    common: &args::common::CommonArgs,
+    traits: &Traits,
+    environment: &Environment,
+) -> ConsoleReporter {
+    let mut output = traits.output;
+    output.progress =
+        common.progress || (traits.progress_on_terminal && console::stderr_is_terminal());
+    output.show_rc = common.show_rc;
+    output.show_version = common.show_version;
+    let options = ReportOptions {
+        json: common.log_json,
+        levels: Levels {
+            root: common.level(),
+            output,
+            topics: common.topics(),
+        },
+        status_filter: traits.status_filter.clone(),
+        units: SizeUnits::from_iec(common.iec),
+    };
+    ConsoleReporter::new(
+        options,
+        ExitStatus::new(environment.exit_codes),
+        environment.columns,
+    )
+}
+
+fn perform(context: &Context, command: Box<dyn Run>, traits: &Traits) -> u8 {
+    let reporter = &context.reporter;
+    for option in &traits.ignored {
+        let text = format!("Ignoring {option}. It is not supported when using --dry-run.");
+        reporter.log(Level::Warning, &text);
+    }
+    reporter.show_version();
+    let result = {
+        let _polled = traits.polls.then(signals::PolledOperation::begin);
+        panic::catch_unwind(AssertUnwindSafe(|| command.run(context)))
+    };
+    let result = match (result, signals::ending()) {
+        (Err(_), _) => Ok(exit::ERROR), // The panic hook has told the story.
+        (Ok(_), Some(signal)) => Err(signal),
+        (Ok(Ok(())), None) => Ok(reporter.exit.code()),
+        (Ok(Err(error)), None) => Err(error),
+    };
+    let code = result.unwrap_or_else(|error| {
+        show_error(context, &error);
+        error.exit_code(context.environment.exit_codes)
+    });
+    reporter.show_rc(code);
+    code
+}
+
+fn show_error(context: &Context, error: &CliError) {
+    let reporter = &context.reporter;
+    reporter.record(Level::Error, ARCHIVER, &error.message, error.msgid());
+    let level = if error.shows_traceback() {
+        Level::Error
+    } else {
+        Level::Debug
+    };
+    let mut story = error.detail.clone();
+    if context.environment.show_sysinfo {
+        if !story.is_empty() {
+            story.push_str("\n\n");
+        }
+        story.push_str(&system_information::text());
+    }
+    if !story.is_empty() {
+        reporter.record(level, ARCHIVER, &story, None);
+    }
+}

@@ -1,0 +1,136 @@
+//! What signals do: the first SIGINT asks for a checkpoint, SIGTERM and SIGHUP end the program.
+//!
+//! A thread waits for signals, so that none of this runs inside a signal handler. Operations poll the
+//! [`Interrupt`]; a command that does not end in time after it was told to is ended here. Its locks
+//! are then stale ones, which either program recognises and removes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use ironborg_types::Interrupt;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+
+use crate::console;
+use crate::error::CliError;
+use crate::reporter::ConsoleReporter;
+
+/// Requests of signals; lives as long as the process.
+pub(crate) static INTERRUPT: Interrupt = Interrupt::new();
+
+/// The signal the program is ending for; 0 for none.
+static ENDING: AtomicU8 = AtomicU8::new(0);
+
+/// A second SIGINT within this time is the same key press, passed on by a parent process.
+const SAME_KEY_PRESS: Duration = Duration::from_millis(20);
+/// How long a command may take to stop before it is ended.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// The same while waiting for something that does not poll: a prompt, a lock, a listing.
+const QUICK_STOP_LIMIT: Duration = Duration::from_millis(1500);
+
+/// The signal the program is ending for, if any.
+pub(crate) fn ending() -> Option<CliError> {
+    match ENDING.load(Ordering::SeqCst) {
+        0 => None,
+        number => Some(CliError::signal(number)),
+    }
+}
+
+/// Ends a loop of the command line when a signal wants that.
+pub(crate) fn check() -> Result<(), CliError> {
+    ending().map_or(Ok(()), Err)
+}
+
+/// Starts waiting for signals. Without a thread for it the defaults of the system stay in place.
+pub(crate) fn install(finish: impl Fn(&CliError) + Send + 'static) {
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2]) else {
+        return;
+    };
+    let wait = move || {
+        let mut last_interrupt: Option<Instant> = None;
+        for signal in signals.forever() {
+            match signal {
+                SIGUSR1 => INTERRUPT.request_report(),
+                SIGUSR2 => console::stderr_line("Received SIGUSR2."),
+                SIGINT => {
+                    let now = Instant::now();
+                    let first = last_interrupt.is_none();
+                    let same = last_interrupt.is_some_and(|last| now - last < SAME_KEY_PRESS);
+                    if same {
+                        continue;
+                    }
+                    last_interrupt = Some(now);
+                    INTERRUPT.request_stop();
+                    if !first {
+                        end(2, QUICK_STOP_LIMIT, &finish);
+                    }
+                }
+                SIGTERM | SIGHUP => {
+                    INTERRUPT.request_stop();
+                    let number = if signal == SIGTERM { 15 } else { 1 };
+                    end(number, STOP_LIMIT, &finish);
+                }
+                _ => {}
+            }
+        }
+    };
+    let _ = std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(wait);
+}
+
+/// Lets the command end by itself for a while, then ends the process.
+fn end(number: u8, limit: Duration, finish: &impl Fn(&CliError)) {
+    ENDING.store(number, Ordering::SeqCst);
+    // A command that polls is gone before this is over: the process ends under this thread.
+    let limit = if POLLED.load(Ordering::SeqCst) == 0 {
+        QUICK_STOP_LIMIT
+    } else {
+        limit
+    };
+    std::thread::sleep(limit);
+    finish(&CliError::signal(number));
+}
+
+/// How many operations are running that poll the [`Interrupt`] and stop by themselves.
+static POLLED: AtomicU8 = AtomicU8::new(0);
+
+/// Marks the time of an operation that polls: it is given long to save its work.
+pub(crate) struct PolledOperation(());
+
+impl PolledOperation {
+    /// Begins.
+    pub(crate) fn begin() -> Self {
+        POLLED.fetch_add(1, Ordering::SeqCst);
+        Self(())
+    }
+}
+
+impl Drop for PolledOperation {
+    fn drop(&mut self) {
+        POLLED.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Ends the process at once, from the thread that waits for signals.
+pub(crate) fn ender(
+    reporter: Arc<ConsoleReporter>,
+    show_rc: bool,
+) -> impl Fn(&CliError) + Send + 'static {
+    move |error| {
+        use ironborg_types::Level;
+        reporter.record(
+            Level::Error,
+            crate::reporter::ARCHIVER,
+            &error.message,
+            error.msgid(),
+        );
+        let code = error.exit_code(crate::exit::ExitCodes::Legacy);
+        if show_rc {
+            reporter.show_rc(code);
+        }
+        #[allow(clippy::exit)] // The main thread is stuck in something that cannot be interrupted.
+        std::process::exit(i32::from(code));
+    }
+}

@@ -1,0 +1,161 @@
+//! What only the C library or the kernel can tell: names of this host and its users, hardware addresses.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+/// An entry of the user database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UserEntry {
+    /// Login name.
+    pub(crate) name: OsString,
+    /// Home directory.
+    pub(crate) home: PathBuf,
+}
+
+/// The user the process acts as.
+pub(crate) fn effective_uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// The user who started the process.
+pub(crate) fn real_uid() -> u32 {
+    rustix::process::getuid().as_raw()
+}
+
+/// Room for one entry of the user database; grown where it does not do.
+const ENTRY_LEN: usize = 4096;
+/// An entry larger than this is refused.
+const ENTRY_LEN_MAX: usize = 1 << 20;
+
+/// Looks a user up by number.
+pub(crate) fn user_by_id(uid: u32) -> Option<UserEntry> {
+    // SAFETY: all pointers stay valid for the call; `look_up` passes a buffer with its true length.
+    look_up(|entry, buffer, found| unsafe {
+        libc::getpwuid_r(uid, entry, buffer.as_mut_ptr().cast(), buffer.len(), found)
+    })
+}
+
+/// Looks a user up by name.
+pub(crate) fn user_by_name(name: &OsStr) -> Option<UserEntry> {
+    let name = CString::new(name.as_bytes()).ok()?;
+    // SAFETY: as above; `name` lives until the call has returned.
+    look_up(|entry, buffer, found| unsafe {
+        libc::getpwnam_r(
+            name.as_ptr(),
+            entry,
+            buffer.as_mut_ptr().cast(),
+            buffer.len(),
+            found,
+        )
+    })
+}
+
+fn look_up(
+    call: impl Fn(*mut libc::passwd, &mut [u8], *mut *mut libc::passwd) -> libc::c_int,
+) -> Option<UserEntry> {
+    let mut buffer = vec![0_u8; ENTRY_LEN];
+    loop {
+        // SAFETY: `passwd` is plain data for which all zeroes is a valid value.
+        let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
+        let mut found = std::ptr::null_mut();
+        let result = call(&raw mut entry, &mut buffer, &raw mut found);
+        if result == libc::ERANGE && buffer.len() < ENTRY_LEN_MAX {
+            buffer.resize(buffer.len() * 2, 0);
+            continue;
+        }
+        if result != 0 || found.is_null() || entry.pw_name.is_null() || entry.pw_dir.is_null() {
+            return None;
+        }
+        // SAFETY: after success both point to NUL-terminated texts inside `buffer`, which is alive.
+        let (name, home) = unsafe { (CStr::from_ptr(entry.pw_name), CStr::from_ptr(entry.pw_dir)) };
+        return Some(UserEntry {
+            name: OsString::from_vec(name.to_bytes().to_vec()),
+            home: PathBuf::from(OsString::from_vec(home.to_bytes().to_vec())),
+        });
+    }
+}
+
+/// The host's name as the kernel has it.
+pub(crate) fn node_name() -> Vec<u8> {
+    rustix::system::uname().nodename().to_bytes().to_vec()
+}
+
+/// The canonical name the resolver has for `name`. May ask a name server.
+pub(crate) fn canonical_name(name: &[u8]) -> Option<Vec<u8>> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: `addrinfo` is plain data for which all zeroes is a valid value.
+    let mut hints: libc::addrinfo = unsafe { std::mem::zeroed() };
+    hints.ai_socktype = libc::SOCK_DGRAM;
+    hints.ai_flags = libc::AI_CANONNAME;
+    let mut list: *mut libc::addrinfo = std::ptr::null_mut();
+    // SAFETY: `name` and `hints` live through the call; `list` receives a list we free below.
+    let result = unsafe {
+        libc::getaddrinfo(
+            name.as_ptr(),
+            std::ptr::null(),
+            &raw const hints,
+            &raw mut list,
+        )
+    };
+    if result != 0 || list.is_null() {
+        return None;
+    }
+    let mut canonical = None;
+    let mut next = list;
+    while !next.is_null() && canonical.is_none() {
+        // SAFETY: `next` is an element of the list returned above, not yet freed.
+        let info = unsafe { &*next };
+        if !info.ai_canonname.is_null() {
+            // SAFETY: a canonical name is a NUL-terminated text owned by the list.
+            let text = unsafe { CStr::from_ptr(info.ai_canonname) };
+            canonical = Some(text.to_bytes().to_vec()).filter(|text| !text.is_empty());
+        }
+        next = info.ai_next;
+    }
+    // SAFETY: `list` came from getaddrinfo and is freed exactly once.
+    unsafe { libc::freeaddrinfo(list) };
+    canonical
+}
+
+/// Most network interfaces that are looked at.
+const INTERFACE_COUNT_MAX: usize = 512;
+
+/// The hardware address libuuid (and with it Python's `uuid.getnode`) picks: of the first interface with
+/// an IPv4 address, in the kernel's order, that has one that is not all zero.
+pub(crate) fn hardware_address() -> Option<[u8; 6]> {
+    use std::os::fd::AsRawFd;
+    // Any IPv4 socket does: it is only the handle to ask the kernel through.
+    let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    // SAFETY: `ifreq` is plain data for which all zeroes is a valid value.
+    let mut requests: Vec<libc::ifreq> = vec![unsafe { std::mem::zeroed() }; INTERFACE_COUNT_MAX];
+    let size = std::mem::size_of::<libc::ifreq>();
+    let mut config = libc::ifconf {
+        ifc_len: libc::c_int::try_from(size * INTERFACE_COUNT_MAX).ok()?,
+        ifc_ifcu: libc::__c_anonymous_ifc_ifcu {
+            ifcu_req: requests.as_mut_ptr(),
+        },
+    };
+    // SAFETY: `config` describes the buffer `requests`, which outlives the call.
+    if unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFCONF, &raw mut config) } < 0 {
+        return None;
+    }
+    let count = usize::try_from(config.ifc_len).ok()? / size;
+    for request in requests.iter_mut().take(count) {
+        // SAFETY: the request names an interface, as filled in by the kernel, and is large enough.
+        if unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFHWADDR, &raw mut *request) } < 0 {
+            continue;
+        }
+        // SAFETY: after success the kernel has filled in this member of the union.
+        let address = unsafe { request.ifr_ifru.ifru_hwaddr.sa_data };
+        let mut bytes = [0_u8; 6];
+        for (byte, raw) in bytes.iter_mut().zip(address) {
+            *byte = raw.cast_unsigned();
+        }
+        if bytes != [0; 6] {
+            return Some(bytes);
+        }
+    }
+    None
+}
