@@ -223,10 +223,7 @@ mod tests {
                     let (class, message) = expected.split_once(": ").unwrap();
                     assert_eq!(error.msgid(), Some(class), "{case}");
                     let start: String = message.chars().take(31).collect();
-                    assert!(
-                        error.message.starts_with(&start),
-                        "{error:?} {case}"
-                    );
+                    assert!(error.message.starts_with(&start), "{error:?} {case}");
                 }
             }
         }

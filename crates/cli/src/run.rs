@@ -203,7 +203,9 @@ fn perform(context: &Context, command: Box<dyn Run>, traits: &Traits) -> u8 {
         show_error(context, &error);
         error.exit_code(context.environment.exit_codes)
     });
-    reporter.show_rc(code);
+    if context.common.show_rc {
+        reporter.show_rc(code);
+    }
     code
 }
 

@@ -65,7 +65,8 @@ impl ParseError {
 
 /// The description of the whole command line.
 pub(crate) fn description() -> Command {
-    Program::command()
+    // Every command has a help switch of its own among the common options.
+    Program::command().mut_subcommands(|command| command.disable_help_flag(true))
 }
 
 /// Parses what [`argparse::read`] has put in order.

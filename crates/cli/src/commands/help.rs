@@ -43,7 +43,7 @@ pub(crate) fn text(description: &clap::Command, program: &Program, path: &[Strin
         .mut_args(|arg| if is_common(&arg) { arg.hide(true) } else { arg })
         .bin_name(format!("{} {name}", program.name));
     let mut out = command.render_help().to_string();
-    let _ = writeln!(out, "\nOptions of all commands: {} --help", program.name);
+    let _ = writeln!(out, "\n\nOptions of all commands: {} --help", program.name);
     out
 }
 

@@ -26,7 +26,7 @@ use crate::reporter::levels::OutputLoggers;
     disable_version_flag = true,
     disable_help_subcommand = true,
     infer_subcommands = false,
-    subcommand_value_name = "<command>"
+    subcommand_value_name = "command"
 )]
 pub(crate) struct Program {
     /// Show the version and exit
@@ -40,7 +40,6 @@ pub(crate) struct Program {
 
 /// The commands.
 #[derive(Debug, clap::Subcommand)]
-#[command(disable_help_flag = true)]
 pub(crate) enum Command {
     /// Back up files with nothing configured
     Backup(WithCommon<backup::BackupArgs>),
