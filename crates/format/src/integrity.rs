@@ -2,6 +2,8 @@
 //!
 //! The digests guard against damage, not against attackers. Layout: docs/format.md, "Integrity data".
 
+use std::fmt::Write as _;
+
 use sha2::{Digest, Sha512};
 use xxhash_rust::xxh64::Xxh64;
 
@@ -60,8 +62,11 @@ impl Hasher {
         match self {
             Self::Xxh64(state) => format!("{:016x}", state.digest()),
             Self::Sha512(state) => {
-                let digest = state.clone().finalize();
-                digest.iter().map(|byte| format!("{byte:02x}")).collect()
+                let mut digest = String::with_capacity(128);
+                for byte in state.clone().finalize() {
+                    write!(digest, "{byte:02x}").expect("a String takes all that is written");
+                }
+                digest
             }
         }
     }

@@ -19,8 +19,8 @@ impl EntryLocation {
         value
     }
 
-    fn decode(value: &[u8; 8]) -> Self {
-        let [s0, s1, s2, s3, o0, o1, o2, o3] = *value;
+    fn decode(value: [u8; 8]) -> Self {
+        let [s0, s1, s2, s3, o0, o1, o2, o3] = value;
         Self {
             segment: SegmentId(u32::from_le_bytes([s0, s1, s2, s3])),
             offset: u32::from_le_bytes([o0, o1, o2, o3]),
@@ -52,7 +52,7 @@ impl Index {
     }
 
     pub(crate) fn get(&self, id: &ChunkId) -> Option<EntryLocation> {
-        self.0.get(&id.0).map(EntryLocation::decode)
+        self.0.get(&id.0).copied().map(EntryLocation::decode)
     }
 
     pub(crate) fn contains(&self, id: &ChunkId) -> bool {
@@ -61,12 +61,12 @@ impl Index {
 
     pub(crate) fn insert(&mut self, id: &ChunkId, at: EntryLocation) -> Option<EntryLocation> {
         let old = self.0.insert(&id.0, &at.encode());
-        old.as_ref().map(EntryLocation::decode)
+        old.map(EntryLocation::decode)
     }
 
     pub(crate) fn remove(&mut self, id: &ChunkId) -> Option<EntryLocation> {
         let old = self.0.remove(&id.0);
-        old.as_ref().map(EntryLocation::decode)
+        old.map(EntryLocation::decode)
     }
 
     /// Ids behind `marker` in bucket order; none if there is no such id.

@@ -299,11 +299,11 @@ impl LocalRepository {
     fn rebuild(&self, from: Option<SegmentId>, to: SegmentId) -> Result<Loaded, RepositoryError> {
         let mut state = State::default();
         let mut begin = None;
-        if let Some(id) = from {
-            if let Some(found) = self.load_whole(id)? {
-                state = found;
-                begin = Some(id);
-            }
+        if let Some(id) = from
+            && let Some(found) = self.load_whole(id)?
+        {
+            state = found;
+            begin = Some(id);
         }
         self.recovery().replay(&mut state, begin, to)?;
         if self.is_exclusive() {

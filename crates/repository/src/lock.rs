@@ -19,7 +19,7 @@ const LOGGER: &str = "borg.locking";
 /// How often somebody who wants to write looks whether all readers are gone.
 const READERS_POLL: Duration = Duration::from_millis(200);
 /// Longest pause between attempts at the exclusive directory; shorter if the whole wait is.
-const EXCLUSIVE_POLL_MAX: Duration = Duration::from_secs(60);
+const EXCLUSIVE_POLL_MAX: Duration = Duration::from_mins(1);
 
 /// This process as the owner of locks; the host id is the caller's to find out.
 pub fn process_identity(host: impl Into<String>) -> LockOwner {

@@ -33,7 +33,7 @@ struct Unusable {
 }
 
 impl Unusable {
-    fn new(reason: impl ToString) -> Self {
+    fn new(reason: &dyn ToString) -> Self {
         Self {
             reason: reason.to_string(),
             missing: false,
@@ -112,7 +112,7 @@ impl Recovery<'_> {
         let integrity = self.integrity(id, |file| file.index)?;
         let bytes = self.read(&name)?;
         self.verify(&name, &bytes, Some(HEADER_LEN), integrity)?;
-        Index::from_bytes(bytes).map_err(Unusable::new)
+        Index::from_bytes(bytes).map_err(|e| Unusable::new(&e))
     }
 
     /// Loads the hints of a transaction; `None`, after a warning, if they are of no use.
@@ -151,14 +151,14 @@ impl Recovery<'_> {
         self.verify(&name, &bytes, None, integrity)?;
         HintsFile::decode(&bytes).map_err(|error| match error {
             HintsError::Version(version) => HintsFailure::FromTheFuture(version),
-            other => HintsFailure::Unusable(Unusable::new(other)),
+            other => HintsFailure::Unusable(Unusable::new(&other)),
         })
     }
 
     fn read(&self, name: &str) -> Result<Vec<u8>, Unusable> {
         self.storage.read(name).map_err(|error| Unusable {
             missing: error.is_not_found(),
-            ..Unusable::new(error)
+            ..Unusable::new(&error)
         })
     }
 
@@ -182,7 +182,7 @@ impl Recovery<'_> {
                 ));
                 Ok(None)
             }
-            Err(error) => Err(Unusable::new(format!("{name}: {error}"))),
+            Err(error) => Err(Unusable::new(&format!("{name}: {error}"))),
         }
     }
 
@@ -213,7 +213,7 @@ impl Recovery<'_> {
                         path.display()
                     ));
                 }
-                Err(Unusable::new(format!(
+                Err(Unusable::new(&format!(
                     "File failed integrity check: {}",
                     path.display()
                 )))

@@ -258,14 +258,13 @@ impl SegmentLog {
         offset: u64,
         buffers: &mut [IoSliceMut<'_>],
     ) -> Result<usize, StorageError> {
-        if let Some(writer) = &self.writer {
-            if writer.segment == segment && offset >= writer.flushed {
-                let start = usize::try_from(offset - writer.flushed).unwrap_or(usize::MAX);
-                return Ok(copy_into(
-                    writer.buffer.get(start..).unwrap_or_default(),
-                    buffers,
-                ));
-            }
+        if let Some(writer) = &self.writer
+            && writer.segment == segment
+            && offset >= writer.flushed
+        {
+            let start = usize::try_from(offset - writer.flushed).unwrap_or(usize::MAX);
+            let unwritten = writer.buffer.get(start..).unwrap_or_default();
+            return Ok(copy_into(unwritten, buffers));
         }
         self.storage.read_at(&self.name(segment), offset, buffers)
     }
@@ -399,7 +398,7 @@ impl SegmentLog {
         if self.writer.is_none() {
             let segment = SegmentId(self.next);
             let following = following(segment)?;
-            if segment.0 % self.segments_per_dir == 0 {
+            if segment.0.is_multiple_of(self.segments_per_dir) {
                 let dir = format!("{DATA}/{}", segment.0 / self.segments_per_dir);
                 if self.storage.create_dir(&dir)? {
                     self.storage.sync_dir(DATA)?;

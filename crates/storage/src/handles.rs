@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// Files kept open at once; Borg keeps 90.
 const CAPACITY: usize = 64;
 /// Handles unused for longer are closed: network file systems may have lost the file by then (ESTALE).
-const AGE_MAX: Duration = Duration::from_secs(4 * 60);
+const AGE_MAX: Duration = Duration::from_mins(4);
 
 struct Handle {
     file: Arc<File>,

@@ -34,6 +34,7 @@ impl MemoryStorage {
     }
 
     /// A copy that does not share its content.
+    #[must_use]
     pub fn snapshot(&self) -> Self {
         Self {
             tree: Arc::new(Mutex::new(self.tree().clone())),
@@ -205,7 +206,9 @@ impl Storage for MemoryStorage {
     fn publish(&self, names: &[&str]) -> Result<(), StorageError> {
         for name in names {
             let staged = format!("{name}.tmp");
-            match self.tree().remove(&staged) {
+            // The guard must be gone before `store` asks for it again.
+            let taken = self.tree().remove(&staged);
+            match taken {
                 Some(Node::File(content)) => self.store("rename", name, content)?,
                 _ => return Err(self.error("rename", &staged, libc::ENOENT)),
             }

@@ -168,14 +168,12 @@ impl Compaction<'_> {
             self.state.add_quota(-size);
             return Ok(());
         }
-        let copied = match self.log.write_put(id, object, WhenFull::Refuse)? {
-            Some(copied) => copied,
-            None => {
-                self.complete_intermediate()?;
-                let copied = self.log.write_put(id, object, WhenFull::Next)?;
-                copied.expect("a new segment may be begun")
-            }
-        };
+        let mut copied = self.log.write_put(id, object, WhenFull::Refuse)?;
+        if copied.is_none() {
+            self.complete_intermediate()?;
+            copied = self.log.write_put(id, object, WhenFull::Next)?;
+        }
+        let copied = copied.expect("a new segment may be begun");
         self.state.index.insert(id, copied);
         self.state.count_used(copied.segment, 1);
         self.state.count_used(at.segment, -1);
@@ -200,14 +198,12 @@ impl Compaction<'_> {
             }
             return Ok(());
         }
-        let copied = match self.log.write_delete(id, WhenFull::Refuse)? {
-            Some(copied) => copied,
-            None => {
-                self.complete_intermediate()?;
-                let copied = self.log.write_delete(id, WhenFull::Next)?;
-                copied.expect("a new segment may be begun")
-            }
-        };
+        let mut copied = self.log.write_delete(id, WhenFull::Refuse)?;
+        if copied.is_none() {
+            self.complete_intermediate()?;
+            copied = self.log.write_delete(id, WhenFull::Next)?;
+        }
+        let copied = copied.expect("a new segment may be begun");
         let size = u32::try_from(PUT_HEADER_SIZE).expect("41");
         self.state.deleted(copied, size);
         Ok(())

@@ -1,0 +1,81 @@
+//! What the tests of this crate share: options, ids, and a reporter that remembers.
+#![allow(dead_code)] // Each test binary uses its own part.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ironborg_repository::{
+    CreateOptions, LocalRepository, LockMode, OpenOptions, RepositoryError, process_identity,
+};
+use ironborg_storage::{MemoryStorage, Storage};
+use ironborg_types::{ChunkId, Event, Level, NullReporter, Reporter};
+use sha2::{Digest, Sha256};
+
+pub(crate) const HOST: &str = "host.example.org@1";
+
+/// The id tests use for the object called `name`.
+pub(crate) fn id(name: &str) -> ChunkId {
+    ChunkId(Sha256::digest(name).into())
+}
+
+pub(crate) fn options(lock: LockMode) -> OpenOptions {
+    OpenOptions {
+        lock,
+        lock_wait: Some(Duration::ZERO),
+        owner: process_identity(HOST),
+        append_only: false,
+        storage_quota: None,
+        reporter: Arc::new(NullReporter),
+    }
+}
+
+pub(crate) fn writing() -> OpenOptions {
+    options(LockMode::Exclusive)
+}
+
+pub(crate) fn reading() -> OpenOptions {
+    options(LockMode::Shared)
+}
+
+pub(crate) fn create_options() -> CreateOptions {
+    CreateOptions {
+        append_only: false,
+        storage_quota: None,
+        make_parent_dirs: false,
+    }
+}
+
+pub(crate) fn create(storage: Arc<dyn Storage>) -> Result<LocalRepository, RepositoryError> {
+    LocalRepository::create_in(storage, &create_options(), writing())
+}
+
+pub(crate) fn open(storage: &MemoryStorage, options: OpenOptions) -> LocalRepository {
+    LocalRepository::open_in(Arc::new(storage.clone()), options).unwrap()
+}
+
+/// Remembers log messages.
+#[derive(Default)]
+pub(crate) struct Messages(Mutex<Vec<(Level, String)>>);
+
+impl Messages {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    /// Everything logged at `WARNING` or above since the last call.
+    pub(crate) fn take(&self) -> Vec<String> {
+        let messages = std::mem::take(&mut *self.0.lock().unwrap());
+        let important = messages
+            .into_iter()
+            .filter(|(level, _)| *level >= Level::Warning);
+        important.map(|(_, message)| message).collect()
+    }
+}
+
+impl Reporter for Messages {
+    fn report(&self, event: Event<'_>) {
+        if let Event::Log { level, message, .. } = event {
+            self.0.lock().unwrap().push((level, message.into_owned()));
+        }
+    }
+}
