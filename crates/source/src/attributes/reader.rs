@@ -1,10 +1,10 @@
 //! Reading attributes for a backup.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::sync::Arc;
 
 use ironborg_types::{BytePath, Event, Level, Reporter, text};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::xattr::{Handle, XattrCalls};
@@ -222,11 +222,8 @@ impl AttributeReader {
             return flags;
         }
         let kind = usize::from(stat.kind() == FileKind::Directory);
-        let known = self
-            .devices
-            .iter()
-            .position(|device| device.dev == stat.dev);
-        if known.is_some_and(|known| self.devices[known].no_flags[kind]) {
+        let device = self.device(source, stat);
+        if device.is_some_and(|at| self.devices[at].no_flags[kind]) {
             return 0;
         }
         let found = match source {
@@ -240,8 +237,8 @@ impl AttributeReader {
         match found {
             Ok(flags) => bsd_flags(flags),
             Err(errno) => {
-                if let (Errno::NOTTY | Errno::NOTSUP | Errno::NOSYS, Some(known)) = (errno, known) {
-                    self.devices[known].no_flags[kind] = true;
+                if let (Errno::NOTTY | Errno::NOTSUP | Errno::NOSYS, Some(at)) = (errno, device) {
+                    self.devices[at].no_flags[kind] = true;
                 }
                 0
             }
@@ -251,31 +248,43 @@ impl AttributeReader {
     /// Whether the file's file system has ACLs among the names of attributes, so that no further call
     /// is needed to know that there are none. Others are asked for each file.
     fn lists_acls(&mut self, source: AttributeSource<'_>, stat: &FileStat) -> bool {
-        if let Some(device) = self.devices.iter().find(|device| device.dev == stat.dev) {
-            return device.lists_acls;
+        let device = self.device(source, stat);
+        device.is_some_and(|at| self.devices[at].lists_acls)
+    }
+
+    /// What is known of the file's file system: a position in `devices`. None where only the file itself
+    /// could tell, which is not open.
+    fn device(&mut self, source: AttributeSource<'_>, stat: &FileStat) -> Option<usize> {
+        /// ext2 to ext4, XFS, btrfs, tmpfs, f2fs (`linux/magic.h`).
+        const LISTING_ACLS: [u64; 5] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010];
+        let known = self.devices.iter().position(|known| known.dev == stat.dev);
+        if known.is_some() {
+            return known;
         }
-        let fd = match source {
-            AttributeSource::Open(fd, _) => fd,
+        let found = match source {
+            AttributeSource::Open(fd, _) => rustix::fs::fstatfs(fd),
             AttributeSource::Place(place) => {
                 // The directory speaks for its entries, unless this one is a mount point.
-                let same = fstat(place.dirfd(), "fstat").is_ok_and(|parent| parent.dev == stat.dev);
-                if !same {
-                    return false;
+                let parent = fstat(place.dirfd(), "fstat").ok()?;
+                if parent.dev != stat.dev {
+                    return None;
                 }
-                place.dirfd()
+                if place.dirfd().as_raw_fd() == CWD.as_raw_fd() {
+                    rustix::fs::statfs(".")
+                } else {
+                    rustix::fs::fstatfs(place.dirfd())
+                }
             }
         };
-        let lists_acls = rustix::fs::fstatfs(fd).is_ok_and(|found| {
-            /// ext2 to ext4, XFS, btrfs, tmpfs, f2fs (`linux/magic.h`).
-            const LISTING: [u64; 5] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010];
-            u64::try_from(found.f_type).is_ok_and(|magic| LISTING.contains(&magic))
-        });
+        let magic = found
+            .ok()
+            .and_then(|found| u64::try_from(found.f_type).ok());
         self.devices.push(Device {
             dev: stat.dev,
-            lists_acls,
+            lists_acls: magic.is_some_and(|magic| LISTING_ACLS.contains(&magic)),
             no_flags: [false; 2],
         });
-        lists_acls
+        Some(self.devices.len() - 1)
     }
 
     fn list(&mut self, source: AttributeSource<'_>) -> Result<usize, Errno> {
@@ -331,7 +340,6 @@ impl<'a> AttributeSource<'a> {
 
     /// How stock Borg names the file in errors about extended attributes.
     fn xattr_file(&self) -> ErrorFile {
-        use std::os::fd::AsRawFd as _;
         match self {
             Self::Open(fd, _) => ErrorFile::Name(BytePath::new(format!("<FD {}>", fd.as_raw_fd()))),
             Self::Place(place) => ErrorFile::Bytes(place.full_path().into()),

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod restore;
+mod selection;
 mod walk;
 
 use std::path::Path;

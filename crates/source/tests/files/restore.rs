@@ -148,16 +148,14 @@ fn every_attribute_of_every_type_survives() {
             let file = target.create_file().expect("created");
             file.finish(0, &wanted, &NullReporter)
         } else {
-            {
-                match kind {
-                    FileKind::Directory => target.create_dir(),
-                    FileKind::Symlink => target.create_symlink(b"to\xff/nowhere"),
-                    FileKind::Fifo => target.create_fifo(),
-                    _ => target.create_device(wanted.mode, null),
-                }
-                .expect("created");
-                target.set_attributes(&wanted, &NullReporter)
-            }
+            let created = match kind {
+                FileKind::Directory => target.create_dir(),
+                FileKind::Symlink => target.create_symlink(b"to\xff/nowhere"),
+                FileKind::Fifo => target.create_fifo(),
+                _ => target.create_device(wanted.mode, null),
+            };
+            created.expect(name);
+            target.set_attributes(&wanted, &NullReporter)
         };
         assert_eq!(set, Ok(AttributesSet::All), "{name}");
         let (stat, attributes) = fingerprint(&temp.path().join(name));
