@@ -1,0 +1,5 @@
+//! Fuzzes segment entries.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ironborg_fuzz_targets::run("segment", bytes));

@@ -1,0 +1,5 @@
+//! Fuzzes compressed data.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ironborg_fuzz_targets::run("stored_form", bytes));
