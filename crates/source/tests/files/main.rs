@@ -1,6 +1,7 @@
 //! The calls to the operating system, on real files. Some need root and say so when it is missing.
 
 mod attributes;
+mod hostile;
 mod restore;
 mod selection;
 mod walk;
