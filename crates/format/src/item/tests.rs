@@ -153,6 +153,19 @@ fn a_time_beyond_64_bits_is_kept_until_it_is_changed() {
     assert!(changed.unknown.is_empty());
 }
 
+/// The first of two equal keys had its wide time kept although the second one, which counts, was not wide.
+#[test]
+fn a_time_that_was_overruled_leaves_nothing_behind() {
+    let map = Value::Map(vec![
+        (Value::raw("mtime"), Value::Uint(u64::MAX)),
+        (Value::raw("mtime"), Value::Int(5)),
+        (Value::raw("path"), Value::raw("p")),
+        (Value::raw("mode"), Value::Int(0)),
+    ]);
+    let item = Item::decode(&mut Reader::new(&map.to_bytes())).expect("an item");
+    assert_eq!((item.mtime, item.unknown), (Some(5), vec![]));
+}
+
 #[test]
 fn xattrs_are_written_sorted() {
     let xattr = |name: &str| (name.as_bytes().to_vec(), None);

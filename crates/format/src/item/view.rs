@@ -146,13 +146,20 @@ impl<'a> ItemView<'a> {
 
     /// Remembers the encoded value of a key; an earlier one of the same key is forgotten.
     fn replace_unknown(&mut self, key: &'a [u8], value: &'a [u8]) {
-        self.unknown.retain(|(known, _)| *known != key);
+        self.forget_unknown(key);
         self.unknown.push((key, value));
+    }
+
+    #[inline]
+    fn forget_unknown(&mut self, key: &[u8]) {
+        self.unknown.retain(|(known, _)| *known != key);
     }
 
     /// Reads a time and clamps it to 64 bits; the stored form of a clamped one goes to `unknown`.
     #[inline]
     fn read_time(&mut self, reader: &mut Reader<'a>, key: &'static str) -> Result<i64, ItemError> {
+        // What an earlier entry of the same key left behind.
+        self.forget_unknown(key.as_bytes());
         let start = *reader;
         if reader.peek() == Ok(Kind::Int)
             && let Ok(time) = reader.read_i64()
