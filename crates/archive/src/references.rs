@@ -251,5 +251,8 @@ fn note(session: &Session, result: Result<(), ironborg_cache::CacheError>) {
 }
 
 fn summaries(session: &Session) -> SummaryStore {
-    SummaryStore::new(session.client.own_cache(session.repository.id()), session.repository.id())
+    SummaryStore::new(
+        session.client.own_cache(session.repository.id()),
+        session.repository.id(),
+    )
 }

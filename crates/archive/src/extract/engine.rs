@@ -96,15 +96,15 @@ impl<'a> Engine<'a> {
         });
         // Even if the item stream is damaged, what was begun is brought to its end.
         self.send_batch();
-        self.report.finish_progress();
-        if self.root.is_some() {
-            self.leave_all_directories();
-        }
         self.settle(0);
         while let Some(last) = self.work.in_flight.last()
             && !self.work.in_flight.is_done_up_to(last)
         {
             self.wait();
+        }
+        self.report.finish_progress();
+        if self.root.is_some() {
+            self.leave_all_directories();
         }
         result.map(|()| self.filter)
     }
@@ -287,7 +287,7 @@ impl<'a> Engine<'a> {
             self.work.batch.len = 0;
             let files =
                 std::mem::replace(&mut self.work.batch.files, Vec::with_capacity(BATCH_FILES));
-            self.announce_reads(files.iter().flat_map(|task| task.chunks()));
+            self.announce_reads(files.iter().flat_map(FileTask::chunks));
             self.send(Job::Files { ticket, files });
         }
     }
@@ -392,7 +392,6 @@ impl<'a> Engine<'a> {
     }
 
     fn leave_all_directories(&mut self) {
-        self.settle(0);
         let reporter = self.report.reporter();
         let mut progress = permissions_progress(reporter, self.work.directories.len());
         while !self.work.directories.is_empty() {

@@ -184,6 +184,7 @@ impl<'a> FileRestorer<'a> {
                     let FileTask { number, item, .. } = &shared.task;
                     self.report.chunk_error(*number, item, chunk, offset, error);
                     shared.damaged.store(true, Ordering::Relaxed);
+                    leave_hole(shared.file.as_ref(), offset, chunk)?;
                 }
                 Ok(()) if self.plaintext.len() != chunk.size as usize => {
                     shared.misfit.store(true, Ordering::Relaxed);
@@ -227,25 +228,26 @@ impl<'a> FileRestorer<'a> {
     fn write_all(&mut self, task: &FileTask, file: Option<&RestoredFile<'_>>) -> bool {
         let (mut offset, mut damaged) = (0_u64, false);
         for chunk in task.chunks() {
-            match self.fetch(chunk) {
-                Err(error) => {
-                    self.report
-                        .chunk_error(task.number, &task.item, chunk, offset, error);
-                    damaged = true;
-                    offset += u64::from(chunk.size);
+            if let Err(error) = self.fetch(chunk) {
+                self.report
+                    .chunk_error(task.number, &task.item, chunk, offset, error);
+                damaged = true;
+                if let Err(error) = leave_hole(file, offset, chunk) {
+                    self.report.warn(&task.item.path, &error);
+                    return false;
                 }
-                Ok(()) => {
-                    self.report.progress(&task.item.path, self.plaintext.len());
-                    if let Some(file) = file
-                        && !(self.sparse && ironborg_chunker::is_zero(&self.plaintext))
-                        && let Err(error) = file.write_at(&self.plaintext, offset)
-                    {
-                        self.report.warn(&task.item.path, &error);
-                        return false;
-                    }
-                    offset += self.plaintext.len() as u64;
-                }
+                offset += u64::from(chunk.size);
+                continue;
             }
+            self.report.progress(&task.item.path, self.plaintext.len());
+            if let Some(file) = file
+                && !(self.sparse && ironborg_chunker::is_zero(&self.plaintext))
+                && let Err(error) = file.write_at(&self.plaintext, offset)
+            {
+                self.report.warn(&task.item.path, &error);
+                return false;
+            }
+            offset += self.plaintext.len() as u64;
         }
         self.finish(task, file, offset, damaged)
     }
@@ -263,10 +265,9 @@ impl<'a> FileRestorer<'a> {
             // A file that lost content keeps the mode and times of an unfinished one: nothing that
             // goes by them takes it for the original.
             let result = if damaged {
-                file.write_at(&[], len)
+                Ok(())
             } else {
-                file.finish(len, &values(item), self.report.reporter())
-                    .map(|set| self.report.attributes_set(set))
+                self.finish_file(file, item, len)
             };
             if let Err(error) = result {
                 self.report.warn(&item.path, &error);
@@ -291,6 +292,17 @@ impl<'a> FileRestorer<'a> {
         true
     }
 
+    fn finish_file(
+        &self,
+        file: &RestoredFile<'_>,
+        item: &Item,
+        len: u64,
+    ) -> Result<(), SourceError> {
+        let set = file.finish(len, &values(item), self.report.reporter())?;
+        self.report.attributes_set(set);
+        Ok(())
+    }
+
     /// Brings the chunk's plaintext to hand.
     fn fetch(&mut self, chunk: &ChunkEntry) -> Result<(), ArchiveError> {
         if self.current == Some(chunk.id) {
@@ -300,6 +312,18 @@ impl<'a> FileRestorer<'a> {
         self.reader.read(&chunk.id, &mut self.plaintext)?;
         self.current = Some(chunk.id);
         Ok(())
+    }
+}
+
+/// Leaves zeros where a chunk is lost; its last byte is written, so that the file gets its length.
+fn leave_hole(
+    file: Option<&RestoredFile<'_>>,
+    offset: u64,
+    chunk: &ChunkEntry,
+) -> Result<(), SourceError> {
+    match (file, chunk.size) {
+        (None, _) | (_, 0) => Ok(()),
+        (Some(file), size) => file.write_at(&[0], offset + u64::from(size) - 1),
     }
 }
 

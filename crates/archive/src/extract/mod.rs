@@ -107,8 +107,8 @@ pub fn extract(
         list,
     };
     let filter = match destination {
-        Destination::Stream(out) => run.to_stream(&report, out)?,
-        Destination::Nowhere => run.to_workers(&report, None, false)?,
+        Destination::Stream(out) => run.write_stream(&report, out)?,
+        Destination::Nowhere => run.use_workers(&report, None, false)?,
         Destination::Directory {
             path,
             attributes,
@@ -117,7 +117,7 @@ pub fn extract(
             let names = Arc::new(Names::new());
             let root = RestoreRoot::open(path, attributes, names)
                 .map_err(|error| ArchiveError::other(error.to_string()))?;
-            run.to_workers(&report, Some(&root), sparse)?
+            run.use_workers(&report, Some(&root), sparse)?
         }
     };
     for pattern in filter.never_matched() {
@@ -174,7 +174,7 @@ struct ExtractRun<'a> {
 
 impl ExtractRun<'_> {
     /// Has workers write (or without a root only verify) the content.
-    fn to_workers(
+    fn use_workers(
         self,
         report: &Report<'_>,
         root: Option<&RestoreRoot>,

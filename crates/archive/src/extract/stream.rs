@@ -19,7 +19,7 @@ impl ExtractRun<'_> {
     ///
     /// # Errors
     /// The first chunk that cannot be had ends it: what follows would be taken for what is missing.
-    pub(super) fn to_stream(
+    pub(super) fn write_stream(
         mut self,
         report: &Report<'_>,
         out: &mut dyn Write,
@@ -70,13 +70,13 @@ fn write_item(
         let result = content.read(&chunks, |_, data| {
             report.progress(item.path, data.len());
             len += data.len() as u64;
-            out.write_all(data).map_err(cannot_write)
+            out.write_all(data).map_err(|error| cannot_write(&error))
         });
         if let Err(error) = result {
             report.stream_error(item.path, &error);
             return Err(error);
         }
-        out.flush().map_err(cannot_write)?;
+        out.flush().map_err(|error| cannot_write(&error))?;
     }
     match (item.size, item.chunks) {
         (Some(size), Some(_)) if size != len => {
@@ -90,6 +90,6 @@ fn write_item(
     Ok(())
 }
 
-fn cannot_write(error: std::io::Error) -> ArchiveError {
+fn cannot_write(error: &std::io::Error) -> ArchiveError {
     ArchiveError::other(format!("cannot write to the output stream: {error}"))
 }

@@ -38,22 +38,36 @@ fn delete(machine: &Machine, options: &DeleteOptions<'_>) -> Result<DeleteOutcom
 /// Every object stored, but the manifest.
 fn stored(session: &Session) -> BTreeSet<ChunkId> {
     let ids = session.repository.list(None, None).expect("readable");
-    ids.into_iter().filter(|id| *id != ChunkId::MANIFEST).collect()
+    ids.into_iter()
+        .filter(|id| *id != ChunkId::MANIFEST)
+        .collect()
 }
 
 fn assert_exactly_what_is_referenced(machine: &Machine, label: &str) {
     let session = machine.session();
     let references = ChunkReferences::load(&session).expect("all archives read");
     let stored = stored(&session);
-    assert_eq!(references.table().len(), stored.len(), "{label}: orphans or missing chunks");
+    assert_eq!(
+        references.table().len(),
+        stored.len(),
+        "{label}: orphans or missing chunks"
+    );
     for id in &stored {
-        assert!(references.table().refs(id) > 0, "{label}: {id} is an orphan");
+        assert!(
+            references.table().refs(id) > 0,
+            "{label}: {id} is an orphan"
+        );
     }
 }
 
 #[test]
 fn all_archives_can_go_one_by_one_and_leave_no_orphan() {
-    for name in ["mode-none", "uncompacted", "part-files", "made-by-1.0.13-repokey"] {
+    for name in [
+        "mode-none",
+        "uncompacted",
+        "part-files",
+        "made-by-1.0.13-repokey",
+    ] {
         let machine = Machine::with_sample(name);
         loop {
             let first = machine.session().manifest.archives.keys().next().cloned();
@@ -65,7 +79,10 @@ fn all_archives_can_go_one_by_one_and_leave_no_orphan() {
             let after = all_archives(&machine.session()).expect("all archives read");
             let freed = i64::try_from(before.unique_csize - after.unique_csize).expect("small");
             if outcome.deleted.deduplicated_size != -freed {
-                assert_eq!(name, "part-files", "only chunks last used by parts are not counted");
+                assert_eq!(
+                    name, "part-files",
+                    "only chunks last used by parts are not counted"
+                );
             }
         }
         assert!(stored(&machine.session()).is_empty(), "{name}");
@@ -81,8 +98,16 @@ const STOCK_FIGURES: [(&str, &str, (i64, i64, i64)); 10] = [
     ("uncompacted", "a3", (-64_722, -64_411, -1_110)),
     ("part-files", "parts", (-7_069, -6_951, -6_951)),
     ("part-files", "ck.checkpoint", (-1_110, -1_025, -1_025)),
-    ("made-by-1.1.18-repokey", "rich", (-1_547_633, -12_819, -12_249)),
-    ("made-by-1.0.13-repokey", "fine", (-69_044, -69_603, -69_603)),
+    (
+        "made-by-1.1.18-repokey",
+        "rich",
+        (-1_547_633, -12_819, -12_249),
+    ),
+    (
+        "made-by-1.0.13-repokey",
+        "fine",
+        (-69_044, -69_603, -69_603),
+    ),
     ("mixed-compression", "sparse", (-1_420_710, -8_054, -2_164)),
     ("repaired", "dam", (-70_390, -28_491, -28_230)),
 ];
@@ -91,8 +116,14 @@ const STOCK_FIGURES: [(&str, &str, (i64, i64, i64)); 10] = [
 fn deleted_data_is_counted_as_stock_borg_counts_it() {
     for (sample, archive, expected) in STOCK_FIGURES {
         let machine = Machine::with_sample(sample);
-        let deleted = delete(&machine, &options(&[archive])).expect("it goes").deleted;
-        let found = (deleted.original_size, deleted.compressed_size, deleted.deduplicated_size);
+        let deleted = delete(&machine, &options(&[archive]))
+            .expect("it goes")
+            .deleted;
+        let found = (
+            deleted.original_size,
+            deleted.compressed_size,
+            deleted.deduplicated_size,
+        );
         assert_eq!(found, expected, "{sample}::{archive}");
     }
 }
@@ -101,13 +132,19 @@ fn deleted_data_is_counted_as_stock_borg_counts_it() {
 fn a_dry_run_changes_nothing() {
     let machine = Machine::with_sample("mode-repokey");
     let before = stored(&machine.session());
-    let dry = DeleteOptions { dry_run: true, ..options(&["rich", "nosuch", "small"]) };
+    let dry = DeleteOptions {
+        dry_run: true,
+        ..options(&["rich", "nosuch", "small"])
+    };
     let outcome = delete(&machine, &dry).expect("nothing can fail");
     assert_eq!(outcome.not_found, 1);
     assert!(outcome.references.is_none());
     assert_eq!(
         machine.list(),
-        ["Would delete archive: rich (1/3)", "Would delete archive: small (3/3)"]
+        [
+            "Would delete archive: rich (1/3)",
+            "Would delete archive: small (3/3)"
+        ]
     );
     assert_eq!(machine.log(), ["Archive nosuch not found (2/3)."]);
     assert_eq!(stored(&machine.session()), before);
@@ -129,8 +166,15 @@ fn an_archive_with_a_missing_chunk_goes_only_by_force() {
     drop(session);
     let error = delete(&machine, &options(&["small"])).expect_err("a chunk is missing");
     assert_eq!(error.kind(), ErrorKind::RepositoryObjectNotFound);
-    assert_eq!(machine.session().manifest.archives.len(), 2, "nothing was committed");
-    let forced = DeleteOptions { force: Force::Once, ..options(&["small"]) };
+    assert_eq!(
+        machine.session().manifest.archives.len(),
+        2,
+        "nothing was committed"
+    );
+    let forced = DeleteOptions {
+        force: Force::Once,
+        ..options(&["small"])
+    };
     delete(&machine, &forced).expect("force puts up with it");
     assert_eq!(
         machine.log(),
@@ -147,13 +191,19 @@ fn force_reads_what_is_left_of_an_archive_never_seen_before() {
     let machine = Machine::with_sample("mode-repokey");
     let mut session = machine.exclusive();
     let archive = session.load_archive(b"rich").expect("it is there");
-    session.repository.delete(&archive.metadata.items[0]).expect("it is there");
+    session
+        .repository
+        .delete(&archive.metadata.items[0])
+        .expect("it is there");
     session.repository.commit().expect("it commits");
     drop(session);
     // Nothing is remembered of it, so the other archive cannot be deleted either.
     let error = delete(&machine, &options(&["small"])).expect_err("references are unknown");
     assert_eq!(error.kind(), ErrorKind::RepositoryObjectNotFound);
-    let forced = DeleteOptions { force: Force::Once, ..options(&["rich"]) };
+    let forced = DeleteOptions {
+        force: Force::Once,
+        ..options(&["rich"])
+    };
     delete(&machine, &forced).expect("force puts up with it");
     let session = machine.session();
     assert_eq!(session.manifest.archives.len(), 1);
@@ -164,7 +214,10 @@ fn force_reads_what_is_left_of_an_archive_never_seen_before() {
 fn force_twice_only_takes_the_archive_off_the_list() {
     let machine = Machine::with_sample("mode-repokey");
     let before = stored(&machine.session());
-    let forced = DeleteOptions { force: Force::Twice, ..options(&["nosuch", "rich"]) };
+    let forced = DeleteOptions {
+        force: Force::Twice,
+        ..options(&["nosuch", "rich"])
+    };
     let outcome = delete(&machine, &forced).expect("it is taken off");
     assert_eq!(outcome.not_found, 1);
     assert_eq!(machine.list(), ["Deleted archive: rich (2/2)"]);
@@ -205,8 +258,16 @@ fn a_deleted_repository_leaves_nothing_here() {
     };
     run(&deletion);
     assert!(!places[0].exists() && places[1].exists() && places[2].exists());
-    run(&RepositoryDeletion { cache_only: false, dry_run: true, ..deletion });
+    run(&RepositoryDeletion {
+        cache_only: false,
+        dry_run: true,
+        ..deletion
+    });
     assert!(places[2].exists());
-    run(&RepositoryDeletion { cache_only: false, dry_run: false, ..deletion });
+    run(&RepositoryDeletion {
+        cache_only: false,
+        dry_run: false,
+        ..deletion
+    });
     assert!(!places[1].exists() && !places[2].exists());
 }

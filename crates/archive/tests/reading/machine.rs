@@ -9,13 +9,9 @@ use ironborg_archive::{
     Workarounds,
 };
 use ironborg_crypto::Passphrase;
-use ironborg_repository::{
-    LocalRepository, LockMode, LockOptions, OpenOptions, process_identity,
-};
+use ironborg_repository::{LocalRepository, LockMode, LockOptions, OpenOptions, process_identity};
 use ironborg_testkit::{Home, Sample, Scratch, sample, sample_passphrase};
-use ironborg_types::{
-    Answer, ErrorKind, Event, Interrupt, Level, Question, Questioner, Reporter,
-};
+use ironborg_types::{Answer, ErrorKind, Event, Interrupt, Level, Question, Questioner, Reporter};
 
 /// What was reported, kept.
 #[derive(Debug, Default)]
@@ -35,13 +31,29 @@ impl Reporter for Notes {
     fn report(&self, event: Event<'_>) {
         match event {
             Event::Warning { kind, message } => {
-                self.warnings.lock().expect("not poisoned").push((kind, message.into_owned()));
+                self.warnings
+                    .lock()
+                    .expect("not poisoned")
+                    .push((kind, message.into_owned()));
             }
-            Event::List(line) => self.list.lock().expect("not poisoned").push(line.into_owned()),
+            Event::List(line) => self
+                .list
+                .lock()
+                .expect("not poisoned")
+                .push(line.into_owned()),
             Event::Log { level, message, .. } if level >= Level::Warning => {
-                self.log.lock().expect("not poisoned").push(message.into_owned());
+                self.log
+                    .lock()
+                    .expect("not poisoned")
+                    .push(message.into_owned());
             }
-            Event::ProgressPercent { msgid, current, total, message, .. } => {
+            Event::ProgressPercent {
+                msgid,
+                current,
+                total,
+                message,
+                ..
+            } => {
                 let step = (msgid.to_owned(), current, total, message.into_owned());
                 self.progress.lock().expect("not poisoned").push(step);
             }
@@ -97,12 +109,22 @@ impl Machine {
         let repository = sample.unpack(&scratch, &home).repository;
         // The machine that made the interrupted sample is gone, and its lock with it.
         LocalRepository::break_lock(&repository).expect("a lock can be broken");
-        Self { scratch, home, sample, repository, notes: Arc::default(), threads: 2 }
+        Self {
+            scratch,
+            home,
+            sample,
+            repository,
+            notes: Arc::default(),
+            threads: 2,
+        }
     }
 
     /// Has progress reported from now on, in a new note.
     pub(crate) fn with_progress(mut self) -> Self {
-        self.notes = Arc::new(Notes { wants_progress: true, ..Notes::default() });
+        self.notes = Arc::new(Notes {
+            wants_progress: true,
+            ..Notes::default()
+        });
         self
     }
 
@@ -123,7 +145,11 @@ impl Machine {
             identity: Identity::default(),
             threads: self.threads,
             location: self.repository.display().to_string(),
-            lock: LockOptions { exclusive: true, wait: None, owner: process_identity("test@1") },
+            lock: LockOptions {
+                exclusive: true,
+                wait: None,
+                owner: process_identity("test@1"),
+            },
             subprocess_environment: Vec::new(),
             key_file_stem: "test".to_owned(),
         }
@@ -143,12 +169,14 @@ impl Machine {
 
     /// Opens the repository for reading.
     pub(crate) fn session(&self) -> Session {
-        self.try_session(LockMode::Shared).expect("the session opens")
+        self.try_session(LockMode::Shared)
+            .expect("the session opens")
     }
 
     /// Opens the repository for changing it.
     pub(crate) fn exclusive(&self) -> Session {
-        self.try_session(LockMode::Exclusive).expect("the session opens")
+        self.try_session(LockMode::Exclusive)
+            .expect("the session opens")
     }
 
     fn try_session(&self, lock: LockMode) -> Result<Session, ArchiveError> {

@@ -1,5 +1,6 @@
 //! Reading archives: every sample repository, extraction, damage, deletion, figures.
 
+mod archive_writer;
 mod damage;
 mod delete;
 mod extract;

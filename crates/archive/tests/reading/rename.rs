@@ -8,7 +8,12 @@ use crate::machine::Machine;
 
 #[test]
 fn a_renamed_archive_keeps_everything_but_its_name_and_id() {
-    for sample in ["mode-none", "mode-repokey", "mode-keyfile-blake2", "made-by-1.0.13-repokey"] {
+    for sample in [
+        "mode-none",
+        "mode-repokey",
+        "mode-keyfile-blake2",
+        "made-by-1.0.13-repokey",
+    ] {
         let machine = Machine::with_sample(sample);
         let mut session = machine.exclusive();
         let before = session.load_archive(b"rich").expect("it is there");
@@ -24,7 +29,10 @@ fn a_renamed_archive_keeps_everything_but_its_name_and_id() {
         metadata.name.clone_from(&before.metadata.name);
         assert_eq!(metadata, before.metadata);
         assert!(session.load_archive(b"rich").is_err());
-        let old = session.repository.contains(&ChunkId::from(before.id)).expect("readable");
+        let old = session
+            .repository
+            .contains(&ChunkId::from(before.id))
+            .expect("readable");
         assert!(!old, "the old archive object is gone");
         let figures_after = all_archives(&session).expect("all archives read");
         assert_eq!(figures_after.total_chunks, figures.total_chunks);

@@ -1,6 +1,7 @@
 //! Every sample repository lists, counts and restores as recorded from stock Borg.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::ops::ControlFlow;
 
 use ironborg_archive::info::describe;
@@ -17,7 +18,10 @@ use sha2::{Digest, Sha256};
 use crate::machine::Machine;
 
 fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes everything");
+        text
+    })
 }
 
 fn owner(name: &OwnerName, id: Option<i64>) -> Value {
@@ -80,7 +84,11 @@ fn listing(session: &Session, archive: &Archive) -> Vec<Value> {
 fn restrict(expected: &Value, found: &Value) -> Value {
     let keys = found.as_object().expect("an object");
     let expected = expected.as_object().expect("an object");
-    expected.iter().filter(|(key, _)| keys.contains_key(*key)).map(|(k, v)| (k.clone(), v.clone())).collect()
+    expected
+        .iter()
+        .filter(|(key, _)| keys.contains_key(*key))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
 }
 
 #[test]
@@ -94,9 +102,16 @@ fn every_sample_lists_and_reads_to_its_recorded_hashes() {
             machine.threads = threads;
             let session = machine.session();
             for recorded in &machine.sample.archives {
-                let archive = session.load_archive(recorded.name.as_bytes()).expect("it is there");
+                let archive = session
+                    .load_archive(recorded.name.as_bytes())
+                    .expect("it is there");
                 let found = listing(&session, &archive);
-                assert_eq!(found.len(), recorded.items.len(), "{name}::{}", recorded.name);
+                assert_eq!(
+                    found.len(),
+                    recorded.items.len(),
+                    "{name}::{}",
+                    recorded.name
+                );
                 for (found, expected) in found.iter().zip(&recorded.items) {
                     let expected = restrict(expected, found);
                     assert_eq!(found, &expected, "{name}::{}", recorded.name);
@@ -132,7 +147,9 @@ fn every_sample_has_its_recorded_figures() {
         let references = ChunkReferences::load(&session).expect("they are remembered");
         for expected in row["info_archives"].as_array().expect("a list") {
             let archive_name = expected["name"].as_str().expect("a text");
-            let archive = session.load_archive(archive_name.as_bytes()).expect("it is there");
+            let archive = session
+                .load_archive(archive_name.as_bytes())
+                .expect("it is there");
             let report = describe(&session, &archive, &references, PartFiles::Skip).expect("known");
             let figures = report.statistics;
             let found = json!({
@@ -142,10 +159,15 @@ fn every_sample_has_its_recorded_figures() {
                 "nfiles": figures.nfiles,
             });
             assert_eq!(found, expected["stats"], "{name}::{archive_name}");
-            let recorded = expected["limits"]["max_archive_size"].as_f64().expect("a number");
+            let recorded = expected["limits"]["max_archive_size"]
+                .as_f64()
+                .expect("a number");
             let difference = (report.max_archive_size - recorded).abs();
             assert!(difference < 1e-18, "{name}::{archive_name}");
-            assert_eq!(text::display(&report.comment), expected["comment"].as_str().expect("text"));
+            assert_eq!(
+                text::display(&report.comment),
+                expected["comment"].as_str().expect("text")
+            );
             let params: Vec<Value> = report
                 .chunker_params
                 .iter()
