@@ -6,6 +6,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{IFlags, ioctl_getflags};
 use sha2::{Digest, Sha256};
@@ -90,6 +91,24 @@ impl Snapshot {
     #[must_use]
     pub fn without(mut self, mut refused: impl FnMut(&[u8], &Node) -> bool) -> Self {
         self.nodes.retain(|path, node| !refused(path, node));
+        self
+    }
+
+    /// Without the times that are not older than `start`: those of directories nobody gave a time.
+    #[must_use]
+    pub fn without_times_since(mut self, start: SystemTime) -> Self {
+        // File times lag behind the clock by up to a tick.
+        let start = start - Duration::from_millis(50);
+        let start = start
+            .duration_since(UNIX_EPOCH)
+            .expect("after 1970")
+            .as_nanos();
+        let start = i128::try_from(start).expect("this century");
+        let is_new = |node: &&mut Node| node.mtime_ns >= start;
+        self.nodes
+            .values_mut()
+            .filter(is_new)
+            .for_each(|node| node.mtime_ns = 0);
         self
     }
 

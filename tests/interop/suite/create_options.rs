@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use ironborg_testkit::{Program, tree};
 
@@ -315,6 +316,8 @@ fn unchanged_and_changed_files() {
             let top = scene.scratch.join("tree");
             let _ = fs::remove_dir_all(&top);
             tree::many_small(&top, 30);
+            std::thread::sleep(Duration::from_millis(30));
+            touch(&top.join("newer"), b"newer than the others");
             let mut said = Vec::new();
             let mut create = |name: &str| {
                 let args = [
@@ -328,7 +331,7 @@ fn unchanged_and_changed_files() {
                     "tree",
                 ];
                 // The newest files of a run are never trusted; let the clock move on.
-                std::thread::sleep(std::time::Duration::from_millis(30));
+                std::thread::sleep(Duration::from_millis(30));
                 said.push(sorted(&scene.run(program, &args).ok().err()));
             };
             create("first");

@@ -11,12 +11,26 @@ import base64
 import json
 import sys
 
+import borg.archive
 from borg.archive import Archive
 from borg.cache import Cache
 from borg.compress import CompressionSpec
 from borg.helpers import Manifest
 from borg.item import ChunkListEntry
+from borg.logger import setup_logging
 from borg.repository import Repository
+
+
+class LooseMetadata:
+    """Stands in for the library's own class, which insists on right types."""
+
+    time = "2024-01-01T00:00:00.000000"
+
+    def __init__(self, fields):
+        self.fields = fields
+
+    def as_dict(self):
+        return self.fields
 
 
 def value(spec):
@@ -47,6 +61,7 @@ def chunk(cache, archive, spec):
 def main():
     path, name = sys.argv[1:3]
     spec = json.load(sys.stdin)
+    setup_logging()
     with Repository(path, exclusive=True) as repository:
         manifest, key = Manifest.load(repository, Manifest.NO_OPERATION_CHECK)
         key.compressor = CompressionSpec("lz4").compressor
@@ -61,6 +76,7 @@ def main():
                     fields["chunks"] = value(item["chunks"])
                 archive.items_buffer.buffer.write(packer.pack(fields))
             archive.items_buffer.buffer.write(base64.b64decode(spec.get("raw", "")))
+            borg.archive.ArchiveItem = LooseMetadata
             archive.save(additional_metadata={k: value(v) for k, v in spec.get("metadata", {}).items()})
 
 

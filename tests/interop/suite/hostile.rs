@@ -95,7 +95,8 @@ fn check(archive: &Value) {
     let both = format!("of {archive}\n{ours}\n{stock}");
     assert_eq!(ours.code() == 0, stock.code() == 0, "success {both}");
     if stock.code() == 0 {
-        let differences = stock_tree.differences(&our_tree, Compare::Everything);
+        // Directories the archive does not name are as old as the extraction.
+        let differences = stock_tree.differences(&our_tree, Compare::Content);
         assert!(differences.is_empty(), "{differences:#?} {both}");
     }
     let archive_x = scene.archive("x");
@@ -214,10 +215,9 @@ fn chunks_that_are_not_what_they_seem() {
         let [ours, stock] = Program::BOTH.map(|program| extract(&scene, program, &[]));
         let both = format!("{chunks}\n{}\n{}", ours.0, stock.0);
         assert_eq!(ours.0.code() == 0, stock.0.code() == 0, "success of {both}");
-        assert!(
-            ours.0.code() == 0 || ours.0.err().contains("name") || ours.0.err().contains("0011"),
-            "{both}"
-        );
+        let names_it =
+            ["name", &missing[..16], &zero[..16]].map(|text| ours.0.err().contains(text));
+        assert!(ours.0.code() == 0 || names_it.contains(&true), "{both}");
     }
 }
 

@@ -3,15 +3,16 @@
 
 use std::fs;
 use std::io::Write;
-use std::process::Stdio;
+use std::ops::Range;
+use std::process::{Child, ChildStdin, Stdio};
 use std::time::{Duration, Instant};
 
-use ironborg_testkit::{Program, Random, generated, tree};
+use ironborg_testkit::{Program, Random, Run, tree};
 
 use crate::scene::Scene;
 
-/// Rounds of each of the two tests; together one hundred.
-const ROUNDS: u64 = 50;
+/// How often a backup is killed at a random moment.
+const ROUNDS: u64 = 100;
 
 /// A backup at full speed, killed at a random moment between its start and its end.
 #[test]
@@ -92,120 +93,136 @@ fn list_has(scene: &Scene, name: &str) -> bool {
     list.out().lines().any(|line| line == name)
 }
 
-/// A slow backup with checkpoints, killed after some of them: the next run stores only what no checkpoint holds.
-#[test]
-fn after_checkpoints() {
-    const FILES: usize = 20;
-    const FILE_LEN: usize = 300_000;
-    let mut resumed = 0;
-    for round in 0..ROUNDS / 5 {
-        let (killed, successor) = Program::DIRECTIONS[usize::try_from(round % 2).expect("0 or 1")];
-        let scene = Scene::with_repository(Program::Stock, "repokey");
-        let top = scene.scratch.dir("tree");
-        for index in 0..FILES {
-            let bytes = generated(&format!("round {round}, file {index}"), FILE_LEN);
-            fs::write(top.join(format!("f{index}")), bytes).expect("room on the disk");
-        }
+/// A backup of standard input that arrives slowly, a block every quarter of a second.
+struct Slow {
+    child: Child,
+    input: Option<ChildStdin>,
+    content: Vec<u8>,
+}
+
+/// Bytes of a block, which is also the chunk size.
+const BLOCK: usize = 65_536;
+
+impl Slow {
+    fn start(scene: &Scene, program: Program, seed: u64) -> Self {
         let archive = scene.archive("a");
+        let chunker = format!("fixed,{BLOCK}");
         let args = [
             "create",
             "-C",
             "none",
             "--checkpoint-interval",
             "1",
-            "--paths-from-stdin",
-            &archive,
+            "--chunker-params",
+            &chunker,
         ];
+        let args = [&args as &[&str], &[&archive, "-"]].concat();
         let mut invocation = scene
             .home
-            .invocation(killed, args)
+            .invocation(program, args)
             .dir(scene.scratch.path());
-        let mut child = invocation.start_silent(Stdio::piped());
-        let mut input = child.stdin.take().expect("piped");
-        // Paths arrive slowly, so that a second passes between them and checkpoints are made.
-        let given = 12 + usize::try_from(round).expect("small") % 6;
-        for index in 0..given {
-            writeln!(input, "tree/f{index}").expect("the program reads");
+        let mut child = invocation.start(Stdio::piped());
+        let input = child.stdin.take();
+        Self {
+            child,
+            input,
+            content: Random::new(seed).bytes(40 * BLOCK),
+        }
+    }
+
+    fn feed(&mut self, blocks: Range<usize>) {
+        let input = self.input.as_mut().expect("not yet ended");
+        for block in self.content[blocks.start * BLOCK..blocks.end * BLOCK].chunks(BLOCK) {
+            input.write_all(block).expect("the program reads");
             input.flush().expect("the program reads");
             std::thread::sleep(Duration::from_millis(250));
         }
-        child.kill().expect("our own child");
-        child.wait().expect("our own child");
-        let list = scene
-            .run(
-                Program::Stock,
-                &["list", "--short", "--consider-checkpoints", scene.repo()],
-            )
-            .ok();
-        let has_checkpoint = list.out().contains("a.checkpoint");
+    }
+
+    fn kill(mut self) -> Vec<u8> {
+        self.child.kill().expect("our own child");
+        self.child.wait().expect("our own child");
+        self.content
+    }
+}
+
+/// Killed after a checkpoint or some: the next run stores only what no checkpoint holds.
+#[test]
+fn after_checkpoints() {
+    for round in 0..6_u8 {
+        let (killed, successor) = Program::DIRECTIONS[usize::from(round % 2)];
+        let scene = Scene::with_repository(Program::Stock, "repokey");
+        let mut slow = Slow::start(&scene, killed, u64::from(round));
+        slow.feed(0..12 + usize::from(round));
+        let content = slow.kill();
+        let args = ["list", "--short", "--consider-checkpoints", scene.repo()];
+        let list = scene.run(successor, &args).ok();
+        assert!(
+            list.out().contains("a.checkpoint"),
+            "{} left no checkpoint\n{list}",
+            killed.name()
+        );
         scene.assert_checks();
-        let document = scene
-            .create(successor, "b", &["--json", "-C", "none"], "tree")
-            .json();
+        let chunker = format!("fixed,{BLOCK}");
+        let archive = scene.archive("b");
+        let args = [
+            "create",
+            "--json",
+            "-C",
+            "none",
+            "--chunker-params",
+            &chunker,
+            &archive,
+            "-",
+        ];
+        let run = scene
+            .home
+            .invocation(successor, args)
+            .input(content.clone())
+            .run()
+            .ok();
+        let document = run.json();
         let added = document["archive"]["stats"]["deduplicated_size"]
             .as_u64()
             .expect("a number");
-        let whole = (FILES * FILE_LEN) as u64;
-        if has_checkpoint {
-            assert!(
-                added < whole - FILE_LEN as u64,
-                "{} stored {added} of {whole} again",
-                successor.name()
-            );
-            resumed += 1;
-        }
+        let whole = content.len() as u64;
+        assert!(
+            added < whole - 2 * BLOCK as u64,
+            "{} stored {added} of {whole} bytes again",
+            successor.name()
+        );
         scene.assert_checks();
-        scene.assert_restores(killed, "b", "tree");
+        let run = scene
+            .run(killed, &["extract", "--stdout", &scene.archive("b")])
+            .ok();
+        assert!(run.stdout == content, "another content came back");
     }
-    assert!(resumed >= 8, "only {resumed} rounds left a checkpoint");
 }
 
-/// Asked to stop politely: a checkpoint is left, the exit code is stock Borg's.
+/// Asked to stop politely: what is left behind and the exit code are stock Borg's.
 #[test]
 fn stopped_by_signals() {
     use rustix::process::{Pid, Signal, kill_process};
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::USR1] {
         let outcomes = Program::BOTH.map(|program| {
             let scene = Scene::with_repository(Program::Stock, "none");
-            let top = scene.scratch.dir("tree");
-            fs::write(top.join("file"), generated("signals", 3_000_000)).expect("room on the disk");
-            let archive = scene.archive("a");
-            let args = ["create", "-C", "none", "--paths-from-stdin", &archive];
-            let mut invocation = scene
-                .home
-                .invocation(program, args)
-                .dir(scene.scratch.path());
-            let mut child = invocation.start(Stdio::piped());
-            let mut input = child.stdin.take().expect("piped");
-            writeln!(input, "tree/file").expect("the program reads");
-            input.flush().expect("the program reads");
-            std::thread::sleep(Duration::from_millis(1500));
-            let pid = Pid::from_child(&child);
-            kill_process(pid, signal).expect("our own child");
-            std::thread::sleep(Duration::from_millis(300));
-            // An interrupted program comes to the end of its current file; give it one to end.
-            let _ = writeln!(input, "tree/file");
-            drop(input);
-            let run = ironborg_testkit::Run::of(child);
-            let list = scene.run(
-                Program::Stock,
-                &["list", "--short", "--consider-checkpoints", scene.repo()],
-            );
+            let mut slow = Slow::start(&scene, program, 1);
+            slow.feed(0..7);
+            kill_process(Pid::from_child(&slow.child), signal).expect("our own child");
+            if signal == Signal::USR1 {
+                // A question, not an end.
+                slow.feed(7..9);
+            }
+            drop(slow.input.take());
+            let run = Run::of(slow.child);
+            let args = ["list", "--short", "--consider-checkpoints", scene.repo()];
+            let list = scene.run(Program::Stock, &args).ok();
             scene.assert_checks();
-            (run, list.ok().out())
+            (run, list.out())
         });
         let [ours, stock] = outcomes;
-        assert_eq!(
-            ours.0.code(),
-            stock.0.code(),
-            "{signal:?}\n{}\n{}",
-            ours.0,
-            stock.0
-        );
-        assert_eq!(
-            ours.1, stock.1,
-            "archives after {signal:?}\n{}\n{}",
-            ours.0, stock.0
-        );
+        let both = format!("{signal:?}\n{}\n{}", ours.0, stock.0);
+        assert_eq!(ours.0.code(), stock.0.code(), "{both}");
+        assert_eq!(ours.1, stock.1, "archives left, ours first, after {both}");
     }
 }

@@ -110,9 +110,10 @@ fn a_held_lock_is_respected() {
             }
         }
         for program in Program::BOTH {
-            let run = scene
-                .run(program, &["list", "--bypass-lock", "--short", scene.repo()])
-                .ok();
+            let mut home = scene.home.clone();
+            home.set("BORG_CACHE_DIR", scene.empty_dir("cache"));
+            let args = ["list", "--bypass-lock", "--short", scene.repo()];
+            let run = scene.run_on(&home, program, &args).ok();
             assert!(run.out().contains("first"), "{run}");
         }
         held.finish();

@@ -61,7 +61,14 @@ fn the_archives_are_those_recorded() {
         let found = opened
             .run(
                 Program::Ours,
-                &["list", "--json", "--format", keys, &opened.repo],
+                &[
+                    "list",
+                    "--consider-checkpoints",
+                    "--json",
+                    "--format",
+                    keys,
+                    &opened.repo,
+                ],
             )
             .ok()
             .json();
@@ -144,6 +151,8 @@ fn the_figures_are_those_recorded() {
 fn the_files_are_those_recorded() {
     for sample in ordinary() {
         let opened = open(&sample);
+        // Questions are asked once; have them out of the way.
+        opened.run(Program::Stock, &["list", &opened.repo]).ok();
         for archive in &sample.archives {
             let location = format!("{}::{}", opened.repo, archive.name);
             let trees = Program::BOTH.map(|program| {
