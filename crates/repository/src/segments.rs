@@ -270,17 +270,15 @@ impl SegmentLog {
     }
 
     /// Removes what an unfinished transaction left and continues behind transaction `id`.
+    ///
+    /// Without `id` everything there is would be removed. Returns how many segments were.
     pub(crate) fn begin_after(&mut self, id: Option<SegmentId>) -> Result<u32, RepositoryError> {
         self.writer = None;
-        let Some(id) = id else {
-            self.next = 0;
-            return Ok(0);
-        };
-        self.next = following(id)?;
+        self.next = id.map_or(Ok(0), following)?;
         let mut count = 0;
         for dir in self.dirs()?.into_iter().rev() {
             for segment in self.segments_in(dir)?.into_iter().rev() {
-                if segment <= id {
+                if id.is_some_and(|id| segment <= id) {
                     return Ok(count);
                 }
                 self.delete(segment)?;
@@ -288,6 +286,13 @@ impl SegmentLog {
             }
         }
         Ok(count)
+    }
+
+    /// Begins the very first transaction. Segments that are there are left alone: they may be all that
+    /// a damaged repository has, so writing will fail.
+    pub(crate) fn begin_first(&mut self) {
+        self.writer = None;
+        self.next = 0;
     }
 
     /// Stops writing without making anything durable.

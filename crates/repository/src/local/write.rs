@@ -85,14 +85,14 @@ impl LocalRepository {
             _ => self.load()?,
         };
         let loaded = self.with_hints(loaded)?;
-        let count = self.log.begin_after(loaded.id)?;
-        if let Some(id) = loaded.id {
+        if loaded.id.is_some() || self.created {
+            let count = self.log.begin_after(loaded.id)?;
             self.log_message(
                 Level::Debug,
-                format!(
-                    "Cleaned up {count} uncommitted segment files (== everything after segment {id})."
-                ),
+                format!("Cleaned up {count} uncommitted segment files."),
             );
+        } else {
+            self.log.begin_first();
         }
         self.set_loaded(Some(loaded));
         self.phase = Phase::Active;

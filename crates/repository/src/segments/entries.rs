@@ -12,6 +12,8 @@ use crate::RepositoryError;
 
 /// Bytes read at once.
 const WINDOW_LEN: usize = 1 << 20;
+/// Bytes read first: the last segment, looked at on every opening, is usually 17 bytes long.
+const FIRST_WINDOW_LEN: usize = 4 << 10;
 
 /// An entry and where it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +99,12 @@ impl Entries {
         }
         self.window.drain(..self.at);
         self.at = 0;
-        self.window.resize(len.max(WINDOW_LEN), 0);
+        let wanted = if self.offset == 0 {
+            FIRST_WINDOW_LEN
+        } else {
+            WINDOW_LEN
+        };
+        self.window.resize(len.max(wanted), 0);
         while have < len {
             let offset = self.offset + have as u64;
             let free = &mut self.window[have..];

@@ -1,0 +1,433 @@
+//! Whatever fails and whenever power goes, the repository holds the last acknowledged commit or the
+//! one in flight, whole.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ironborg_repository::{CompactOptions, LocalRepository, Lock, Repository, RepositoryError};
+use ironborg_storage::{
+    Fault, FaultyStorage, MemoryStorage, Operation, RecordingStorage, Storage, Unsynced,
+    state_after,
+};
+use ironborg_types::ChunkId;
+use support::{create_options, id, open, reading, writing};
+
+type Content = BTreeMap<ChunkId, Vec<u8>>;
+
+/// What a run has achieved: the content at each acknowledged commit, and what was being committed.
+#[derive(Default)]
+struct Progress {
+    acknowledged: Content,
+    in_flight: Option<Content>,
+    /// Whether the repository was created completely.
+    created: bool,
+}
+
+struct Run {
+    content: Content,
+    progress: Progress,
+}
+
+impl Run {
+    fn put(
+        &mut self,
+        repository: &mut LocalRepository,
+        name: &str,
+        object: &[u8],
+    ) -> Result<(), RepositoryError> {
+        let id = if name == "manifest" {
+            ChunkId::MANIFEST
+        } else {
+            id(name)
+        };
+        repository.put(&id, object)?;
+        self.content.insert(id, object.to_vec());
+        Ok(())
+    }
+
+    fn delete(
+        &mut self,
+        repository: &mut LocalRepository,
+        name: &str,
+    ) -> Result<(), RepositoryError> {
+        repository.delete(&id(name))?;
+        self.content.remove(&id(name));
+        Ok(())
+    }
+
+    fn commit(
+        &mut self,
+        repository: &mut LocalRepository,
+        compact: bool,
+    ) -> Result<(), RepositoryError> {
+        self.progress.in_flight = Some(self.content.clone());
+        if compact {
+            repository.commit_compact(CompactOptions {
+                threshold: 0.0,
+                cleanup_commits: false,
+            })?;
+        } else {
+            repository.commit()?;
+        }
+        self.progress.acknowledged = self.content.clone();
+        self.progress.in_flight = None;
+        Ok(())
+    }
+
+    /// Creates a repository with tiny segments, fills, changes and compacts it.
+    fn go(&mut self, storage: &Arc<dyn Storage>) -> Result<(), RepositoryError> {
+        let shared = Arc::clone(storage);
+        let mut repository = LocalRepository::create_in(shared, &create_options(), writing())?;
+        let mut config = repository.config().clone();
+        config.set("repository", "max_segment_size", "150");
+        config.set("repository", "segments_per_dir", "3");
+        repository.save_config(config)?;
+        repository.close()?;
+        self.progress.created = true;
+
+        let mut repository = LocalRepository::open_in(Arc::clone(storage), writing())?;
+        for i in 0..6 {
+            self.put(&mut repository, &format!("{i}"), &[i; 70])?;
+        }
+        self.put(&mut repository, "manifest", b"one")?;
+        self.commit(&mut repository, false)?;
+
+        self.delete(&mut repository, "0")?;
+        self.put(&mut repository, "1", b"changed")?;
+        self.put(&mut repository, "manifest", b"two")?;
+        self.commit(&mut repository, false)?;
+
+        self.delete(&mut repository, "4")?;
+        self.put(&mut repository, "0", b"back again")?;
+        self.put(&mut repository, "manifest", b"three")?;
+        self.commit(&mut repository, true)?;
+
+        self.put(&mut repository, "never committed", b"x")?;
+        repository.close()
+    }
+}
+
+/// Runs until something fails; the content as of the last acknowledged commit, and the one in flight.
+fn run(storage: &Arc<dyn Storage>) -> (Progress, Result<(), RepositoryError>) {
+    let mut run = Run {
+        content: Content::new(),
+        progress: Progress::default(),
+    };
+    let result = run.go(storage);
+    (run.progress, result)
+}
+
+fn read_all(repository: &LocalRepository) -> Content {
+    let mut object = Vec::new();
+    let ids = repository.list(None, None).unwrap();
+    ids.into_iter()
+        .map(|id| {
+            repository.get(&id, &mut object).unwrap();
+            (id, object.clone())
+        })
+        .collect()
+}
+
+/// Opens what a crash left behind, reads it, writes to it, rebuilds it, and compares.
+#[track_caller]
+fn check(storage: &MemoryStorage, progress: &Progress, context: &str) {
+    if !progress.created {
+        // What is not complete is refused, not misread: there is nothing in it yet.
+        return;
+    }
+    Lock::break_lock(storage, "lock").unwrap();
+    let repository = open(storage, reading());
+    let found = read_all(&repository);
+    drop(repository);
+    assert!(
+        found == progress.acknowledged || Some(&found) == progress.in_flight.as_ref(),
+        "{context}: found {} objects, acknowledged {}, in flight {:?}",
+        found.len(),
+        progress.acknowledged.len(),
+        progress.in_flight.as_ref().map(Content::len)
+    );
+
+    if found.is_empty() {
+        // Without any commit a repository is not written to: what lies around may be precious.
+        return;
+    }
+
+    // Life goes on: a compaction right away must neither lose nor resurrect anything.
+    let mut expected = found;
+    let mut repository = open(storage, writing());
+    repository.put(&id("after"), b"the crash").unwrap();
+    expected.insert(id("after"), b"the crash".to_vec());
+    if let Some(gone) = expected.keys().nth(2).copied() {
+        repository.delete(&gone).unwrap();
+        expected.remove(&gone);
+    }
+    repository
+        .commit_compact(CompactOptions {
+            threshold: 0.0,
+            cleanup_commits: false,
+        })
+        .unwrap();
+    assert_eq!(read_all(&repository), expected, "{context}, compacted");
+    drop(repository);
+
+    // The log alone says the same as the index.
+    for (name, _) in storage.files() {
+        if ["index.", "hints.", "integrity."]
+            .iter()
+            .any(|p| name.starts_with(p))
+        {
+            storage.remove(&name).unwrap();
+        }
+    }
+    let repository = open(storage, reading());
+    assert_eq!(read_all(&repository), expected, "{context}, replayed");
+}
+
+fn new_memory() -> MemoryStorage {
+    let memory = MemoryStorage::new();
+    memory.create_dir_all("").unwrap();
+    memory
+}
+
+#[test]
+fn a_failed_call_never_costs_an_acknowledged_commit() {
+    let mut at = 0;
+    loop {
+        let mut finished = false;
+        for (forever, errno) in [(true, libc::EIO), (false, libc::EIO), (false, libc::ENOSPC)] {
+            let memory = new_memory();
+            let fault = Fault { at, forever, errno };
+            let faulty = FaultyStorage::new(Arc::new(memory.clone()), fault);
+            let shared: Arc<dyn Storage> = Arc::new(faulty.clone());
+            let (progress, result) = run(&shared);
+            finished |= faulty.calls() <= at;
+            if faulty.calls() <= at {
+                result.unwrap();
+            }
+            check(
+                &memory,
+                &progress,
+                &format!("call {at} failed with {errno}"),
+            );
+        }
+        if finished {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 200, "only {at} calls");
+}
+
+/// Content at each point of a recorded run, as a reopened repository may show it.
+struct Recorded {
+    operations: Vec<Operation>,
+    /// For each number of operations done: what was acknowledged and what was in flight by then.
+    commits: Vec<(usize, Content)>,
+    created_at: usize,
+}
+
+fn record() -> Recorded {
+    let recording = RecordingStorage::new(Arc::new(new_memory()));
+    let shared: Arc<dyn Storage> = Arc::new(recording.clone());
+    let mut run = Run {
+        content: Content::new(),
+        progress: Progress::default(),
+    };
+    run.go(&shared).unwrap();
+    let operations = recording.operations();
+    // An index is published at the very end of each commit: that is when it is acknowledged at the
+    // earliest; its COMMIT entry is written long after the one before was acknowledged.
+    let published = |operation: &Operation| matches!(operation, Operation::Publish(names) if names.iter().any(|n| n.starts_with("index.")));
+    let mut contents = vec![expected_after(
+        &[
+            ("0", Some(&[0; 70][..])),
+            ("1", Some(&[1; 70])),
+            ("2", Some(&[2; 70])),
+            ("3", Some(&[3; 70])),
+            ("4", Some(&[4; 70])),
+            ("5", Some(&[5; 70])),
+            ("manifest", Some(b"one")),
+        ],
+        &Content::new(),
+    )];
+    contents.push(expected_after(
+        &[
+            ("0", None),
+            ("1", Some(b"changed")),
+            ("manifest", Some(b"two")),
+        ],
+        &contents[0],
+    ));
+    contents.push(expected_after(
+        &[
+            ("4", None),
+            ("0", Some(b"back again")),
+            ("manifest", Some(b"three")),
+        ],
+        &contents[1],
+    ));
+    let ends = (1..=operations.len()).filter(|&i| published(&operations[i - 1]));
+    let commits: Vec<(usize, Content)> = ends.zip(contents).collect();
+    assert_eq!(commits.len(), 3);
+    // The last removal of a lock directory before the first segment ends the creation.
+    let first_segment = operations
+        .iter()
+        .position(|o| matches!(o, Operation::Create(_)));
+    Recorded {
+        created_at: first_segment.unwrap(),
+        operations,
+        commits,
+    }
+}
+
+fn expected_after(changes: &[(&str, Option<&[u8]>)], before: &Content) -> Content {
+    let mut content = before.clone();
+    for (name, object) in changes {
+        let id = if *name == "manifest" {
+            ChunkId::MANIFEST
+        } else {
+            id(name)
+        };
+        match object {
+            Some(object) => content.insert(id, object.to_vec()),
+            None => content.remove(&id),
+        };
+    }
+    content
+}
+
+#[test]
+fn power_may_fail_after_any_operation() {
+    let recorded = record();
+    let policies = [
+        Unsynced::Kept,
+        Unsynced::Dropped,
+        Unsynced::Torn,
+        Unsynced::Zeroed,
+    ];
+    let mut checked = 0;
+    for done in recorded.created_at..=recorded.operations.len() {
+        let last = recorded.operations.get(done.wrapping_sub(1));
+        if last.is_some_and(|operation| !operation.is_change()) {
+            continue;
+        }
+        for unsynced in policies {
+            let storage = state_after(&recorded.operations[..done], unsynced);
+            let acknowledged = recorded.commits.iter().rev().find(|(end, _)| *end < done);
+            let in_flight = recorded.commits.iter().find(|(end, _)| *end >= done);
+            let progress = Progress {
+                acknowledged: acknowledged.map(|(_, c)| c.clone()).unwrap_or_default(),
+                in_flight: in_flight.map(|(_, c)| c.clone()),
+                created: true,
+            };
+            let context = format!("power failed after operation {done}, unsynced {unsynced:?}");
+            check(&storage, &progress, &context);
+            checked += 1;
+        }
+    }
+    assert!(checked > 300, "only {checked} states");
+}
+
+#[test]
+fn the_order_of_a_commit_is_the_documented_one() {
+    let recorded = record();
+    let end = recorded.commits[0].0;
+    let changes: Vec<&Operation> = recorded.operations[..end]
+        .iter()
+        .skip(recorded.created_at)
+        .filter(|operation| operation.is_change())
+        .collect();
+    let sealed = changes
+        .iter()
+        .rposition(|o| matches!(o, Operation::Seal(_)))
+        .unwrap();
+    let commit = changes[sealed - 1];
+    let is_commit = |bytes: &[u8]| bytes.ends_with(&ironborg_format::segment::COMMIT);
+    assert!(
+        matches!(commit, Operation::AppendTo(_, bytes) if is_commit(bytes)),
+        "{commit:?}"
+    );
+    // Every earlier segment was sealed before that of the COMMIT was begun.
+    let created = changes
+        .iter()
+        .rposition(|o| matches!(o, Operation::Create(_)))
+        .unwrap();
+    let unsealed = changes[..created]
+        .iter()
+        .fold(0, |open, operation| match operation {
+            Operation::Create(_) => open + 1,
+            Operation::Seal(_) => open - 1,
+            _ => open,
+        });
+    assert_eq!(unsealed, 0);
+    let rest: Vec<String> = changes[sealed + 1..]
+        .iter()
+        .map(|operation| match operation {
+            Operation::Stage(name, _) => format!("stage {name}"),
+            Operation::Publish(names) => format!("publish {}", names.join(" ")),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        rest,
+        [
+            "stage hints.4",
+            "stage index.4",
+            "stage integrity.4",
+            "publish integrity.4",
+            "publish hints.4 index.4",
+        ]
+    );
+}
+
+#[test]
+fn after_a_failed_write_a_transaction_cannot_be_committed() {
+    let memory = new_memory();
+    drop(
+        LocalRepository::create_in(Arc::new(memory.clone()), &create_options(), writing()).unwrap(),
+    );
+    let mut repository = open(&memory, writing());
+    repository.put(&id("kept"), b"kept").unwrap();
+    repository.commit().unwrap();
+    drop(repository);
+
+    let mut failures = 0;
+    for at in 0..60 {
+        let fault = Fault {
+            at,
+            forever: false,
+            errno: libc::ENOSPC,
+        };
+        let snapshot = memory.snapshot();
+        let faulty: Arc<dyn Storage> =
+            Arc::new(FaultyStorage::new(Arc::new(snapshot.clone()), fault));
+        let Ok(mut repository) = LocalRepository::open_in(faulty, writing()) else {
+            continue;
+        };
+        let large = vec![7; 2 << 20];
+        let Err(error) = repository.put(&id("large"), &large) else {
+            continue;
+        };
+        let RepositoryError::Storage(error) = error else {
+            panic!("{error}");
+        };
+        assert!(error.is_no_space());
+        if repository.put(&id("more"), b"more").is_err() {
+            failures += 1;
+            assert!(repository.commit().is_err());
+            // What the transaction had written is gone, as the disk is full.
+            let segments = snapshot
+                .files()
+                .into_iter()
+                .filter(|(n, _)| n.starts_with("data/"));
+            assert_eq!(segments.count(), 2);
+        }
+        // And the next transaction works.
+        repository.put(&id("more"), b"more").unwrap();
+        repository.commit().unwrap();
+        assert_eq!(repository.len().unwrap(), 2);
+    }
+    assert!(failures >= 3, "{failures}");
+}
