@@ -150,7 +150,11 @@ fn find_key_file(client: &Client, id: RepositoryId) -> Result<(PathBuf, Vec<u8>)
     }
     let keys_dir = &client.directories.keys;
     let storage = LocalStorage::new(keys_dir);
-    for entry in storage.list("")? {
+    let entries = match storage.list("") {
+        Err(error) if error.is_not_found() => Vec::new(),
+        entries => entries?,
+    };
+    for entry in entries {
         if entry.kind == EntryKind::Directory {
             continue;
         }
