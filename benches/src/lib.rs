@@ -1,1 +1,0 @@
-//! Generated trees and timing for comparisons with stock Borg.

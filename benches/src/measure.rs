@@ -1,0 +1,173 @@
+//! One timed command.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use ironborg_testkit::Program;
+
+use crate::options::Options;
+use crate::sys;
+
+/// One run of one command by one program.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Measurement {
+    pub(crate) wall: Duration,
+    pub(crate) cpu: Duration,
+    /// Bytes.
+    pub(crate) peak: u64,
+    /// Bytes of the repository afterwards; 0 where that says nothing.
+    pub(crate) repository: u64,
+}
+
+/// A program with its own machine (base directory) and repository.
+#[derive(Debug)]
+pub(crate) struct Contestant {
+    pub(crate) program: Program,
+    binary: PathBuf,
+    place: PathBuf,
+}
+
+impl Contestant {
+    /// Makes an empty place for the program under `dir`.
+    pub(crate) fn new(options: &Options, program: Program, dir: &str) -> Result<Self> {
+        let binary = match program {
+            Program::Ours => options.ours.clone(),
+            Program::Stock => options.stock.clone(),
+        };
+        let place = options.dir.join(dir).join(program.name());
+        remove(&place)?;
+        std::fs::create_dir_all(&place).with_context(|| format!("{}", place.display()))?;
+        Ok(Self {
+            program,
+            binary: binary.canonicalize()?,
+            place,
+        })
+    }
+
+    /// The repository's path.
+    pub(crate) fn repository(&self) -> PathBuf {
+        self.place.join("repo")
+    }
+
+    /// `REPOSITORY::NAME`
+    pub(crate) fn archive(&self, name: &str) -> String {
+        format!("{}::{name}", self.repository().display())
+    }
+
+    /// An empty directory of the given name.
+    pub(crate) fn empty_dir(&self, name: &str) -> Result<PathBuf> {
+        let dir = self.place.join(name);
+        remove(&dir)?;
+        std::fs::create_dir_all(&dir).with_context(|| format!("{}", dir.display()))?;
+        Ok(dir)
+    }
+
+    /// Removes everything of this program.
+    pub(crate) fn clear(&self) -> Result<()> {
+        remove(&self.place)
+    }
+
+    /// Makes a new repository, forgetting an old one and everything known about it.
+    pub(crate) fn init(&self, mode: &str) -> Result<()> {
+        self.clear()?;
+        std::fs::create_dir_all(&self.place)
+            .with_context(|| format!("{}", self.place.display()))?;
+        let repository = self.repository();
+        self.run(
+            &self.place,
+            [
+                "init".as_ref(),
+                "-e".as_ref(),
+                mode.as_ref(),
+                repository.as_os_str(),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Runs a command to its end and measures it; its standard output goes to a file nobody reads.
+    ///
+    /// The processor time and memory are those of the process itself. As the kernel counts a parent's memory until
+    /// the child has started its program, this runner keeps its own small.
+    pub(crate) fn run<I, S>(&self, dir: &Path, args: I) -> Result<Measurement>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let output = self.place.join("output");
+        let errors = self.place.join("errors");
+        let mut command = Command::new(&self.binary);
+        command.args(args).current_dir(dir).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+            .env("HOME", &self.place)
+            .env("BORG_BASE_DIR", &self.place);
+        command
+            .env("BORG_PASSPHRASE", "a passphrase for measuring")
+            .env("LC_ALL", "C.UTF-8");
+        command
+            .stdin(Stdio::null())
+            .stdout(File::create(&output)?)
+            .stderr(File::create(&errors)?);
+        let started = Instant::now();
+        let child = command
+            .spawn()
+            .with_context(|| format!("{}", self.binary.display()))?;
+        let usage = sys::wait(child.id()).context("cannot wait for a child")?;
+        let wall = started.elapsed();
+        if usage.code != 0 {
+            let text = std::fs::read_to_string(&errors).unwrap_or_default();
+            bail!(
+                "{} exits with {}: {command:?}\n{text}",
+                self.program.name(),
+                usage.code
+            );
+        }
+        let cpu = usage.user + usage.system;
+        Ok(Measurement {
+            wall,
+            cpu,
+            peak: usage.peak,
+            repository: 0,
+        })
+    }
+
+    /// The measurement with the repository's size added.
+    pub(crate) fn with_size(&self, mut measurement: Measurement) -> Result<Measurement> {
+        measurement.repository = size_of(&self.repository().join("data"))?;
+        Ok(measurement)
+    }
+}
+
+/// Bytes of all files below a directory.
+fn size_of(dir: &Path) -> Result<u64> {
+    let mut total = 0;
+    for entry in std::fs::read_dir(dir).with_context(|| format!("{}", dir.display()))? {
+        let entry = entry?;
+        let meta = entry.metadata()?;
+        total += if meta.is_dir() {
+            size_of(&entry.path())?
+        } else {
+            meta.len()
+        };
+    }
+    Ok(total)
+}
+
+fn remove(path: &Path) -> Result<()> {
+    if path.exists() {
+        std::fs::remove_dir_all(path)
+            .with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Writes out what is still in memory, so that one program does not pay for the other's writing.
+pub(crate) fn settle() {
+    // Without the program there is only more noise.
+    let _ = Command::new("sync").status();
+}

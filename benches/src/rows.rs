@@ -1,0 +1,237 @@
+//! The rows of the table: what is set up before, what is timed.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use ironborg_testkit::Program;
+
+use crate::measure::{Contestant, Measurement, settle};
+use crate::options::Options;
+use crate::trees;
+
+/// One row's measurements.
+#[derive(Debug)]
+pub(crate) struct RowResult {
+    pub(crate) row: &'static Row,
+    pub(crate) ours: Vec<Measurement>,
+    pub(crate) stock: Vec<Measurement>,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    /// Wall time over stock Borg's that is aimed at.
+    pub(crate) aim: Option<f64>,
+    tree: Tree,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tree {
+    Large,
+    Small,
+    Usr,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A first backup into a new repository: key mode, compression.
+    First(&'static str, &'static str),
+    /// A backup of what was backed up just before.
+    Unchanged(&'static str, &'static str),
+    Extract(&'static str, &'static str),
+    List(&'static str, &'static str),
+    Version,
+}
+
+/// Key mode and compression of the rows on large, and on small files.
+const LARGE: (&str, &str) = ("repokey-blake2", "zstd,3");
+const SMALL: (&str, &str) = ("repokey", "lz4");
+
+pub(crate) static ROWS: &[Row] = &[
+    Row {
+        name: "first-large",
+        what: "first backup, 4 GB in 2,000 files, repokey-blake2, zstd,3",
+        aim: Some(0.45),
+        tree: Tree::Large,
+        kind: Kind::First(LARGE.0, LARGE.1),
+    },
+    Row {
+        name: "first-small",
+        what: "first backup, 200,000 small files, repokey, lz4",
+        aim: Some(0.20),
+        tree: Tree::Small,
+        kind: Kind::First(SMALL.0, SMALL.1),
+    },
+    Row {
+        name: "unchanged-small",
+        what: "unchanged second backup, 200,000 small files",
+        aim: Some(0.08),
+        tree: Tree::Small,
+        kind: Kind::Unchanged(SMALL.0, SMALL.1),
+    },
+    Row {
+        name: "extract-large",
+        what: "extract, 4 GB in 2,000 files",
+        aim: Some(0.50),
+        tree: Tree::Large,
+        kind: Kind::Extract(LARGE.0, LARGE.1),
+    },
+    Row {
+        name: "extract-small",
+        what: "extract, 200,000 small files",
+        aim: None,
+        tree: Tree::Small,
+        kind: Kind::Extract(SMALL.0, SMALL.1),
+    },
+    Row {
+        name: "list-small",
+        what: "list --json-lines, 200,000 small files",
+        aim: Some(0.15),
+        tree: Tree::Small,
+        kind: Kind::List(SMALL.0, SMALL.1),
+    },
+    Row {
+        name: "version",
+        what: "--version",
+        aim: None,
+        tree: Tree::None,
+        kind: Kind::Version,
+    },
+    Row {
+        name: "usr",
+        what: "first backup, a copy of /usr, repokey-blake2, zstd,3",
+        aim: None,
+        tree: Tree::Usr,
+        kind: Kind::First(LARGE.0, LARGE.1),
+    },
+];
+
+/// Runs every wanted row, ours and stock Borg in turn.
+pub(crate) fn run_all(options: &Options) -> Result<Vec<RowResult>> {
+    let by_default = |row: &&Row| row.name != "usr";
+    let wanted: Vec<&'static Row> = match &options.rows {
+        None => ROWS.iter().filter(by_default).collect(),
+        Some(names) => {
+            if let Some(unknown) = names
+                .iter()
+                .find(|name| !ROWS.iter().any(|row| row.name == **name))
+            {
+                let known: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+                bail!("no row {unknown:?}; there are {}", known.join(", "));
+            }
+            ROWS.iter()
+                .filter(|row| names.iter().any(|name| name == row.name))
+                .collect()
+        }
+    };
+    wanted
+        .into_iter()
+        .map(|row| run_row(options, row))
+        .collect()
+}
+
+fn run_row(options: &Options, row: &'static Row) -> Result<RowResult> {
+    let tree = match row.tree {
+        Tree::Large => trees::large(options)?,
+        Tree::Small => trees::small(options)?,
+        Tree::Usr => trees::usr(options)?,
+        Tree::None => options.dir.clone(),
+    };
+    let contestants =
+        [Program::Ours, Program::Stock].map(|program| Contestant::new(options, program, row.name));
+    let [ours, stock] = contestants;
+    let contestants = [ours?, stock?];
+    for contestant in &contestants {
+        prepare(contestant, row.kind, &tree)?;
+    }
+    let mut results = [Vec::new(), Vec::new()];
+    for repetition in 0..options.repetitions {
+        // Who begins changes, so that what warms up or fills up is shared fairly.
+        let order = if repetition % 2 == 0 { [0, 1] } else { [1, 0] };
+        for index in order {
+            let measurement = run_once(&contestants[index], row.kind, &tree, repetition)?;
+            eprintln!(
+                "{} {} {:.3} s, {:.1} MB",
+                row.name,
+                contestants[index].program.name(),
+                measurement.wall.as_secs_f64(),
+                measurement.peak as f64 / 1e6
+            );
+            results[index].push(measurement);
+        }
+    }
+    if !options.keep {
+        contestants.iter().try_for_each(Contestant::clear)?;
+    }
+    let [ours, stock] = results;
+    Ok(RowResult { row, ours, stock })
+}
+
+/// What is there before the first timed run.
+fn prepare(contestant: &Contestant, kind: Kind, tree: &Path) -> Result<()> {
+    match kind {
+        Kind::First(..) | Kind::Version => Ok(()),
+        Kind::Unchanged(mode, compression)
+        | Kind::Extract(mode, compression)
+        | Kind::List(mode, compression) => {
+            contestant.init(mode)?;
+            create(contestant, "a", compression, tree)?;
+            if matches!(kind, Kind::Unchanged(..)) {
+                // The newest files of a run are read once more in the next; that one is not timed.
+                create(contestant, "b", compression, tree)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn run_once(
+    contestant: &Contestant,
+    kind: Kind,
+    tree: &Path,
+    repetition: usize,
+) -> Result<Measurement> {
+    match kind {
+        Kind::First(mode, compression) => {
+            contestant.init(mode)?;
+            settle();
+            contestant.with_size(create(contestant, "a", compression, tree)?)
+        }
+        Kind::Unchanged(_, compression) => {
+            settle();
+            let name = format!("again{repetition}");
+            contestant.with_size(create(contestant, &name, compression, tree)?)
+        }
+        Kind::Extract(..) => {
+            let dir = contestant.empty_dir("out")?;
+            settle();
+            let measurement = contestant.run(&dir, ["extract", &contestant.archive("a")])?;
+            contestant.empty_dir("out")?;
+            Ok(measurement)
+        }
+        Kind::List(..) => contestant.run(tree, ["list", "--json-lines", &contestant.archive("a")]),
+        Kind::Version => contestant.run(tree, ["--version"]),
+    }
+}
+
+fn create(
+    contestant: &Contestant,
+    name: &str,
+    compression: &str,
+    tree: &Path,
+) -> Result<Measurement> {
+    contestant.run(
+        tree,
+        [
+            "create",
+            "--compression",
+            compression,
+            &contestant.archive(name),
+            ".",
+        ],
+    )
+}

@@ -1,0 +1,158 @@
+//! The generated trees: the same names and bytes on every machine, so that results can be compared.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use ironborg_testkit::{Random, tree};
+
+use crate::options::Options;
+
+/// Bytes in the large files at scale 1.
+const LARGE_TOTAL: usize = 4_000_000_000;
+
+/// Large files at scale 1.
+const LARGE_COUNT: usize = 2_000;
+
+/// Small files at scale 1.
+const SMALL_COUNT: usize = 200_000;
+
+/// The large files: a third incompressible, a third text, a third binaries and duplicates.
+pub(crate) fn large(options: &Options) -> Result<PathBuf> {
+    make(options, "large", |top| {
+        let (count, mut left) = (options.scaled(LARGE_COUNT), options.scaled(LARGE_TOTAL));
+        let mut random = Random::new(4);
+        for index in 0..count {
+            let files_left = count - index;
+            let mean = left / files_left;
+            // From a tenth of the mean to nearly twice the mean; the last one takes what is left.
+            let len = if files_left == 1 {
+                left
+            } else {
+                mean / 10 + random.below(mean * 18 / 10 + 1)
+            };
+            let len = len.min(left);
+            left -= len;
+            let dir = top.join(format!("d{:03}", index / 50));
+            fs::create_dir_all(&dir)?;
+            let mut file = File::create_new(dir.join(format!("f{index:05}")))?;
+            // A fifth of the third kind repeats an earlier file of its kind whole.
+            let seed = if index % 3 == 2 && index % 5 == 0 {
+                2
+            } else {
+                index as u64
+            };
+            write_content(&mut file, index % 3, len, seed)?;
+        }
+        Ok(())
+    })
+}
+
+/// Piece by piece: the runner's own memory counts as its children's until they have started.
+fn write_content(file: &mut File, kind: usize, len: usize, seed: u64) -> Result<()> {
+    const PIECE: usize = 1 << 20;
+    let mut random = Random::new(seed);
+    let mut left = len;
+    while left > 0 {
+        let part = left.min(PIECE);
+        let bytes = match kind {
+            0 => random.bytes(part),
+            1 => tree::text(&mut random, part),
+            _ => binary(&mut random, part),
+        };
+        file.write_all(&bytes)?;
+        left -= part;
+    }
+    Ok(())
+}
+
+/// Something like machine code and tables: short patterns from a small set, addresses that count up, runs of zeros.
+fn binary(random: &mut Random, len: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(len + 64);
+    let mut address = random.next_u64() & 0xff_ffff;
+    let patterns = random.bytes(256 * 8);
+    while bytes.len() < len {
+        match random.below(8) {
+            0..5 => {
+                let at = random.below(256) * 8;
+                let width = 2 + random.below(6);
+                bytes.extend_from_slice(&patterns[at..at + width]);
+            }
+            5 | 6 => {
+                address += 4 + random.next_u64() % 60;
+                bytes.extend_from_slice(&address.to_le_bytes());
+            }
+            _ => bytes.resize(bytes.len() + 1 + random.below(24), 0),
+        }
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// The small files: 0 to 6 KB, a hundred to a directory.
+pub(crate) fn small(options: &Options) -> Result<PathBuf> {
+    make(options, "small", |top| {
+        let mut random = Random::new(200);
+        let mut dir = top.to_path_buf();
+        for index in 0..options.scaled(SMALL_COUNT) {
+            if index % 100 == 0 {
+                dir = top
+                    .join(format!("d{:02}", index / 10_000))
+                    .join(format!("d{:04}", index / 100));
+                fs::create_dir_all(&dir)?;
+            }
+            let len = random.below(3_000) + random.below(3_000);
+            let bytes = if index % 2 == 0 {
+                tree::text(&mut random, len)
+            } else {
+                random.bytes(len)
+            };
+            File::create_new(dir.join(format!("f{index:06}")))?.write_all(&bytes)?;
+        }
+        Ok(())
+    })
+}
+
+/// A copy of this machine's `/usr`: real files, but not the same everywhere.
+pub(crate) fn usr(options: &Options) -> Result<PathBuf> {
+    make(options, "usr", |top| {
+        let status = Command::new("cp")
+            .args(["-a", "--one-file-system", "/usr"])
+            .arg(top)
+            .status()?;
+        if !status.success() {
+            bail!("cp: {status}");
+        }
+        Ok(())
+    })
+}
+
+/// Makes a tree unless a whole one is there from an earlier run, and reads it once so that it is in memory.
+fn make(options: &Options, name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let top = options.dir.join(format!("tree-{name}-{}", options.scale));
+    let whole = options
+        .dir
+        .join(format!("tree-{name}-{}.whole", options.scale));
+    if !whole.exists() {
+        eprintln!("making the tree {name}");
+        if top.exists() {
+            fs::remove_dir_all(&top).with_context(|| format!("{}", top.display()))?;
+        }
+        fs::create_dir_all(&top).with_context(|| format!("{}", top.display()))?;
+        fill(&top).with_context(|| format!("cannot make {}", top.display()))?;
+        File::create(&whole).with_context(|| format!("{}", whole.display()))?;
+    }
+    let mut command = Command::new("tar");
+    command
+        .args(["-cf", "-", "."])
+        .current_dir(&top)
+        .stdout(Stdio::piped());
+    let mut tar = command.spawn().context("tar")?;
+    // Straight into /dev/null tar would not read the files at all.
+    let mut pipe = tar.stdout.take().context("a pipe was asked for")?;
+    std::io::copy(&mut pipe, &mut std::io::sink()).context("reading the tree")?;
+    tar.wait().context("tar")?;
+    Ok(top)
+}
