@@ -1,6 +1,6 @@
 //! MessagePack as Borg writes it: the old specification, in which text and bytes are both "raw".
 //!
-//! [`write`] appends to a caller's buffer, [`Reader`] borrows from a caller's slice, [`Value`] is a tree
+//! [`mod@write`] appends to a caller's buffer, [`Reader`] borrows from a caller's slice, [`Value`] is a tree
 //! for the few places that must keep what they do not understand. What the values mean is left to the
 //! modules of the documents. Layout: docs/format.md, "MessagePack conventions".
 
