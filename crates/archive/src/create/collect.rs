@@ -10,12 +10,12 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use ironborg_cache::{ChunkSizes, SummaryBuilder};
 use ironborg_format::{ChunkEntry, Item};
 use ironborg_object::Sealer;
-use ironborg_types::{ArchiveProgress, ChunkId, ErrorKind, Event, Level};
+use ironborg_types::{ArchiveProgress, ErrorKind, Event, Level};
 
 use super::Statistics;
 use super::gate::Gate;
 use super::item_stream::{ItemStream, MetadataStore};
-use super::outcome::{Done, EntryOutcome, FilePart, Outcome};
+use super::outcome::{Done, EntryOutcome, FilePart, Outcome, SealedObjects};
 use super::save::Saver;
 use super::shared::Shared;
 use super::step::{LinkKey, Linked};
@@ -50,6 +50,8 @@ pub(super) struct Collector<'a, 's> {
     /// Path of the entry processed last, for progress.
     last_path: Vec<u8>,
     parts_of_head: u64,
+    /// Parts of the file at the head whose chunks may still be on their way.
+    parts: VecDeque<FilePart>,
     last_checkpoint: Instant,
     new_bytes: u64,
     due: Option<Instant>,
@@ -80,6 +82,7 @@ impl<'a, 's> Collector<'a, 's> {
             replaced: HashMap::new(),
             last_path: Vec::new(),
             parts_of_head: 0,
+            parts: VecDeque::new(),
             last_checkpoint: Instant::now(),
             new_bytes: 0,
             due: None,
@@ -113,7 +116,7 @@ impl<'a, 's> Collector<'a, 's> {
 
     fn receive(&mut self, message: Done) -> Result<(), ArchiveError> {
         match message {
-            Done::Object { id, size, object } => self.store_object(&id, size, &object)?,
+            Done::Objects(objects) => self.store_objects(objects)?,
             Done::Batch { number, outcomes } => {
                 self.pending.insert(number, outcomes.into());
             }
@@ -122,26 +125,40 @@ impl<'a, 's> Collector<'a, 's> {
                 let head = self.pending.entry(self.head).or_default();
                 head.push_front(Outcome::Entry(outcome));
             }
-            Done::Part(part) => self.part(*part)?,
+            Done::Part(part) => self.parts.push_back(*part),
             Done::WalkEnd { batches } => self.batches = Some(batches),
             Done::Fatal(error) => return Err(error),
         }
         Ok(())
     }
 
-    fn store_object(&mut self, id: &ChunkId, size: u32, object: &[u8]) -> Result<(), ArchiveError> {
-        self.session.repository.put(id, object)?;
-        let csize = u32::try_from(object.len()).expect("the repository took it");
-        self.shared.chunks.fulfil(id, ChunkSizes { size, csize });
-        self.shared.object_bytes.give_back(object.len());
-        self.stats.unique_csize += u64::from(csize);
-        self.new_bytes += u64::from(csize);
+    fn store_objects(&mut self, objects: SealedObjects) -> Result<(), ArchiveError> {
+        let mut start = 0;
+        for (id, size, end) in objects.entries {
+            let object = &objects.bytes[start..end];
+            self.session.repository.put(&id, object)?;
+            let csize = u32::try_from(object.len()).expect("the repository took it");
+            self.shared.chunks.fulfil(&id, ChunkSizes { size, csize });
+            self.stats.unique_csize += u64::from(csize);
+            self.new_bytes += u64::from(csize);
+            start = end;
+        }
+        self.shared.object_bytes.give_back(start);
+        // If there are enough spare buffers already, this one is freed.
+        let _ = self.shared.spare.0.try_send(objects.bytes);
         self.report_progress();
         Ok(())
     }
 
     /// Puts into the archive whatever is next in walk order and complete.
     fn drain(&mut self) -> Result<(), ArchiveError> {
+        while let Some(mut part) = self.parts.pop_front() {
+            if !self.resolve_chunks(&mut part.chunks)? {
+                self.parts.push_front(part);
+                return Ok(());
+            }
+            self.part(part)?;
+        }
         while !self.again {
             let Some(outcomes) = self.pending.get_mut(&self.head) else {
                 return Ok(());
@@ -301,11 +318,7 @@ impl<'a, 's> Collector<'a, 's> {
     }
 
     /// Archives what has been read of the file at the head so far, and with it a checkpoint.
-    fn part(&mut self, mut part: FilePart) -> Result<(), ArchiveError> {
-        // The objects came through the same channel, before the part.
-        if !self.resolve_chunks(&mut part.chunks)? {
-            return Err(ArchiveError::other("a chunk of a part file was not stored"));
-        }
+    fn part(&mut self, part: FilePart) -> Result<(), ArchiveError> {
         self.stats.add(&part.chunks);
         self.add_part(&part.item, part.chunks)?;
         if self.due.is_some() {

@@ -9,17 +9,16 @@ use std::sync::atomic::Ordering;
 
 use ironborg_chunker::{Chunker, ChunkerParams, Extent, fixed_blocks};
 use ironborg_format::{ChunkEntry, Item};
-use ironborg_object::Sealer;
 use ironborg_source::{SourceError, SourceFile};
 use ironborg_types::ChunkId;
 
 use super::outcome::{Done, FilePart};
-use super::shared::{Over, Shared};
+use super::shared::{Over, Sealing, Shared};
 use super::split::{FileChunks, Share};
 
 /// Bytes read beyond the longest chunk, so that the leftover moved to the front of the next buffer is small
 /// compared to what is read.
-const READ_AHEAD: usize = 4 << 20;
+const READ_AHEAD: usize = 2 << 20;
 /// Bytes asked for in one read: what is cut next is still in the cache.
 const READ_LEN: usize = 1 << 20;
 /// A file is dropped from the page cache behind the reader in steps of this size.
@@ -92,7 +91,7 @@ impl ContentReader {
     pub(super) fn read(
         &mut self,
         shared: &Shared<'_>,
-        sealer: &mut Sealer,
+        sealing: &mut Sealing,
         file: &SourceFile,
         reading: &Reading<'_>,
     ) -> Result<Content, ContentError> {
@@ -101,7 +100,7 @@ impl ContentReader {
             && let Some(extents) = extents_of(file)
         {
             let blocks = fixed_blocks(block, header, &extents);
-            return self.read_blocks(shared, sealer, file, blocks);
+            return self.read_blocks(shared, sealing, file, blocks);
         }
         file.advise_sequential();
         self.chunker.restart();
@@ -114,11 +113,11 @@ impl ContentReader {
             let eof = match self.fill(file, &mut filled, &mut offset) {
                 Ok(eof) => eof,
                 Err(error) => {
-                    self.finish(shared, sealer, &chunks)?;
+                    self.finish(shared, sealing, &chunks)?;
                     return Err(ContentError::Source(error, chunks.entries_from(in_parts)));
                 }
             };
-            let used = self.store_buffer(shared, sealer, &chunks, filled, eof)?;
+            let used = self.store_buffer(shared, sealing, &chunks, filled, eof)?;
             if eof {
                 break;
             }
@@ -128,7 +127,7 @@ impl ContentReader {
                 file.advise_done(forgotten, offset - forgotten);
                 forgotten = offset;
             }
-            in_parts = self.part(shared, sealer, &chunks, in_parts, reading)?;
+            in_parts = self.part(shared, sealing, &chunks, in_parts, reading)?;
             if shared.stopping.load(Ordering::Acquire)
                 && shared.head_batch.load(Ordering::Acquire) == reading.batch
             {
@@ -136,7 +135,7 @@ impl ContentReader {
             }
         }
         file.advise_done(0, 0);
-        self.finish(shared, sealer, &chunks)?;
+        self.finish(shared, sealing, &chunks)?;
         Ok(Content {
             chunks: chunks.entries_from(0),
             chunks_in_parts: in_parts,
@@ -170,7 +169,7 @@ impl ContentReader {
     fn store_buffer(
         &mut self,
         shared: &Shared<'_>,
-        sealer: &mut Sealer,
+        sealing: &mut Sealing,
         chunks: &Arc<FileChunks>,
         filled: usize,
         eof: bool,
@@ -186,7 +185,7 @@ impl ContentReader {
         let own = self.hand_out(shared, &ranges, first, chunks);
         store_ranges(
             shared,
-            sealer,
+            sealing,
             &mut self.ids,
             &self.buffer,
             &ranges[..own],
@@ -244,7 +243,7 @@ impl ContentReader {
     fn part(
         &mut self,
         shared: &Shared<'_>,
-        sealer: &mut Sealer,
+        sealing: &mut Sealing,
         chunks: &Arc<FileChunks>,
         in_parts: usize,
         reading: &Reading<'_>,
@@ -259,7 +258,7 @@ impl ContentReader {
             return Ok(in_parts);
         }
         self.part_requests_seen = requests;
-        self.finish(shared, sealer, chunks)?;
+        self.finish(shared, sealing, chunks)?;
         let entries = chunks.entries_from(in_parts);
         if entries.is_empty() {
             return Ok(in_parts);
@@ -276,14 +275,14 @@ impl ContentReader {
     fn finish(
         &mut self,
         shared: &Shared<'_>,
-        sealer: &mut Sealer,
+        sealing: &mut Sealing,
         chunks: &Arc<FileChunks>,
     ) -> Result<(), Over> {
         while chunks.is_missing() {
             let Ok(share) = shared.shares.1.try_recv() else {
                 break;
             };
-            store_share(shared, sealer, &mut self.ids, &share)?;
+            store_share(shared, sealing, &mut self.ids, &share)?;
         }
         chunks.wait().map_err(|_| Over)?;
         if Arc::get_mut(&mut self.buffer).is_none() {
@@ -297,7 +296,7 @@ impl ContentReader {
     fn read_blocks(
         &mut self,
         shared: &Shared<'_>,
-        sealer: &mut Sealer,
+        sealing: &mut Sealing,
         file: &SourceFile,
         blocks: impl IntoIterator<Item = ironborg_chunker::Block>,
     ) -> Result<Content, ContentError> {
@@ -321,7 +320,7 @@ impl ContentReader {
                 break; // The file has become shorter.
             }
             shared.identify(&[&buffer], &mut self.ids);
-            chunks.push(shared.store(sealer, self.ids[0], &buffer)?);
+            chunks.push(shared.store(sealing, self.ids[0], &buffer)?);
         }
         Ok(Content {
             chunks,
@@ -333,13 +332,13 @@ impl ContentReader {
 /// Does a share of another worker's file.
 pub(super) fn store_share(
     shared: &Shared<'_>,
-    sealer: &mut Sealer,
+    sealing: &mut Sealing,
     ids: &mut Vec<ChunkId>,
     share: &Share,
 ) -> Result<(), Over> {
     let result = store_ranges(
         shared,
-        sealer,
+        sealing,
         ids,
         &share.buffer,
         &share.ranges,
@@ -354,7 +353,7 @@ pub(super) fn store_share(
 
 fn store_ranges(
     shared: &Shared<'_>,
-    sealer: &mut Sealer,
+    sealing: &mut Sealing,
     ids: &mut Vec<ChunkId>,
     buffer: &[u8],
     ranges: &[Range<usize>],
@@ -363,8 +362,14 @@ fn store_ranges(
 ) -> Result<(), Over> {
     let pieces: Vec<&[u8]> = ranges.iter().map(|range| &buffer[range.clone()]).collect();
     shared.identify(&pieces, ids);
-    for (number, (piece, id)) in pieces.iter().zip(ids.iter()).enumerate() {
-        file.fill(first + number, shared.store(sealer, *id, piece)?);
+    let mut entries = Vec::with_capacity(pieces.len());
+    for (piece, id) in pieces.iter().zip(ids.iter()) {
+        entries.push(shared.store(sealing, *id, piece)?);
+    }
+    // Whoever waits for the file's chunks may rely on their objects being on their way.
+    shared.send_objects(sealing)?;
+    for (number, entry) in entries.into_iter().enumerate() {
+        file.fill(first + number, entry);
     }
     Ok(())
 }

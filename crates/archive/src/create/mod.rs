@@ -8,7 +8,7 @@
 //!
 //! Every stage but the collector runs ahead only so far: the walk by [`BATCHES_IN_FLIGHT`] batches, the
 //! workers by [`shared::OBJECT_BYTES_IN_FLIGHT`] bytes of finished objects. Each worker holds one buffer of
-//! the longest chunk and 4 MiB, a batch's small files (at most about 5 MiB), and its compressor. What the
+//! the longest chunk and 2 MiB, a batch's small files (at most about 5 MiB), and its compressor. What the
 //! archive contains does not depend on the number of threads.
 
 mod collect;
@@ -169,6 +169,7 @@ pub fn create(session: &mut Session, options: &CreateOptions) -> Result<Created,
         done: done_tx,
         again: crossbeam_channel::unbounded(),
         shares: crossbeam_channel::bounded(client.threads),
+        spare: crossbeam_channel::bounded(2 * client.threads),
         object_bytes: Gate::new(shared::OBJECT_BYTES_IN_FLIGHT),
         idle: AtomicUsize::new(0),
         over: AtomicBool::new(false),

@@ -10,15 +10,8 @@ use crate::error::ArchiveError;
 
 /// A message to the collector.
 pub(super) enum Done {
-    /// A new object to be stored.
-    Object {
-        /// Its id.
-        id: ChunkId,
-        /// Length of its plaintext.
-        size: u32,
-        /// The object.
-        object: Vec<u8>,
-    },
+    /// New objects to be stored.
+    Objects(SealedObjects),
     /// What came of a batch of steps.
     Batch {
         /// Number of the batch, counting from 0 without gaps.
@@ -37,6 +30,15 @@ pub(super) enum Done {
     },
     /// The operation has failed.
     Fatal(ArchiveError),
+}
+
+/// New objects, one behind the other in one buffer: small ones cost a message only together.
+#[derive(Debug, Default)]
+pub(super) struct SealedObjects {
+    /// The objects.
+    pub(super) bytes: Vec<u8>,
+    /// Id, length of the plaintext, and where in `bytes` the object ends.
+    pub(super) entries: Vec<(ChunkId, u32, usize)>,
 }
 
 /// What came of one step.
@@ -94,8 +96,6 @@ pub(super) struct EntryOutcome {
     pub(super) linked: Linked,
     /// What to remember in the files cache.
     pub(super) memorize: Option<Memorize>,
-    /// Whether the entry was found unchanged in the files cache.
-    pub(super) unchanged: Option<PathHash>,
     /// The entry itself, where it may have to be archived again because the first of its names failed.
     pub(super) again: Option<Box<Entry>>,
 }

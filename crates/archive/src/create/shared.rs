@@ -15,13 +15,15 @@ use ironborg_types::ChunkId;
 
 use super::gate::Gate;
 use super::options::CreateOptions;
-use super::outcome::Done;
+use super::outcome::{Done, SealedObjects};
 use super::split::Share;
 use super::step::Entry;
 use crate::error::ArchiveError;
 
 /// Bytes of finished objects that may wait to be stored.
-pub(super) const OBJECT_BYTES_IN_FLIGHT: usize = 32 << 20;
+pub(super) const OBJECT_BYTES_IN_FLIGHT: usize = 16 << 20;
+/// Objects are sent to the collector when there are so many bytes of them.
+const MESSAGE_LEN: usize = 128 << 10;
 /// All-zero chunks of so many different lengths have their ids remembered.
 const ZERO_IDS_MAX: usize = 64;
 
@@ -42,6 +44,8 @@ pub(super) struct Shared<'a> {
     pub(super) again: (Sender<Box<Entry>>, Receiver<Box<Entry>>),
     /// Chunks of a large file that another worker may take.
     pub(super) shares: (Sender<Share>, Receiver<Share>),
+    /// Buffers of stored objects, to be used again.
+    pub(super) spare: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
     /// Bounds the objects on their way to the collector.
     pub(super) object_bytes: Gate,
     /// Workers with nothing to do.
@@ -55,6 +59,24 @@ pub(super) struct Shared<'a> {
     /// Counts how often a part of the file at the head was asked for.
     pub(super) part_requests: AtomicU64,
     pub(super) zero_ids: Mutex<HashMap<usize, ChunkId>>,
+}
+
+/// A worker's compressor and the objects it has ready.
+pub(super) struct Sealing {
+    pub(super) sealer: Sealer,
+    ready: SealedObjects,
+    scratch: Vec<u8>,
+}
+
+impl Sealing {
+    /// Nothing ready yet.
+    pub(super) fn new(sealer: Sealer) -> Self {
+        Self {
+            sealer,
+            ready: SealedObjects::default(),
+            scratch: Vec::new(),
+        }
+    }
 }
 
 /// The operation ended elsewhere, or failed here; the collector knows why.
@@ -96,34 +118,71 @@ impl Shared<'_> {
         })
     }
 
-    /// Makes sure a chunk is stored: seals it and sends it off if nobody has it yet.
+    /// Makes sure a chunk is stored: seals it if nobody has it yet.
     ///
-    /// The entry's `csize` is 0 where only the collector knows it.
+    /// The entry's `csize` is 0 where only the collector knows it. New objects are sent off once there
+    /// are enough of them; [`Shared::send_objects`] sends the rest.
     pub(super) fn store(
         &self,
-        sealer: &mut Sealer,
+        sealing: &mut Sealing,
         id: ChunkId,
         data: &[u8],
     ) -> Result<ChunkEntry, Over> {
         let size = u32::try_from(data.len()).expect("chunks are at most 20 MiB");
-        let csize = match self
-            .chunks
-            .claim(&id, size)
-            .map_err(|error| self.fail(error.into()))?
-        {
+        let claim = self.chunks.claim(&id, size);
+        let csize = match claim.map_err(|error| self.fail(error.into()))? {
             Claim::Known(sizes) => sizes.csize,
             Claim::InFlight => 0,
             Claim::New => {
-                let mut object = Vec::new();
-                if let Err(error) = sealer.seal(self.key, self.nonces, data, &mut object) {
-                    return Err(self.fail(error.into()));
+                self.seal(sealing, data)?;
+                let end = sealing.ready.bytes.len();
+                sealing.ready.entries.push((id, size, end));
+                if end >= MESSAGE_LEN {
+                    self.send_objects(sealing)?;
                 }
-                self.object_bytes.take(object.len()).map_err(|_| Over)?;
-                self.send(Done::Object { id, size, object })?;
                 0
             }
         };
         Ok(ChunkEntry { id, size, csize })
+    }
+
+    /// Adds the object for `data` to those that are ready.
+    fn seal(&self, sealing: &mut Sealing, data: &[u8]) -> Result<(), Over> {
+        let Sealing {
+            sealer,
+            ready,
+            scratch,
+        } = sealing;
+        let alone = ready.bytes.is_empty() && data.len() >= MESSAGE_LEN;
+        let out = if alone {
+            &mut ready.bytes
+        } else {
+            &mut *scratch
+        };
+        if out.capacity() == 0
+            && let Ok(spare) = self.spare.1.try_recv()
+        {
+            *out = spare;
+        }
+        if let Err(error) = sealer.seal(self.key, self.nonces, data, out) {
+            return Err(self.fail(error.into()));
+        }
+        if !alone {
+            ready.bytes.extend_from_slice(scratch);
+        }
+        Ok(())
+    }
+
+    /// Sends off the objects that are ready. To be called before a message that relies on them.
+    pub(super) fn send_objects(&self, sealing: &mut Sealing) -> Result<(), Over> {
+        if sealing.ready.entries.is_empty() {
+            return Ok(());
+        }
+        let objects = std::mem::take(&mut sealing.ready);
+        self.object_bytes
+            .take(objects.bytes.len())
+            .map_err(|_| Over)?;
+        self.send(Done::Objects(objects))
     }
 
     /// Sends to the collector.

@@ -22,7 +22,7 @@ use super::content::{Content, ContentError, ContentReader, Reading, store_share}
 use super::items::{add_attributes, as_regular_file, clamp, item_of_stat, set_size};
 use super::outcome::{Done, EntryOutcome, Memorize, Outcome};
 use super::piped::PipedInput;
-use super::shared::{Over, Shared};
+use super::shared::{Over, Sealing, Shared};
 use super::step::{Entry, EntryKind, Linked, Step};
 use crate::error::ArchiveError;
 
@@ -44,7 +44,7 @@ pub(super) struct Worker<'a> {
     shared: &'a Shared<'a>,
     reporter: &'a dyn Reporter,
     attributes: AttributeReader,
-    sealer: Sealer,
+    sealing: Sealing,
     reader: ContentReader,
     /// Content of the small files of the batch, one after the other.
     arena: Vec<u8>,
@@ -112,7 +112,7 @@ impl<'a> Worker<'a> {
             shared,
             reporter,
             attributes,
-            sealer: Sealer::new(options.compression.clone()),
+            sealing: Sealing::new(Sealer::new(options.compression.clone())),
             reader: ContentReader::new(chunker, &options.chunker),
             arena: Vec::new(),
             ids: Vec::new(),
@@ -132,7 +132,7 @@ impl<'a> Worker<'a> {
                 recv(shares) -> share => {
                     self.shared.idle.fetch_sub(1, Ordering::Relaxed);
                     let Ok(share) = share else { return };
-                    if store_share(self.shared, &mut self.sealer, &mut self.ids, &share).is_err() {
+                    if store_share(self.shared, &mut self.sealing, &mut self.ids, &share).is_err() {
                         return;
                     }
                 }
@@ -179,6 +179,7 @@ impl<'a> Worker<'a> {
             outcomes.push(outcome);
         }
         self.store_small(&small, &mut outcomes)?;
+        self.shared.send_objects(&mut self.sealing)?;
         self.shared.send(Done::Batch {
             number: batch.number,
             outcomes,
@@ -200,6 +201,7 @@ impl<'a> Worker<'a> {
         let [Outcome::Entry(outcome)] = outcomes else {
             unreachable!("it was just put there")
         };
+        self.shared.send_objects(&mut self.sealing)?;
         self.shared.send(Done::Again(outcome))
     }
 
@@ -217,7 +219,7 @@ impl<'a> Worker<'a> {
             };
             let mut chunks = Vec::with_capacity(file.chunks.len());
             for (piece, id) in stored.by_ref().take(file.chunks.len()) {
-                chunks.push(self.shared.store(&mut self.sealer, *id, piece)?);
+                chunks.push(self.shared.store(&mut self.sealing, *id, piece)?);
             }
             match &mut outcome.item {
                 Ok(item) => {
@@ -242,7 +244,6 @@ impl<'a> Worker<'a> {
             chunks_in_parts: 0,
             linked: entry.linked.clone(),
             memorize: None,
-            unchanged: None,
             again: None,
         };
         let mut chunks = None;
@@ -357,7 +358,6 @@ impl<'a> Worker<'a> {
             item.chunks = Some(chunks);
             set_size(&mut item);
             outcome.counts = true;
-            outcome.unchanged = lookup.hash;
             let source = AttributeSource::Place(place);
             add_attributes(
                 &mut item,
@@ -385,7 +385,7 @@ impl<'a> Worker<'a> {
             let reading = Reading { batch, item: &item };
             let content = self
                 .reader
-                .read(self.shared, &mut self.sealer, &file, &reading)?;
+                .read(self.shared, &mut self.sealing, &file, &reading)?;
             outcome.chunks_in_parts = content.chunks_in_parts;
             item.chunks = Some(content.chunks);
             set_size(&mut item);
@@ -528,7 +528,7 @@ impl<'a> Worker<'a> {
         let reading = Reading { batch, item: &item };
         let read = self
             .reader
-            .read(self.shared, &mut self.sealer, &input.file, &reading);
+            .read(self.shared, &mut self.sealing, &input.file, &reading);
         drop(input.file);
         let mut outcome = EntryOutcome {
             path: named.name.to_vec(),
@@ -540,7 +540,6 @@ impl<'a> Worker<'a> {
             chunks_in_parts: 0,
             linked: Linked::Alone,
             memorize: None,
-            unchanged: None,
             again: None,
         };
         match read {
