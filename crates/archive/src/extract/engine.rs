@@ -10,10 +10,10 @@ use ironborg_repository::Repository;
 use ironborg_source::path::strip_components;
 use ironborg_source::walk::FileKind;
 use ironborg_source::{RestoreRoot, SourceError};
-use ironborg_types::{BytePath, ChunkId, Event, Reporter, text};
+use ironborg_types::{BytePath, ChunkId, Event, Interrupt, Level, Reporter, text};
 
 use super::attributes::values;
-use super::file::{FileTask, SharedFile, create, without_chunks};
+use super::file::{FileTask, Outcome, SharedFile, create, without_chunks};
 use super::filter::{ItemFilter, Master};
 use super::in_flight::{InFlight, Ticket};
 use super::report::Report;
@@ -33,8 +33,11 @@ const SMALL_FILE_LEN: u64 = 4 << 20;
 const PART_LEN: u64 = 4 << 20;
 /// A batch of small files is full with so many bytes of content,
 const BATCH_LEN: u64 = 1 << 20;
-/// or with so many files.
-const BATCH_FILES: usize = 64;
+/// or with so many files,
+const BATCH_FILES: usize = 256;
+/// or with so many where another directory begins: two workers in one directory wait for each other.
+const BATCH_FILES_IN_DIR: usize = 32;
+const LOGGER: &str = "borg.archiver";
 /// How many steps may wait for workers before the walk waits as well.
 const DEFERRED_MAX: usize = 8192;
 
@@ -43,6 +46,8 @@ pub(super) struct Engine<'a> {
     /// Where to; None: content is verified only.
     pub(super) root: Option<&'a RestoreRoot>,
     pub(super) repository: &'a dyn Repository,
+    /// Asked before every item and every chunk.
+    pub(super) interrupt: &'a Interrupt,
     pub(super) report: &'a Report<'a>,
     pub(super) filter: ItemFilter,
     pub(super) strip: usize,
@@ -91,8 +96,11 @@ impl<'a> Engine<'a> {
     /// Restores (or verifies) all items that the filter admits. What fails for one file is reported.
     pub(super) fn run(mut self, items: &mut ItemReader<'_>) -> Result<ItemFilter, ArchiveError> {
         let result = items.for_each(|view| {
+            if self.interrupt.stop_requested() {
+                return Err(ArchiveError::Interrupted);
+            }
             self.item(view);
-            Ok::<_, ArchiveError>(ControlFlow::Continue(()))
+            Ok(ControlFlow::Continue(()))
         });
         // Even if the item stream is damaged, what was begun is brought to its end.
         self.send_batch();
@@ -114,6 +122,12 @@ impl<'a> Engine<'a> {
             return;
         };
         self.work.number += 1;
+        if self.interrupt.take_report() {
+            let message = format!("{} 0 B/???", text::display(path));
+            self.report
+                .reporter()
+                .report(Event::log(Level::Info, LOGGER, message));
+        }
         if self.root.is_some() {
             self.leave_directories(path);
         }
@@ -243,6 +257,16 @@ impl<'a> Engine<'a> {
         if len > SMALL_FILE_LEN && task.chunks().len() > 1 {
             return self.hand_out_large(task);
         }
+        if self.work.batch.files.len() >= BATCH_FILES_IN_DIR
+            && self
+                .work
+                .batch
+                .files
+                .last()
+                .is_some_and(|last| parent(last) != parent(&task))
+        {
+            self.send_batch();
+        }
         let in_flight = &mut self.work.in_flight;
         let ticket = *self
             .work
@@ -348,6 +372,9 @@ impl<'a> Engine<'a> {
     }
 
     fn make_hard_link(&mut self, item: &Item, target: &[u8]) {
+        if self.interrupt.stop_requested() {
+            return; // Its target may not be there.
+        }
         let path = strip_components(&item.path, self.strip);
         let source = strip_components(item.source.as_deref().unwrap_or_default(), self.strip);
         let kind = match FileType::of(item.mode) {
@@ -449,7 +476,7 @@ impl<'a> Engine<'a> {
 
     fn note_done(&mut self, done: Done) {
         self.work.in_flight.done(done.ticket);
-        if !done.good {
+        if done.outcome != Outcome::Good {
             self.work.failed = Some(done.ticket);
         }
     }
@@ -533,6 +560,14 @@ pub(super) fn show_permissions(reporter: &dyn Reporter, progress: &mut Option<Pe
             format!("Setting directory permissions {percent:3.0}%")
         });
     }
+}
+
+/// The directory a file goes into.
+fn parent(task: &FileTask) -> &[u8] {
+    let path = task.destination();
+    path.iter()
+        .rposition(|byte| *byte == b'/')
+        .map_or(b"", |slash| &path[..slash])
 }
 
 fn make_directory(root: &RestoreRoot, path: &[u8]) -> Result<(), SourceError> {

@@ -11,9 +11,10 @@ use ironborg_source::path::strip_components;
 use ironborg_source::restore::RestoredFile;
 use ironborg_source::walk::FileKind;
 use ironborg_source::{RestoreRoot, SourceError};
-use ironborg_types::ChunkId;
+use ironborg_types::Interrupt;
 
 use super::attributes::values;
+use super::chunks::ChunkQueue;
 use super::report::Report;
 use crate::ArchiveError;
 use crate::items::ObjectReader;
@@ -109,18 +110,24 @@ impl Part<'_> {
     }
 }
 
-/// What became of a file when its last part was written; `None`: other parts are missing.
-pub(super) type Finished = Option<bool>;
+/// How a file came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// As it should be.
+    Good,
+    /// Otherwise, and that was reported.
+    Bad,
+    /// The user wants it to end.
+    Stopped,
+}
 
-/// Restores files on one thread. Memory: one object and its plaintext.
+/// Restores files on one thread. Memory: that of a [`ChunkQueue`].
 pub(super) struct FileRestorer<'a> {
-    reader: ObjectReader<'a>,
+    chunks: ChunkQueue<'a>,
     root: Option<&'a RestoreRoot>,
     report: &'a Report<'a>,
+    interrupt: &'a Interrupt,
     sparse: bool,
-    plaintext: Vec<u8>,
-    /// The chunk whose plaintext is at hand: sparse files repeat one many times.
-    current: Option<ChunkId>,
 }
 
 impl<'a> FileRestorer<'a> {
@@ -129,35 +136,52 @@ impl<'a> FileRestorer<'a> {
         reader: ObjectReader<'a>,
         root: Option<&'a RestoreRoot>,
         report: &'a Report<'a>,
+        interrupt: &'a Interrupt,
         sparse: bool,
     ) -> Self {
         Self {
-            reader,
+            chunks: ChunkQueue::new(reader),
             root,
             report,
+            interrupt,
             sparse,
-            plaintext: Vec::new(),
-            current: None,
         }
     }
 
-    /// Restores a file from start to end. False: it is not as it should be, and that was reported.
-    pub(super) fn restore(&mut self, task: &FileTask) -> bool {
-        let file = match self.root {
-            None => None,
-            Some(root) => match create(root, task.destination()) {
-                Ok(file) => Some(file),
-                Err(error) => {
-                    self.report.warn(&task.item.path, &error);
-                    return false;
-                }
-            },
+    /// Restores small files one after the other, each from start to end.
+    pub(super) fn restore(&mut self, files: &[FileTask]) -> Outcome {
+        self.chunks.set(files.iter().flat_map(FileTask::chunks));
+        let mut all = Outcome::Good;
+        for task in files {
+            let end = self.chunks.position() + task.chunks().len();
+            match self.restore_one(task) {
+                Outcome::Stopped => return Outcome::Stopped,
+                Outcome::Bad => all = Outcome::Bad,
+                Outcome::Good => {}
+            }
+            self.chunks.skip_to(end);
+        }
+        all
+    }
+
+    fn restore_one(&mut self, task: &FileTask) -> Outcome {
+        let file = match self
+            .root
+            .map(|root| create(root, task.destination()))
+            .transpose()
+        {
+            Ok(file) => file,
+            Err(error) => {
+                self.report.warn(&task.item.path, &error);
+                return Outcome::Bad;
+            }
         };
         self.write_all(task, file.as_ref())
     }
 
-    /// Restores one part of a large file, and finishes the file if it was the last one.
-    pub(super) fn restore_part(&mut self, part: &Part<'_>) -> Finished {
+    /// Restores one part of a large file, and finishes the file if it was the last one; `None`: it was
+    /// not.
+    pub(super) fn restore_part(&mut self, part: &Part<'_>) -> Option<Outcome> {
         let shared = &*part.file;
         if !shared.misfit.load(Ordering::Relaxed)
             && let Err(error) = self.write_part(part)
@@ -177,27 +201,26 @@ impl<'a> FileRestorer<'a> {
 
     fn write_part(&mut self, part: &Part<'_>) -> Result<(), SourceError> {
         let shared = &*part.file;
+        let FileTask { number, item, .. } = &shared.task;
         let mut offset = part.offset;
+        self.chunks.set(part.chunks().iter());
         for chunk in part.chunks() {
-            match self.fetch(chunk) {
+            if self.interrupt.stop_requested() {
+                return Ok(()); // Whoever finishes sees it too.
+            }
+            match self.chunks.take() {
                 Err(error) => {
-                    let FileTask { number, item, .. } = &shared.task;
                     self.report.chunk_error(*number, item, chunk, offset, error);
                     shared.damaged.store(true, Ordering::Relaxed);
                     leave_hole(shared.file.as_ref(), offset, chunk)?;
                 }
-                Ok(()) if self.plaintext.len() != chunk.size as usize => {
+                Ok(data) if data.len() != chunk.size as usize => {
                     shared.misfit.store(true, Ordering::Relaxed);
                     return Ok(());
                 }
-                Ok(()) => {
-                    self.report
-                        .progress(&shared.task.item.path, self.plaintext.len());
-                    if let Some(file) = &shared.file
-                        && !(self.sparse && ironborg_chunker::is_zero(&self.plaintext))
-                    {
-                        file.write_at(&self.plaintext, offset)?;
-                    }
+                Ok(data) => {
+                    self.report.progress(&item.path, data.len());
+                    write(shared.file.as_ref(), data, offset, self.sparse)?;
                 }
             }
             offset += u64::from(chunk.size);
@@ -205,8 +228,11 @@ impl<'a> FileRestorer<'a> {
         Ok(())
     }
 
-    fn finish_shared(&mut self, shared: &SharedFile<'_>) -> bool {
+    fn finish_shared(&mut self, shared: &SharedFile<'_>) -> Outcome {
         let (task, file) = (&shared.task, shared.file.as_ref());
+        if self.interrupt.stop_requested() {
+            return Outcome::Stopped;
+        }
         let error = shared
             .write_error
             .lock()
@@ -214,10 +240,11 @@ impl<'a> FileRestorer<'a> {
             .take();
         if let Some(error) = error {
             self.report.warn(&task.item.path, &error);
-            return false;
+            return Outcome::Bad;
         }
         if shared.misfit.load(Ordering::Relaxed) {
             // Rare enough to start over: one after the other, as long as they really are.
+            self.chunks.set(task.chunks().iter());
             return self.write_all(task, file);
         }
         let damaged = shared.damaged.load(Ordering::Relaxed);
@@ -225,93 +252,82 @@ impl<'a> FileRestorer<'a> {
     }
 
     /// Writes all chunks one after the other, whatever their entries say of their length.
-    fn write_all(&mut self, task: &FileTask, file: Option<&RestoredFile<'_>>) -> bool {
+    fn write_all(&mut self, task: &FileTask, file: Option<&RestoredFile<'_>>) -> Outcome {
+        let FileTask { number, item, .. } = task;
         let (mut offset, mut damaged) = (0_u64, false);
         for chunk in task.chunks() {
-            if let Err(error) = self.fetch(chunk) {
-                self.report
-                    .chunk_error(task.number, &task.item, chunk, offset, error);
-                damaged = true;
-                if let Err(error) = leave_hole(file, offset, chunk) {
-                    self.report.warn(&task.item.path, &error);
-                    return false;
+            if self.interrupt.stop_requested() {
+                return Outcome::Stopped;
+            }
+            let (len, written) = match self.chunks.take() {
+                Err(error) => {
+                    self.report.chunk_error(*number, item, chunk, offset, error);
+                    damaged = true;
+                    (u64::from(chunk.size), leave_hole(file, offset, chunk))
                 }
-                offset += u64::from(chunk.size);
-                continue;
+                Ok(data) => {
+                    self.report.progress(&item.path, data.len());
+                    (data.len() as u64, write(file, data, offset, self.sparse))
+                }
+            };
+            if let Err(error) = written {
+                self.report.warn(&item.path, &error);
+                return Outcome::Bad;
             }
-            self.report.progress(&task.item.path, self.plaintext.len());
-            if let Some(file) = file
-                && !(self.sparse && ironborg_chunker::is_zero(&self.plaintext))
-                && let Err(error) = file.write_at(&self.plaintext, offset)
-            {
-                self.report.warn(&task.item.path, &error);
-                return false;
-            }
-            offset += self.plaintext.len() as u64;
+            offset += len;
         }
         self.finish(task, file, offset, damaged)
     }
 
     /// Sets length and attributes of a file whose content was written, and compares its length.
     fn finish(
-        &mut self,
+        &self,
         task: &FileTask,
         file: Option<&RestoredFile<'_>>,
         len: u64,
         damaged: bool,
-    ) -> bool {
+    ) -> Outcome {
         let item = &task.item;
-        if let Some(file) = file {
-            // A file that lost content keeps the mode and times of an unfinished one: nothing that
-            // goes by them takes it for the original.
-            let result = if damaged {
-                Ok(())
-            } else {
-                self.finish_file(file, item, len)
-            };
-            if let Err(error) = result {
-                self.report.warn(&item.path, &error);
-                return false;
-            }
-        }
         if damaged {
-            return false; // Every lost chunk was reported.
+            // Every lost chunk was reported. The file keeps the mode and times of an unfinished one:
+            // nothing that goes by them takes it for the original.
+            return Outcome::Bad;
+        }
+        if let Some(file) = file {
+            match file.finish(len, &values(item), self.report.reporter()) {
+                Ok(set) => self.report.attributes_set(set),
+                Err(error) => {
+                    self.report.warn(&item.path, &error);
+                    return Outcome::Bad;
+                }
+            }
         }
         if let Some(size) = item.size
             && size != len
         {
             self.report
                 .warn_backup_error(&item.path, &super::size_mismatch(size, len));
-            return false;
+            return Outcome::Bad;
         }
         if item.chunks_healthy.is_some() {
             self.report
                 .warn_backup_error(&item.path, super::DAMAGED_CHUNKS);
-            return false;
+            return Outcome::Bad;
         }
-        true
+        Outcome::Good
     }
+}
 
-    fn finish_file(
-        &self,
-        file: &RestoredFile<'_>,
-        item: &Item,
-        len: u64,
-    ) -> Result<(), SourceError> {
-        let set = file.finish(len, &values(item), self.report.reporter())?;
-        self.report.attributes_set(set);
-        Ok(())
-    }
-
-    /// Brings the chunk's plaintext to hand.
-    fn fetch(&mut self, chunk: &ChunkEntry) -> Result<(), ArchiveError> {
-        if self.current == Some(chunk.id) {
-            return Ok(());
-        }
-        self.current = None;
-        self.reader.read(&chunk.id, &mut self.plaintext)?;
-        self.current = Some(chunk.id);
-        Ok(())
+/// Writes a piece, unless it is to be a hole.
+fn write(
+    file: Option<&RestoredFile<'_>>,
+    data: &[u8],
+    offset: u64,
+    sparse: bool,
+) -> Result<(), SourceError> {
+    match file {
+        Some(file) if !(sparse && ironborg_chunker::is_zero(data)) => file.write_at(data, offset),
+        _ => Ok(()),
     }
 }
 

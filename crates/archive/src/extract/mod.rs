@@ -8,6 +8,7 @@
 //! Source: Borg 1.4, `do_extract`, `Archive.extract_item`, `Archive.restore_attrs`.
 
 mod attributes;
+mod chunks;
 mod engine;
 mod file;
 mod filter;
@@ -76,7 +77,7 @@ pub struct ExtractOutcome {
 /// A chunk that is missing or damaged, or an item no archive should hold, is reported with archive and
 /// file; the others go on, and the first such error in the archive's order is returned in the end.
 /// (Stock Borg ends at that point.) A damaged item stream ends it at once. Troubles of the file system
-/// are warnings.
+/// are warnings. [`ArchiveError::Interrupted`] when the user wants it to end.
 pub fn extract(
     session: &Session,
     archive: &Archive,
@@ -190,18 +191,20 @@ impl ExtractRun<'_> {
         } = self;
         let source = ObjectSource::of(session);
         let threads = session.client.threads.max(1);
+        let interrupt = session.client.interrupt;
         let (job_tx, job_rx) = bounded(2 * threads);
         let (done_tx, done_rx) = unbounded();
         thread::scope(|scope| {
             for _ in 0..threads {
                 let (jobs, done) = (job_rx.clone(), done_tx.clone());
-                let restorer = FileRestorer::new(source.reader(), root, report, sparse);
+                let restorer = FileRestorer::new(source.reader(), root, report, interrupt, sparse);
                 scope.spawn(move || worker::work(restorer, &jobs, &done));
             }
             drop((job_rx, done_tx)); // Only workers may hold these ends, or nobody ever ends.
             let engine = Engine {
                 root,
                 repository: source.repository,
+                interrupt,
                 report,
                 filter,
                 strip,

@@ -29,6 +29,9 @@ impl ExtractRun<'_> {
         with_content(session, |content| {
             with_items(session, archive, parts, |items| {
                 items.for_each(|item| {
+                    if session.client.interrupt.stop_requested() {
+                        return Err(ArchiveError::Interrupted);
+                    }
                     let Some(path) = self.filter.admit(item.path, item) else {
                         return Ok(ControlFlow::Continue(()));
                     };

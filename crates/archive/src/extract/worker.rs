@@ -2,7 +2,7 @@
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::file::{FileRestorer, FileTask, Part};
+use super::file::{FileRestorer, FileTask, Outcome, Part};
 use super::in_flight::Ticket;
 
 /// Work for one thread.
@@ -17,27 +17,25 @@ pub(super) enum Job<'r> {
     Part { ticket: Ticket, part: Part<'r> },
 }
 
-/// A job that is done, with whether all its files are as they should be.
+/// A job that is done.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Done {
     pub(super) ticket: Ticket,
-    pub(super) good: bool,
+    /// The worst of its files.
+    pub(super) outcome: Outcome,
 }
 
 /// Does jobs until there are no more.
 pub(super) fn work(mut restorer: FileRestorer<'_>, jobs: &Receiver<Job<'_>>, done: &Sender<Done>) {
     for job in jobs {
         let finished = match job {
-            Job::Files { ticket, files } => {
-                let failed = files.iter().filter(|task| !restorer.restore(task)).count();
-                Some(Done {
-                    ticket,
-                    good: failed == 0,
-                })
-            }
+            Job::Files { ticket, files } => Some(Done {
+                ticket,
+                outcome: restorer.restore(&files),
+            }),
             Job::Part { ticket, part } => restorer
                 .restore_part(&part)
-                .map(|good| Done { ticket, good }),
+                .map(|outcome| Done { ticket, outcome }),
         };
         if let Some(finished) = finished
             && done.send(finished).is_err()

@@ -35,6 +35,7 @@ impl<'a> ObjectSource<'a> {
             source: self,
             opener: Opener::new(),
             object: Vec::new(),
+            objects: Vec::new(),
         }
     }
 }
@@ -44,6 +45,8 @@ pub struct ObjectReader<'a> {
     source: ObjectSource<'a>,
     opener: Opener,
     object: Vec<u8>,
+    /// For objects that are read together.
+    objects: Vec<Vec<u8>>,
 }
 
 impl ObjectReader<'_> {
@@ -53,6 +56,53 @@ impl ObjectReader<'_> {
         self.source.repository.get(id, &mut self.object)?;
         self.opener.open(self.source.key, id, &self.object, out)?;
         Ok(self.object.len())
+    }
+
+    /// Reads several objects, as [`ObjectReader::read`] reads one; `None`: `outs[i]` has the plaintext
+    /// of `ids[i]`.
+    ///
+    /// # Panics
+    /// If there are not as many `outs` as `ids`.
+    pub fn read_group(
+        &mut self,
+        ids: &[ChunkId],
+        outs: &mut [Vec<u8>],
+    ) -> Vec<Option<ArchiveError>> {
+        assert_eq!(ids.len(), outs.len(), "a buffer for each object");
+        if self.objects.len() < ids.len() {
+            self.objects.resize_with(ids.len(), Vec::new);
+        }
+        let ObjectReader {
+            source,
+            opener,
+            objects,
+            ..
+        } = self;
+        let got: Vec<_> = ids
+            .iter()
+            .zip(objects.iter_mut())
+            .map(|(id, object)| source.repository.get(id, object))
+            .collect();
+        let named: Vec<(ChunkId, &[u8])> = ids
+            .iter()
+            .zip(objects.iter())
+            .map(|(id, object)| (*id, object.as_slice()))
+            .collect();
+        if ids.len() > 1 && got.iter().all(Result::is_ok) {
+            let opened = opener.open_many(source.key, &named, outs);
+            return opened
+                .into_iter()
+                .map(|result| result.err().map(Into::into))
+                .collect();
+        }
+        let open =
+            |(((id, object), got), out): (((ChunkId, &[u8]), Result<(), _>), &mut Vec<u8>)| {
+                let result = got
+                    .map_err(ArchiveError::from)
+                    .and_then(|()| Ok(opener.open(source.key, &id, object, out)?));
+                result.err()
+            };
+        named.into_iter().zip(got).zip(outs).map(open).collect()
     }
 }
 

@@ -566,3 +566,26 @@ fn nothing_is_written_through_a_symlink_that_is_in_the_way() {
         .collect();
     assert_eq!(kinds, [ErrorKind::BackupSymlinkParentError]);
 }
+
+#[test]
+fn a_stop_leaves_what_was_done_and_begins_nothing_new() {
+    let machine = machine_with(busy).stopping_at("top/40/5");
+    let root = machine.dir("out");
+    let error = into(&machine, "a", &root, options(&[])).expect_err("it was stopped");
+    assert_eq!(error.kind(), ErrorKind::Error);
+    assert_eq!(error.to_string(), "Error: Got Ctrl-C / SIGINT.");
+    assert_eq!(machine.list().last().map(String::as_str), Some("top/40/5"));
+    assert!(root.join("top/3/39").exists());
+    assert!(!root.join("top/41").exists());
+    assert_eq!(machine.warnings(), []);
+    let mut stream = Vec::new();
+    let session = machine.session();
+    let archive = session.load_archive(b"a").expect("it is there");
+    let result = extract(
+        &session,
+        &archive,
+        Destination::Stream(&mut stream),
+        options(&[]),
+    );
+    assert!(result.is_err() && stream.is_empty(), "still asked to stop");
+}

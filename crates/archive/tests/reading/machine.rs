@@ -25,6 +25,8 @@ pub(crate) struct Notes {
     /// Progress steps: message id, current, total, message.
     pub(crate) progress: Mutex<Vec<(String, u64, u64, String)>>,
     pub(crate) wants_progress: bool,
+    /// Asks for an end when this path is listed.
+    pub(crate) stop_at: Option<(&'static str, &'static Interrupt)>,
 }
 
 impl Reporter for Notes {
@@ -36,11 +38,17 @@ impl Reporter for Notes {
                     .expect("not poisoned")
                     .push((kind, message.into_owned()));
             }
-            Event::List(line) => self
-                .list
-                .lock()
-                .expect("not poisoned")
-                .push(line.into_owned()),
+            Event::List(line) => {
+                if let Some((path, interrupt)) = self.stop_at
+                    && line == path
+                {
+                    interrupt.request_stop();
+                }
+                self.list
+                    .lock()
+                    .expect("not poisoned")
+                    .push(line.into_owned());
+            }
             Event::Log { level, message, .. } if level >= Level::Warning => {
                 self.log
                     .lock()
@@ -98,6 +106,7 @@ pub(crate) struct Machine {
     pub(crate) repository: PathBuf,
     pub(crate) notes: Arc<Notes>,
     pub(crate) threads: usize,
+    interrupt: &'static Interrupt,
 }
 
 impl Machine {
@@ -116,6 +125,7 @@ impl Machine {
             repository,
             notes: Arc::default(),
             threads: 2,
+            interrupt: Box::leak(Box::default()),
         }
     }
 
@@ -128,8 +138,17 @@ impl Machine {
         self
     }
 
+    /// Has the user ask for an end when this path is listed.
+    pub(crate) fn stopping_at(mut self, path: &'static str) -> Self {
+        let stop_at = Some((path, self.interrupt));
+        self.notes = Arc::new(Notes {
+            stop_at,
+            ..Notes::default()
+        });
+        self
+    }
+
     pub(crate) fn client(&self) -> Client {
-        static INTERRUPT: Interrupt = Interrupt::new();
         Client {
             directories: ClientDirectories {
                 keys: self.home.config().join("keys"),
@@ -140,7 +159,7 @@ impl Machine {
             reporter: Arc::clone(&self.notes) as Arc<dyn Reporter>,
             questioner: Arc::new(Yes),
             passphrases: Arc::new(SamplePassphrase),
-            interrupt: &INTERRUPT,
+            interrupt: self.interrupt,
             workarounds: Workarounds::default(),
             identity: Identity::default(),
             threads: self.threads,

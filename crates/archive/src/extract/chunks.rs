@@ -1,0 +1,97 @@
+//! The chunks one worker is going to write, fetched a few at a time.
+
+use ironborg_format::item::ChunkEntry;
+use ironborg_types::ChunkId;
+
+use crate::ArchiveError;
+use crate::items::ObjectReader;
+
+/// Chunks opened together: ids of several are verified faster side by side.
+const GROUP_COUNT: usize = 8;
+/// Bytes of content that are opened together, unless one chunk has more.
+const GROUP_LEN: u64 = 8 << 20;
+
+/// Hands out plaintexts in order. Memory: [`GROUP_LEN`] bytes of plaintext and their objects; with
+/// entries that lie about their lengths, [`GROUP_COUNT`] of the largest objects.
+pub(super) struct ChunkQueue<'a> {
+    reader: ObjectReader<'a>,
+    queue: Vec<ChunkEntry>,
+    next: usize,
+    /// Chunks that were opened, the first `open` of these. Sparse files repeat one many times.
+    ids: Vec<ChunkId>,
+    plaintexts: Vec<Vec<u8>>,
+    results: Vec<Option<ArchiveError>>,
+}
+
+impl<'a> ChunkQueue<'a> {
+    pub(super) fn new(reader: ObjectReader<'a>) -> Self {
+        Self {
+            reader,
+            queue: Vec::new(),
+            next: 0,
+            ids: Vec::new(),
+            plaintexts: Vec::new(),
+            results: Vec::new(),
+        }
+    }
+
+    /// Replaces what is going to be taken.
+    pub(super) fn set<'c>(&mut self, chunks: impl Iterator<Item = &'c ChunkEntry>) {
+        self.queue.clear();
+        self.queue.extend(chunks);
+        self.next = 0;
+    }
+
+    /// How many chunks were taken or passed over.
+    pub(super) fn position(&self) -> usize {
+        self.next
+    }
+
+    /// Passes over chunks that nobody wants any more.
+    pub(super) fn skip_to(&mut self, position: usize) {
+        self.next = position;
+    }
+
+    /// The plaintext of the next chunk.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub(super) fn take(&mut self) -> Result<&[u8], ArchiveError> {
+        let id = self.queue[self.next].id;
+        let known = self.ids.iter().position(|known| *known == id);
+        let slot = known.unwrap_or_else(|| {
+            self.open_group();
+            0 // It is the first of the group.
+        });
+        self.next += 1;
+        match self.results[slot].take() {
+            None => Ok(&self.plaintexts[slot]),
+            Some(error) => {
+                // Should it come again, it is tried again.
+                self.ids.truncate(slot);
+                Err(error)
+            }
+        }
+    }
+
+    /// Opens the next chunk and some that follow.
+    fn open_group(&mut self) {
+        self.ids.clear();
+        let mut len = 0;
+        for chunk in &self.queue[self.next..] {
+            if self.ids.contains(&chunk.id) {
+                continue;
+            }
+            len += u64::from(chunk.size);
+            if !self.ids.is_empty() && (len > GROUP_LEN || self.ids.len() == GROUP_COUNT) {
+                break;
+            }
+            self.ids.push(chunk.id);
+        }
+        if self.plaintexts.len() < self.ids.len() {
+            self.plaintexts.resize_with(self.ids.len(), Vec::new);
+        }
+        let outs = &mut self.plaintexts[..self.ids.len()];
+        self.results = self.reader.read_group(&self.ids, outs);
+    }
+}
