@@ -17,6 +17,8 @@ pub mod statistics;
 mod file_type;
 mod progress;
 
-pub use client::{Client, ClientDirectories, Identity, PassphraseError, PassphraseSource, Workarounds};
+pub use client::{
+    Client, ClientDirectories, Identity, PassphraseError, PassphraseSource, Workarounds,
+};
 pub use error::ArchiveError;
 pub use session::{Archive, Session};

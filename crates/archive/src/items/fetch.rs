@@ -95,14 +95,17 @@ impl ObjectReader<'_> {
                 .map(|result| result.err().map(Into::into))
                 .collect();
         }
-        let open =
-            |(((id, object), got), out): (((ChunkId, &[u8]), Result<(), _>), &mut Vec<u8>)| {
-                let result = got
-                    .map_err(ArchiveError::from)
-                    .and_then(|()| Ok(opener.open(source.key, &id, object, out)?));
-                result.err()
-            };
-        named.into_iter().zip(got).zip(outs).map(open).collect()
+        let mut results = Vec::with_capacity(ids.len());
+        for (((id, object), got), out) in named.into_iter().zip(got).zip(outs) {
+            results.push(match got {
+                Ok(()) => opener
+                    .open(source.key, &id, object, out)
+                    .err()
+                    .map(Into::into),
+                Err(error) => Some(error.into()),
+            });
+        }
+        results
     }
 }
 
