@@ -295,7 +295,7 @@ impl fmt::Display for Run {
         )?;
         for (name, bytes) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
             let text = String::from_utf8_lossy(bytes);
-            let shown: String = text.chars().take(6000).collect();
+            let shown: String = text.chars().take(2500).collect();
             writeln!(f, "--- {name}, {} bytes\n{shown}", bytes.len())?;
         }
         Ok(())

@@ -111,20 +111,23 @@ pub(crate) fn assert_same_run(ours: &Run, stock: &Run) {
     );
 }
 
+/// Where two texts begin to differ, with a few lines around.
 fn first_difference(ours: &str, stock: &str) -> Option<String> {
-    if ours == stock {
-        return None;
-    }
-    let (mut ours_lines, mut stock_lines) = (ours.split('\n'), stock.split('\n'));
-    for line in 1.. {
-        let (one, other) = (ours_lines.next(), stock_lines.next());
-        if one != other {
-            return Some(format!(
-                "line {line}:\n  ours:  {one:?}\n  stock: {other:?}"
-            ));
-        }
-    }
-    None
+    let (ours, stock): (Vec<&str>, Vec<&str>) = (ours.lines().collect(), stock.lines().collect());
+    let longer = ours.len().max(stock.len());
+    let at = (0..longer).find(|line| ours.get(*line) != stock.get(*line))?;
+    let around = |lines: &[&str]| {
+        let range = at.saturating_sub(3).min(lines.len())..(at + 4).min(lines.len());
+        lines[range].join("\n    ")
+    };
+    Some(format!(
+        "line {} of {} and {}\n  ours:\n    {}\n  stock:\n    {}",
+        at + 1,
+        ours.len(),
+        stock.len(),
+        around(&ours),
+        around(&stock)
+    ))
 }
 
 /// Text with durations, times of day of the run, random identifiers and process ids replaced, and without the
@@ -137,10 +140,17 @@ pub(crate) fn normal(bytes: &[u8]) -> String {
         .expect("a valid pattern")
         .replace_all(&text, "")
         .into_owned();
-    let end = ["\nTraceback (most recent call last)", "\nPlatform: "];
+    // Neither is there anything to compare in an unexpected error but that it is one.
+    let end = [
+        "\nTraceback (most recent call last)",
+        "\nPlatform: ",
+        "\n[Errno ",
+    ];
     let end = end.into_iter().filter_map(|start| text.find(start)).min();
     let text = end.map_or(text.clone(), |end| text[..=end].to_owned());
     let replacements = [
+        // Usage summaries are each program's own; what is wrong comes after them.
+        (r"(?m)^usage: .*\n(?: .*\n)*", ""),
         (
             r"Archive fingerprint: [0-9a-f]{64}",
             "Archive fingerprint: ID",
@@ -151,6 +161,11 @@ pub(crate) fn normal(bytes: &[u8]) -> String {
         (r#""duration": [0-9.e-]+"#, r#""duration": 0"#),
         (r#""time": [0-9.e+]+"#, r#""time": 0"#),
         (r"pid [0-9]+", "pid P"),
+        // Ours never reads all archives to bring a cache up to date, and so never says that it does.
+        (
+            r"Synchronizing chunks cache\.\.\.\nArchives: .*\n(?:.*\n)*?Done\.\n",
+            "",
+        ),
         // A traceback as a log record.
         (
             r#"(?m)^\{"type": "log_message", "time": 0, "message": "Traceback.*\n"#,
