@@ -19,7 +19,12 @@ const LOGGER: &str = "borg.locking";
 /// How often somebody who wants to write looks whether all readers are gone.
 const READERS_POLL: Duration = Duration::from_millis(200);
 /// Longest pause between attempts at the exclusive directory; shorter if the whole wait is.
-const EXCLUSIVE_POLL_MAX: Duration = Duration::from_mins(1);
+const EXCLUSIVE_POLL_MAX: Duration = Duration::from_secs(1);
+/// How long a reader that leaves waits for the directory, at least: while it is in the roster nobody can
+/// have it for longer than a moment, and staying in the roster would shut writers out for good.
+const RELEASE_WAIT: Duration = Duration::from_secs(30);
+/// How often it tries.
+const RELEASE_POLL: Duration = Duration::from_millis(5);
 
 /// This process as the owner of locks; the host id is the caller's to find out.
 pub fn process_identity(host: impl Into<String>) -> LockOwner {
@@ -72,9 +77,9 @@ impl Lock {
         if options.exclusive {
             files.acquire_alone(false)?;
         } else {
-            files.with_directory(|| {
-                files.modify(|roster, owner| add(&mut roster.shared, owner))?;
-                Ok(())
+            let deadline = Deadline::new(files.wait, None);
+            files.with_directory(&deadline, || {
+                files.modify(|roster, owner| add(&mut roster.shared, owner))
             })?;
         }
         Ok(Self {
@@ -143,7 +148,7 @@ impl LockFiles {
     fn acquire_alone(&self, upgrading: bool) -> Result<(), RepositoryError> {
         let deadline = Deadline::new(self.wait, Some(READERS_POLL));
         loop {
-            self.acquire_directory()?;
+            self.acquire_directory(&Deadline::new(self.wait, None))?;
             match self.enter_alone(upgrading) {
                 Ok(true) => return Ok(()),
                 Ok(false) => self.release_directory()?,
@@ -180,7 +185,9 @@ impl LockFiles {
             self.modify(|roster, owner| roster.exclusive.retain(|one| one != owner))?;
             self.release_directory()
         } else {
-            self.with_directory(|| {
+            let wait = self.wait.map(|wait| wait.max(RELEASE_WAIT));
+            let deadline = Deadline::new(wait, Some(RELEASE_POLL));
+            self.with_directory(&deadline, || {
                 self.modify(|roster, owner| roster.shared.retain(|one| one != owner))
             })
         }
@@ -189,16 +196,16 @@ impl LockFiles {
     /// Does something while nobody else can touch the roster.
     fn with_directory(
         &self,
+        deadline: &Deadline,
         action: impl FnOnce() -> Result<(), RepositoryError>,
     ) -> Result<(), RepositoryError> {
-        self.acquire_directory()?;
+        self.acquire_directory(deadline)?;
         let done = action();
         let released = self.release_directory();
         done.and(released)
     }
 
-    fn acquire_directory(&self) -> Result<(), RepositoryError> {
-        let deadline = Deadline::new(self.wait, None);
+    fn acquire_directory(&self, deadline: &Deadline) -> Result<(), RepositoryError> {
         let file = self.owner.file_name();
         loop {
             let claimed = self.storage.claim_dir(&self.directory, &file);

@@ -295,6 +295,16 @@ impl SegmentLog {
         self.next = 0;
     }
 
+    /// Takes back the very first transaction, which nobody could tell from the remains of a damaged
+    /// repository later. Only what this process has written is removed.
+    pub(crate) fn undo_first(&mut self) -> Result<(), StorageError> {
+        self.writer = None;
+        for segment in (0..std::mem::take(&mut self.next)).rev() {
+            self.delete(SegmentId(segment))?;
+        }
+        Ok(())
+    }
+
     /// Stops writing without making anything durable.
     pub(crate) fn abandon(&mut self) {
         self.writer = None;

@@ -295,7 +295,7 @@ impl LocalRepository {
             );
             self.remove_repository()?;
         } else {
-            self.forget_transaction();
+            self.forget_transaction()?;
             self.remove_uncommitted()?;
         }
         Err(RepositoryError::InsufficientFreeSpace {
@@ -309,7 +309,7 @@ impl LocalRepository {
             &self.phase,
             Phase::Doomed(Doom::Failed { no_space: true, .. })
         );
-        self.forget_transaction();
+        self.forget_transaction()?;
         if no_space {
             self.log_message(
                 Level::Warning,
@@ -321,11 +321,16 @@ impl LocalRepository {
         Ok(())
     }
 
-    fn forget_transaction(&mut self) {
+    /// Ends the transaction. What it wrote is ignored from now on and removed by the next one.
+    fn forget_transaction(&mut self) -> Result<(), RepositoryError> {
         self.log.abandon();
-        if !matches!(self.phase, Phase::Idle) {
-            self.set_loaded(None);
-            self.phase = Phase::Idle;
+        if matches!(self.phase, Phase::Idle) {
+            return Ok(());
+        }
+        self.phase = Phase::Idle;
+        match self.take_loaded() {
+            Some(loaded) if loaded.id.is_none() => Ok(self.log.undo_first()?),
+            _ => Ok(()),
         }
     }
 
@@ -348,7 +353,7 @@ impl LocalRepository {
                 location: self.location(),
             });
         }
-        self.forget_transaction();
+        self.forget_transaction()?;
         self.set_loaded(None);
         if let Some(lock) = self.take_lock() {
             lock.release()?;

@@ -32,9 +32,12 @@ pub(crate) struct Entries {
     segment: SegmentId,
     /// Where the next entry begins in the file.
     offset: u64,
+    /// A buffer of which a part is in use.
     window: Vec<u8>,
     /// Where the next entry begins in the window.
     at: usize,
+    /// Where what was read ends in the window.
+    end: usize,
 }
 
 impl Entries {
@@ -44,6 +47,7 @@ impl Entries {
             offset: 0,
             window: Vec::new(),
             at: 0,
+            end: 0,
         }
     }
 
@@ -63,9 +67,9 @@ impl Entries {
         }
         let (segment, offset) = (self.segment, self.offset);
         let bad = |error| bad_entry(segment, offset, error);
-        let header = Header::decode(&self.window[self.at..], HEADER_LEN).map_err(bad)?;
+        let header = Header::decode(&self.window[self.at..self.end], HEADER_LEN).map_err(bad)?;
         self.fill(log, header.size as usize)?;
-        let (entry, size) = decode_entry(&self.window[self.at..]).map_err(bad)?;
+        let (entry, size) = decode_entry(&self.window[self.at..self.end]).map_err(bad)?;
         self.at += size;
         self.offset += size as u64;
         Ok(Some(FoundEntry {
@@ -93,28 +97,32 @@ impl Entries {
     /// Sees to it that the window holds `len` bytes from the current position, if the segment does;
     /// returns how many there are.
     fn fill(&mut self, log: &SegmentLog, len: usize) -> Result<usize, RepositoryError> {
-        let mut have = self.window.len() - self.at;
-        if have >= len {
-            return Ok(have);
+        if self.end - self.at >= len {
+            return Ok(self.end - self.at);
         }
-        self.window.drain(..self.at);
-        self.at = 0;
-        let wanted = if self.offset == 0 {
+        let have = self.end - self.at;
+        let wanted = len.max(if self.offset == 0 {
             FIRST_WINDOW_LEN
         } else {
             WINDOW_LEN
-        };
-        self.window.resize(len.max(wanted), 0);
-        while have < len {
-            let offset = self.offset + have as u64;
-            let free = &mut self.window[have..];
+        });
+        if self.window.len() < wanted {
+            let mut larger = vec![0; wanted];
+            larger[..have].copy_from_slice(&self.window[self.at..self.end]);
+            self.window = larger;
+        } else {
+            self.window.copy_within(self.at..self.end, 0);
+        }
+        (self.at, self.end) = (0, have);
+        while self.end < len {
+            let offset = self.offset + self.end as u64;
+            let free = &mut self.window[self.end..];
             let count = log.read_at(self.segment, offset, &mut [IoSliceMut::new(free)])?;
             if count == 0 {
                 break;
             }
-            have += count;
+            self.end += count;
         }
-        self.window.truncate(have);
-        Ok(have)
+        Ok(self.end)
     }
 }

@@ -1,0 +1,359 @@
+//! Locks keep apart whom they should, leave stock Borg's files, and outlive nobody.
+
+mod support;
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ironborg_repository::{
+    Lock, LockMode, LockOptions, LockOwner, OpenOptions, Repository, RepositoryError,
+};
+use ironborg_storage::{LocalStorage, MemoryStorage, Storage};
+use ironborg_types::ErrorKind;
+use support::{HOST, Messages, create, id, open, options, reading, writing};
+
+fn owner(host: &str, pid: u64, thread: u64) -> LockOwner {
+    LockOwner {
+        host: host.to_owned(),
+        pid,
+        thread,
+    }
+}
+
+/// This process under a host id of its own.
+fn me() -> LockOwner {
+    owner(HOST, std::process::id().into(), 0)
+}
+
+fn memory() -> MemoryStorage {
+    let memory = MemoryStorage::new();
+    memory.create_dir_all("").unwrap();
+    memory
+}
+
+struct Locking {
+    storage: MemoryStorage,
+    messages: Arc<Messages>,
+}
+
+impl Locking {
+    fn new() -> Self {
+        Self {
+            storage: memory(),
+            messages: Messages::new(),
+        }
+    }
+
+    fn acquire(&self, owner: &LockOwner, exclusive: bool) -> Result<Lock, RepositoryError> {
+        Lock::acquire(
+            Arc::new(self.storage.clone()),
+            "lock",
+            LockOptions {
+                exclusive,
+                wait: Some(Duration::ZERO),
+                owner: owner.clone(),
+            },
+            Arc::clone(&self.messages) as _,
+        )
+    }
+
+    #[track_caller]
+    fn check(&self, expected: &[(&str, &str)]) {
+        let files: Vec<(String, String)> = self
+            .storage
+            .files()
+            .into_iter()
+            .map(|(name, content)| (name, String::from_utf8(content).unwrap()))
+            .collect();
+        let expected: Vec<(String, String)> = expected
+            .iter()
+            .map(|(name, content)| ((*name).to_owned(), (*content).to_owned()))
+            .collect();
+        assert_eq!(files, expected);
+    }
+}
+
+#[test]
+fn lock_files_are_stock_borg_s() {
+    let locking = Locking::new();
+    let (a, pid) = (me(), std::process::id());
+    let c = owner("other@2", 77, 0xabc);
+    let b = owner(HOST, 1, 0);
+    let shared_a = locking.acquire(&a, false).unwrap();
+    locking.check(&[(
+        "lock.roster",
+        &format!("{{\"shared\": [[\"{HOST}\", {pid}, 0]]}}"),
+    )]);
+    let shared_c = locking.acquire(&c, false).unwrap();
+    let both = format!("{{\"shared\": [[\"{HOST}\", {pid}, 0], [\"other@2\", 77, 2748]]}}");
+    locking.check(&[("lock.roster", &both)]);
+
+    let error = locking.acquire(&b, true).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::LockTimeout);
+    assert_eq!(
+        error.to_string(),
+        "Failed to create/acquire the lock /memory/lock (timeout)."
+    );
+    locking.check(&[("lock.roster", &both)]);
+
+    drop(shared_a);
+    locking.check(&[("lock.roster", "{\"shared\": [[\"other@2\", 77, 2748]]}")]);
+    shared_c.release().unwrap();
+    locking.check(&[]);
+
+    let exclusive_b = locking.acquire(&b, true).unwrap();
+    let files = [
+        (format!("lock.exclusive/{HOST}.1-0"), String::new()),
+        (
+            "lock.roster".to_owned(),
+            format!("{{\"exclusive\": [[\"{HOST}\", 1, 0]]}}"),
+        ),
+    ];
+    let files = files
+        .each_ref()
+        .map(|(name, content)| (name.as_str(), content.as_str()));
+    locking.check(&files);
+    let error = locking.acquire(&a, false).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "Failed to create/acquire the lock /memory/lock.exclusive (timeout)."
+    );
+    locking.check(&files);
+    exclusive_b.release().unwrap();
+    locking.check(&[]);
+    assert_eq!(locking.messages.take(), Vec::<String>::new());
+}
+
+#[test]
+fn a_reader_becomes_a_writer_when_it_is_alone() {
+    let locking = Locking::new();
+    let mut lock = locking.acquire(&me(), false).unwrap();
+    let other = locking.acquire(&owner("other@2", 1, 0), false).unwrap();
+    assert!(lock.upgrade().is_err());
+    assert!(!lock.is_exclusive());
+    drop(other);
+    lock.upgrade().unwrap();
+    assert!(lock.is_exclusive());
+    assert!(locking.acquire(&owner("other@2", 1, 0), false).is_err());
+    lock.release().unwrap();
+    locking.check(&[]);
+}
+
+fn dead_pid() -> u64 {
+    let mut child = Command::new("true").spawn().unwrap();
+    let pid = child.id();
+    child.wait().unwrap();
+    pid.into()
+}
+
+#[test]
+fn locks_of_dead_processes_of_this_machine_are_removed() {
+    let locking = Locking::new();
+    let dead = dead_pid();
+    for exclusive in [true, false] {
+        std::mem::forget(locking.acquire(&owner(HOST, dead, 0), exclusive).unwrap());
+        let lock = locking.acquire(&me(), true).unwrap();
+        lock.release().unwrap();
+        locking.check(&[]);
+    }
+    let killed = format!("Killed stale lock {HOST}.{dead}-0.");
+    let removed =
+        |key| format!("Removed stale {key} roster lock for host {HOST} pid {dead} thread 0.");
+    assert_eq!(
+        locking.messages.take(),
+        [killed, removed("exclusive"), removed("shared")]
+    );
+}
+
+#[test]
+fn what_may_be_alive_keeps_its_lock() {
+    let dead = dead_pid();
+    for holder in [
+        owner(HOST, 1, 0),
+        owner(HOST, dead, 1),
+        owner("other@2", dead, 0),
+        owner(HOST, u64::MAX, 0),
+        owner(HOST, 0, 0),
+    ] {
+        for exclusive in [true, false] {
+            let locking = Locking::new();
+            let held = locking.acquire(&holder, exclusive).unwrap();
+            assert!(locking.acquire(&me(), true).is_err(), "{holder:?}");
+            assert_eq!(locking.messages.take(), Vec::<String>::new());
+            drop(held);
+            assert!(locking.acquire(&me(), true).is_ok());
+        }
+    }
+}
+
+#[test]
+fn a_lock_nobody_understands_is_left_to_people() {
+    let locking = Locking::new();
+    locking.storage.set("lock.exclusive/what is this", "");
+    assert!(locking.acquire(&me(), false).is_err());
+    assert_eq!(
+        locking.messages.take(),
+        ["Found malformed lock what is this in /memory/lock.exclusive. Please check/fix manually."]
+    );
+    Lock::break_lock(&locking.storage, "lock").unwrap();
+    Lock::break_lock(&locking.storage, "lock").unwrap();
+    locking.acquire(&me(), true).unwrap();
+}
+
+#[test]
+fn a_broken_lock_is_reported_when_it_is_given_back() {
+    let locking = Locking::new();
+    let lock = locking.acquire(&me(), true).unwrap();
+    Lock::break_lock(&locking.storage, "lock").unwrap();
+    let error = lock.release().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotLocked);
+    let lock = locking.acquire(&me(), true).unwrap();
+    Lock::break_lock(&locking.storage, "lock").unwrap();
+    let other = locking.acquire(&owner("other@2", 1, 0), true).unwrap();
+    assert_eq!(lock.release().unwrap_err().kind(), ErrorKind::NotMyLock);
+    drop(other);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_to_cannot_be_locked() {
+    let storage = MemoryStorage::new();
+    let result = Lock::acquire(
+        Arc::new(storage),
+        "lock",
+        LockOptions {
+            exclusive: false,
+            wait: None,
+            owner: me(),
+        },
+        Messages::new(),
+    );
+    let error = result.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::LockFailed);
+    assert_eq!(
+        error.to_string(),
+        "Failed to create/acquire the lock /memory/lock.exclusive \
+         ([Errno 2] No such file or directory: '/memory/lock.exclusive')."
+    );
+}
+
+#[test]
+fn waiting_ends_when_the_lock_is_free_and_not_before_its_time() {
+    let locking = Locking::new();
+    let held = locking.acquire(&owner("other@2", 1, 0), true).unwrap();
+    let acquire = |wait| {
+        Lock::acquire(
+            Arc::new(locking.storage.clone()),
+            "lock",
+            LockOptions {
+                exclusive: false,
+                wait,
+                owner: me(),
+            },
+            Messages::new(),
+        )
+    };
+    let started = Instant::now();
+    assert!(acquire(Some(Duration::from_millis(50))).is_err());
+    assert!(started.elapsed() >= Duration::from_millis(50));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| acquire(Some(Duration::from_secs(60))).map(drop));
+        held.release().unwrap();
+        waiting.join().unwrap().unwrap();
+    });
+    locking.check(&[]);
+}
+
+#[test]
+fn a_panic_releases_the_lock() {
+    let storage = MemoryStorage::new();
+    let mut repository = create(Arc::new(storage.clone())).unwrap();
+    let result = thread::scope(|scope| {
+        let thread = scope.spawn(move || {
+            repository.put(&id("a"), b"a").unwrap();
+            assert_eq!(repository.len().unwrap(), 17, "this panic is meant");
+        });
+        thread.join()
+    });
+    assert!(result.is_err());
+    assert!(storage.status("lock.exclusive").unwrap().is_none());
+    assert!(storage.status("lock.roster").unwrap().is_none());
+    assert!(open(&storage, reading()).is_empty().unwrap());
+}
+
+#[test]
+fn a_repository_is_locked_while_it_is_open() {
+    let storage = MemoryStorage::new();
+    drop(create(Arc::new(storage.clone())).unwrap());
+    let other = |lock| OpenOptions {
+        owner: owner("other@2", 5, 0),
+        ..options(lock)
+    };
+    let try_open =
+        |options| ironborg_repository::LocalRepository::open_in(Arc::new(storage.clone()), options);
+    let writer = open(&storage, writing());
+    assert!(try_open(other(LockMode::Shared)).is_err());
+    assert!(try_open(other(LockMode::None)).is_ok());
+    drop(writer);
+    let reader = open(&storage, reading());
+    assert!(try_open(other(LockMode::Shared)).is_ok());
+    let error = try_open(other(LockMode::Exclusive)).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::LockTimeout);
+    reader.close().unwrap();
+    assert!(try_open(other(LockMode::Exclusive)).is_ok());
+}
+
+/// Many at once, each to be alone with a counter that is not atomic.
+#[test]
+fn of_many_threads_one_at_a_time_has_the_lock() {
+    let scratch = tempfile::tempdir().unwrap();
+    let storage: Arc<dyn Storage> = Arc::new(LocalStorage::new(scratch.path()));
+    storage.write("counter", b"0").unwrap();
+    let readers = AtomicU32::new(0);
+    let (threads, rounds) = (6, 15);
+    thread::scope(|scope| {
+        for i in 0..threads {
+            let (storage, readers) = (&storage, &readers);
+            scope.spawn(move || {
+                for round in 0..rounds {
+                    let exclusive = (round + i) % 3 != 0;
+                    let lock = lock_soon(storage, i, exclusive);
+                    if exclusive {
+                        assert_eq!(readers.load(Ordering::SeqCst), 0);
+                        let count = String::from_utf8(storage.read("counter").unwrap()).unwrap();
+                        let count: u32 = count.parse().unwrap();
+                        storage
+                            .write("counter", (count + 1).to_string().as_bytes())
+                            .unwrap();
+                    } else {
+                        readers.fetch_add(1, Ordering::SeqCst);
+                        storage.read("counter").unwrap();
+                        readers.fetch_sub(1, Ordering::SeqCst);
+                    }
+                    lock.release().unwrap();
+                }
+            });
+        }
+    });
+    let count = String::from_utf8(storage.read("counter").unwrap()).unwrap();
+    assert_eq!(count, (threads * rounds * 2 / 3).to_string());
+    assert_eq!(storage.list("").unwrap().len(), 1);
+}
+
+/// Tries until it works, without the pauses of a person's lock wait.
+fn lock_soon(storage: &Arc<dyn Storage>, thread: u64, exclusive: bool) -> Lock {
+    loop {
+        let options = LockOptions {
+            exclusive,
+            wait: Some(Duration::ZERO),
+            owner: owner(HOST, std::process::id().into(), thread + 1),
+        };
+        match Lock::acquire(Arc::clone(storage), "lock", options, Messages::new()) {
+            Ok(lock) => return lock,
+            Err(RepositoryError::LockTimeout { .. }) => thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
