@@ -1,5 +1,6 @@
 //! Whatever fails and whenever power goes, the repository holds the last acknowledged commit or the
 //! one in flight, whole.
+#![allow(clippy::unwrap_used)] // Here a failed unwrap is a failed test.
 
 mod support;
 

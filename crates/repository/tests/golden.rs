@@ -1,4 +1,5 @@
 //! The same operations leave the same files as with stock Borg.
+#![allow(clippy::unwrap_used)] // Here a failed unwrap is a failed test.
 
 mod support;
 

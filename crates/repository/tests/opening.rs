@@ -1,4 +1,5 @@
 //! Creating and opening repositories: what is refused, in which words, and what is written.
+#![allow(clippy::unwrap_used)] // Here a failed unwrap is a failed test.
 
 mod support;
 

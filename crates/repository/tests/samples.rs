@@ -1,4 +1,5 @@
 //! Repositories stock Borg wrote, of all ages and in all states, open and give back their objects.
+#![allow(clippy::unwrap_used)] // Here a failed unwrap is a failed test.
 
 mod support;
 

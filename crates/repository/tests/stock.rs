@@ -1,4 +1,5 @@
 //! Ours and stock Borg's repository code, side by side and in turn on one repository.
+#![allow(clippy::unwrap_used)] // Here a failed unwrap is a failed test.
 
 mod support;
 
@@ -72,10 +73,11 @@ fn steps(random: &mut Random, content: &mut Content) -> Vec<Value> {
                 committed = false;
             }
             5..=7 => {
-                if content.remove(&number).is_some() {
-                    steps.push(json!(["delete", number]));
-                    committed = false;
-                }
+                let Some(_) = content.remove(&number) else {
+                    continue;
+                };
+                steps.push(json!(["delete", number]));
+                committed = false;
             }
             8 if !committed => {
                 steps.push(json!(["commit"]));
@@ -273,4 +275,68 @@ fn either_rebuilds_what_the_other_lost() {
         let by_stock = state(&path);
         assert_eq!(by_ours, by_stock, "seed {seed}");
     }
+}
+
+/// Adds to a counter under stock Borg's lock, as often as it is told.
+const COUNT: &str = "
+import sys
+from borg.locking import Lock
+path, rounds, kind = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+for i in range(rounds):
+    with Lock(path + '/lock', exclusive=kind == 'exclusive', timeout=60, sleep=0.01):
+        with open(path + '/counter') as f:
+            count = int(f.read())
+        if kind == 'exclusive':
+            with open(path + '/counter', 'w') as f:
+                f.write(str(count + 1))
+";
+
+#[test]
+fn both_wait_for_each_other_s_locks() {
+    use ironborg_repository::{Lock, LockOptions, process_identity};
+    use ironborg_storage::{LocalStorage, Storage};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    let scratch = Scratch::new();
+    let home = Home::new(&scratch, "home").with("BORG_HOST_ID", support::HOST);
+    let path = scratch.dir("locked");
+    fs::write(path.join("counter"), "0").unwrap();
+    let rounds = 20;
+    std::thread::scope(|scope| {
+        for kind in ["exclusive", "shared"] {
+            let (home, path) = (&home, path.display().to_string());
+            scope.spawn(move || {
+                let rounds = rounds.to_string();
+                home.stock_library(COUNT, [path.as_str(), &rounds, kind])
+                    .run()
+                    .ok();
+            });
+        }
+        let storage: Arc<dyn Storage> = Arc::new(LocalStorage::new(&path));
+        for _ in 0..rounds {
+            let lock = loop {
+                let options = LockOptions {
+                    exclusive: true,
+                    wait: Some(Duration::from_millis(20)),
+                    owner: process_identity(support::HOST),
+                };
+                let reporter = support::Messages::new();
+                match Lock::acquire(Arc::clone(&storage), "lock", options, reporter) {
+                    Ok(lock) => break lock,
+                    Err(error) => assert!(error.to_string().contains("(timeout)"), "{error}"),
+                }
+            };
+            let count: u32 = fs::read_to_string(path.join("counter"))
+                .unwrap()
+                .parse()
+                .unwrap();
+            fs::write(path.join("counter"), (count + 1).to_string()).unwrap();
+            lock.release().unwrap();
+        }
+    });
+    let count = fs::read_to_string(path.join("counter")).unwrap();
+    assert_eq!(count, (2 * rounds).to_string());
+    let left = fs::read_dir(&path).unwrap().count();
+    assert_eq!(left, 1, "only the counter is left");
 }

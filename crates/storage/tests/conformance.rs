@@ -1,4 +1,5 @@
 //! What every storage must do; a new one is done when it passes.
+#![allow(clippy::unwrap_used)] // Here a failed unwrap is a failed test.
 
 use std::io::IoSliceMut;
 use std::sync::Arc;

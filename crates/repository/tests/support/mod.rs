@@ -1,4 +1,5 @@
 //! What the tests of this crate share: options, ids, and a reporter that remembers.
+#![allow(clippy::unwrap_used)] // Here a failed unwrap is a failed test.
 #![allow(dead_code)] // Each test binary uses its own part.
 
 use std::sync::{Arc, Mutex};
