@@ -6,7 +6,7 @@ use ironborg_source::stream::{self, CommandOutput, PathList};
 use ironborg_source::{
     AttributeOptions, AttributeReader, Dir, FileStat, Names, Place, SourceError,
 };
-use ironborg_types::{ErrorKind, Event, text};
+use ironborg_types::Event;
 
 use super::gate::{Closed, Gate};
 use super::options::{CreateOptions, Input};
@@ -36,6 +36,7 @@ pub fn dry_run(client: &Client, options: &CreateOptions) -> Result<(), ArchiveEr
         PrintingSink { client },
         NoDirectories,
     );
+    walker.dry_run = true;
     match &options.input {
         Input::Roots(roots) => {
             for root in roots {
@@ -77,19 +78,13 @@ struct PrintingSink<'a> {
 impl StepSink for PrintingSink<'_> {
     fn step(&mut self, step: Step) -> Result<(), Closed> {
         match step {
-            // Stripped levels and directories alike are only looked at.
-            Step::Status { status: 'd', path } => status(self.client, '-', &path),
             Step::Status {
                 status: letter,
                 path,
             } => status(self.client, letter, &path),
             Step::Warning { kind, message } => self.client.warn(kind, message),
-            Step::UnknownType { path } => {
-                let message = format!("Unknown file type: {}", text::display(&path));
-                self.client.warn(ErrorKind::BackupWarning, message);
-            }
-            Step::Entry(entry) => status(self.client, '-', &entry.path),
-            Step::Directory(_) | Step::Piped(_) => {}
+            // A dry walk makes no others.
+            Step::UnknownType { .. } | Step::Entry(_) | Step::Directory(_) | Step::Piped(_) => {}
         }
         Ok(())
     }

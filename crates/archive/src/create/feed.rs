@@ -22,7 +22,7 @@ use crate::client::Client;
 use crate::error::ArchiveError;
 
 /// Steps in a batch.
-const BATCH_STEPS: usize = 256;
+const BATCH_STEPS: usize = 128;
 /// Bytes of file content in a batch.
 const BATCH_BYTES: u64 = 1 << 20;
 /// Different directories in a batch: each is kept open until the batch is done.

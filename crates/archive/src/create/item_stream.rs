@@ -70,7 +70,7 @@ impl ItemStream {
         let chunker = Chunker::new(ChunkerParams::ITEMS, key.chunk_seed())
             .map_err(|error| ArchiveError::other(error.to_string()))?;
         Ok(Self {
-            buffer: Vec::with_capacity(BUFFER_LEN + (1 << 20)),
+            buffer: Vec::new(),
             chunker,
             ids: Vec::new(),
         })
@@ -117,6 +117,10 @@ impl ItemStream {
         }
         let stored = cuts.last().map_or(0, |cut| cut.end);
         self.buffer.drain(..stored);
+        if at_end {
+            // What follows, saving the caches, needs memory of its own.
+            self.buffer = Vec::new();
+        }
         Ok(())
     }
 }

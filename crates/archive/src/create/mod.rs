@@ -56,7 +56,7 @@ use walk::Walker;
 use work::Worker;
 
 /// How many batches the walk may be ahead of the archive.
-const BATCHES_IN_FLIGHT: usize = 64;
+const BATCHES_IN_FLIGHT: usize = 24;
 /// How many directories may be open at once, deep recursion apart.
 const OPEN_DIRS_MAX: usize = 200;
 /// What the key of the files cache's path hashes is derived from.

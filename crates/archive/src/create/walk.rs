@@ -49,6 +49,8 @@ pub(super) struct Walker<'a, S, D> {
     pub(super) open_dirs: &'a Arc<Gate>,
     pub(super) sink: S,
     pub(super) directories: D,
+    /// Nothing is archived, everything that would be is listed as `-`.
+    pub(super) dry_run: bool,
     skip: HashSet<(u64, u64)>,
     links: HashMap<LinkKey, Arc<[u8]>>,
     /// Directories held open by the walk itself.
@@ -133,6 +135,7 @@ impl<'a, S: StepSink, D: DirectoryReader> Walker<'a, S, D> {
             open_dirs,
             sink,
             directories,
+            dry_run: false,
             skip,
             links: HashMap::new(),
             depth: 0,
@@ -375,6 +378,9 @@ impl<'a, S: StepSink, D: DirectoryReader> Walker<'a, S, D> {
         dir: &OpenDir,
         stat: &FileStat,
     ) -> Result<char, Fault> {
+        if self.dry_run {
+            return Ok('-');
+        }
         match archived_path(place.full_path(), root.strip.as_deref()) {
             Archived::Skipped => Ok('x'),
             Archived::As(path) => {
@@ -425,6 +431,10 @@ impl<'a, S: StepSink, D: DirectoryReader> Walker<'a, S, D> {
         path: &[u8],
         stat: &FileStat,
     ) -> Result<(), Fault> {
+        if self.dry_run {
+            let path = path.to_vec();
+            return Ok(self.sink.step(Step::Status { status: '-', path })?);
+        }
         let place = place(parent, path);
         let Some((kind, stat)) = self.kind_of(&place, stat) else {
             if stat.kind() == FileKind::Unknown {
