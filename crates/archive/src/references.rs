@@ -57,16 +57,6 @@ impl ChunkReferences {
     ) -> Result<Self, ArchiveError> {
         let reporter = session.client.reporter.as_ref();
         let repository = session.repository.as_ref();
-        let storage = session.client.own_cache(session.repository.id());
-        let kept = ChunkTable::load(&storage, repository.id(), &session.manifest_id, reporter);
-        if let Some(table) = kept
-            && table.counts() == Counts::Complete
-        {
-            return Ok(Self {
-                table,
-                salvaged: HashMap::new(),
-            });
-        }
         let mut salvaged = HashMap::new();
         let table = ChunkTable::new(repository.len()?, Counts::Complete);
         let mut progress: Option<PercentProgress> = None;

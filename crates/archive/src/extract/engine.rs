@@ -475,6 +475,7 @@ impl<'a> Engine<'a> {
     }
 
     fn note_done(&mut self, done: Done) {
+        assert!(done.outcome != Outcome::Panicked, "a worker panicked");
         self.work.in_flight.done(done.ticket);
         if done.outcome != Outcome::Good {
             self.work.failed = Some(done.ticket);

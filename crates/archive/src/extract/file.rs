@@ -119,6 +119,8 @@ pub(super) enum Outcome {
     Bad,
     /// The user wants it to end.
     Stopped,
+    /// The worker is gone.
+    Panicked,
 }
 
 /// Restores files on one thread. Memory: that of a [`ChunkQueue`].
@@ -155,9 +157,9 @@ impl<'a> FileRestorer<'a> {
         for task in files {
             let end = self.chunks.position() + task.chunks().len();
             match self.restore_one(task) {
-                Outcome::Stopped => return Outcome::Stopped,
-                Outcome::Bad => all = Outcome::Bad,
                 Outcome::Good => {}
+                Outcome::Bad => all = Outcome::Bad,
+                ended => return ended,
             }
             self.chunks.skip_to(end);
         }

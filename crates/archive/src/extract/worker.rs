@@ -28,19 +28,34 @@ pub(super) struct Done {
 /// Does jobs until there are no more.
 pub(super) fn work(mut restorer: FileRestorer<'_>, jobs: &Receiver<Job<'_>>, done: &Sender<Done>) {
     for job in jobs {
-        let finished = match job {
-            Job::Files { ticket, files } => Some(Done {
-                ticket,
-                outcome: restorer.restore(&files),
-            }),
-            Job::Part { ticket, part } => restorer
-                .restore_part(&part)
-                .map(|outcome| Done { ticket, outcome }),
+        let (Job::Files { ticket, .. } | Job::Part { ticket, .. }) = job;
+        let alarm = Alarm { ticket, done };
+        let outcome = match job {
+            Job::Files { files, .. } => Some(restorer.restore(&files)),
+            Job::Part { part, .. } => restorer.restore_part(&part),
         };
-        if let Some(finished) = finished
-            && done.send(finished).is_err()
+        drop(alarm);
+        if let Some(outcome) = outcome
+            && done.send(Done { ticket, outcome }).is_err()
         {
             return; // The operation is over.
+        }
+    }
+}
+
+/// Tells of a panic: nobody shall wait for a job that will never be done.
+struct Alarm<'a> {
+    ticket: Ticket,
+    done: &'a Sender<Done>,
+}
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.done.send(Done {
+                ticket: self.ticket,
+                outcome: Outcome::Panicked,
+            });
         }
     }
 }

@@ -292,12 +292,29 @@ fn serve(source: ObjectSource<'_>, jobs: &Receiver<Job>, done: &Sender<(u64, Out
         buffer: mut plaintext,
     } in jobs
     {
+        let alarm = Alarm { number, done };
         let outcome = reader.read(&id, &mut plaintext).map(|stored_size| Fetched {
             plaintext,
             stored_size,
         });
+        drop(alarm);
         if done.send((number, outcome)).is_err() {
             return; // Nobody waits any more.
+        }
+    }
+}
+
+/// Tells of a panic: nobody shall wait for an object that will never come.
+struct Alarm<'a> {
+    number: u64,
+    done: &'a Sender<(u64, Outcome)>,
+}
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let error = ArchiveError::other("a thread that reads objects panicked");
+            let _ = self.done.send((self.number, Err(error)));
         }
     }
 }
