@@ -10,23 +10,21 @@ use ironborg_repository::Repository;
 use ironborg_source::path::strip_components;
 use ironborg_source::walk::FileKind;
 use ironborg_source::{RestoreRoot, SourceError};
-use ironborg_types::{BytePath, ChunkId, Event, Interrupt, Level, Reporter, text};
+use ironborg_types::{ChunkId, Event, Interrupt, Level, text};
 
 use super::attributes::values;
-use super::file::{FileTask, Outcome, SharedFile, create, without_chunks};
-use super::filter::{ItemFilter, Master};
+use super::deferred::{DEFERRED_MAX, Deferred, LinkTarget};
+use super::file::{FileTask, SharedFile, create, without_chunks};
+use super::filter::ItemFilter;
 use super::in_flight::{InFlight, Ticket};
 use super::report::Report;
 use super::worker::{Done, Job};
 use crate::ArchiveError;
 use crate::file_type::FileType;
 use crate::items::ItemReader;
-use crate::progress::PercentProgress;
 
-/// Message id of the progress of content,
+/// Message id of the progress of content.
 pub(super) const CONTENT: &str = "extract";
-/// and of the attributes of directories that are left last.
-pub(super) const PERMISSIONS: &str = "extract.permissions";
 /// Files of up to this many bytes, or of one chunk, are restored by one worker.
 const SMALL_FILE_LEN: u64 = 4 << 20;
 /// A large file is cut into parts of at least this many bytes.
@@ -38,8 +36,6 @@ const BATCH_FILES: usize = 256;
 /// or with so many where another directory begins: two workers in one directory wait for each other.
 const BATCH_FILES_IN_DIR: usize = 32;
 const LOGGER: &str = "borg.archiver";
-/// How many steps may wait for workers before the walk waits as well.
-const DEFERRED_MAX: usize = 8192;
 
 /// The walk over the items of one archive.
 pub(super) struct Engine<'a> {
@@ -60,36 +56,22 @@ pub(super) struct Engine<'a> {
 /// What is under way.
 #[derive(Debug, Default)]
 pub(super) struct Work {
-    in_flight: InFlight,
+    pub(super) in_flight: InFlight,
     /// Number of the current item among all that were selected.
-    number: u64,
-    batch: Batch,
+    pub(super) number: u64,
+    pub(super) batch: Batch,
     /// Directories entered and not left, outermost first, as items with their own paths.
-    directories: Vec<Item>,
-    deferred: VecDeque<Deferred>,
+    pub(super) directories: Vec<Item>,
+    pub(super) deferred: VecDeque<Deferred>,
     /// Tickets of files that did not come out right, kept while somebody may ask.
-    failed: Option<Ticket>,
+    pub(super) failed: Option<Ticket>,
 }
 
 #[derive(Debug, Default)]
-struct Batch {
-    ticket: Option<Ticket>,
+pub(super) struct Batch {
+    pub(super) ticket: Option<Ticket>,
     files: Vec<FileTask>,
     len: u64,
-}
-
-/// A step that has to wait for jobs.
-#[derive(Debug)]
-enum Deferred {
-    /// The file at `target` is still being restored.
-    HardLink {
-        wait_for: Ticket,
-        ticket: Ticket,
-        item: Item,
-        target: BytePath,
-    },
-    /// Files in it are still being restored, as far as `wait_for`.
-    Directory { wait_for: Ticket, item: Item },
 }
 
 impl<'a> Engine<'a> {
@@ -306,7 +288,7 @@ impl<'a> Engine<'a> {
         ticket
     }
 
-    fn send_batch(&mut self) {
+    pub(super) fn send_batch(&mut self) {
         if let Some(ticket) = self.work.batch.ticket.take() {
             self.work.batch.len = 0;
             let files =
@@ -334,197 +316,13 @@ impl<'a> Engine<'a> {
         self.settle(DEFERRED_MAX);
     }
 
-    // Hard links.
-
-    /// What a later hard link refers to; `None`: the item stands for itself.
-    fn link_target(&self, view: &ItemView<'_>) -> Option<LinkTarget> {
-        let source = view.source?;
-        match self.filter.master(source) {
-            None => Some(LinkTarget::File(
-                strip_components(source, self.strip).into(),
-            )),
-            Some(Master::Restored(path)) => Some(LinkTarget::File(path.clone())),
-            Some(Master::Passed(Some(chunks))) => Some(LinkTarget::Chunks(chunks.clone())),
-            Some(Master::Passed(None)) => None,
-        }
-    }
-
-    fn hard_link(&mut self, item: Item, target: BytePath) {
-        match self.work.in_flight.job_of(&target) {
-            None => self.make_hard_link(&item, &target),
-            Some(wait_for) => {
-                let ticket = self.work.in_flight.begin();
-                self.work
-                    .in_flight
-                    .note(ticket, strip_components(&item.path, self.strip));
-                let step = Deferred::HardLink {
-                    wait_for,
-                    ticket,
-                    item,
-                    target,
-                };
-                self.work.deferred.push_back(step);
-                if self.work.deferred.len() > DEFERRED_MAX {
-                    self.settle(DEFERRED_MAX / 2);
-                }
-            }
-        }
-    }
-
-    fn make_hard_link(&mut self, item: &Item, target: &[u8]) {
-        if self.interrupt.stop_requested() {
-            return; // Its target may not be there.
-        }
-        let path = strip_components(&item.path, self.strip);
-        let source = strip_components(item.source.as_deref().unwrap_or_default(), self.strip);
-        let kind = match FileType::of(item.mode) {
-            FileType::Regular => FileKind::Regular,
-            _ => FileKind::Fifo,
-        };
-        let result = self.root().prepare(path, kind).and_then(|place| {
-            self.root().check_link_source(source, path)?;
-            place.link_to(target)
-        });
-        if let Err(error) = result {
-            self.warn(&item.path, &error);
-        }
-    }
-
-    // Directories.
-
-    /// Leaves the directories that `path` is not in, by stock's rule: a prefix of the text.
-    fn leave_directories(&mut self, path: &[u8]) {
-        while let Some(directory) = self.work.directories.last()
-            && !path.starts_with(strip_components(&directory.path, self.strip))
-        {
-            self.leave_directory();
-        }
-    }
-
-    fn leave_directory(&mut self) {
-        let Some(item) = self.work.directories.pop() else {
-            return;
-        };
-        match self.work.in_flight.last() {
-            Some(wait_for)
-                if !self.work.deferred.is_empty()
-                    || !self.work.in_flight.is_done_up_to(wait_for) =>
-            {
-                self.work
-                    .deferred
-                    .push_back(Deferred::Directory { wait_for, item });
-            }
-            _ => self.set_directory_attributes(&item),
-        }
-    }
-
-    fn leave_all_directories(&mut self) {
-        let reporter = self.report.reporter();
-        let mut progress = permissions_progress(reporter, self.work.directories.len());
-        while !self.work.directories.is_empty() {
-            show_permissions(reporter, &mut progress);
-            self.leave_directory();
-        }
-    }
-
-    fn set_directory_attributes(&mut self, item: &Item) {
-        let path = strip_components(&item.path, self.strip);
-        // As stock: what is at the path now is looked at again, and made again if need be.
-        let result = self
-            .root()
-            .prepare(path, FileKind::Directory)
-            .and_then(|place| {
-                place.create_dir()?;
-                place.set_attributes(&values(item), self.report.reporter())
-            });
-        match result {
-            Ok(set) => self.report.attributes_set(set),
-            Err(error) => self.warn(path, &error),
-        }
-    }
-
-    // Waiting.
-
-    /// Waits while an unfinished job makes something the item replaces, or that lies in its way.
-    fn wait_for_conflicts(&mut self, path: &[u8]) {
-        if let Some(ticket) = self.work.in_flight.job_above(path) {
-            self.wait_for(ticket);
-        }
-    }
-
-    fn wait_for(&mut self, ticket: Ticket) {
-        if self.work.batch.ticket == Some(ticket) {
-            self.send_batch();
-        }
-        while !self.work.in_flight.is_done(ticket) {
-            if self.work.deferred.is_empty() {
-                self.wait();
-            } else {
-                self.settle(0); // It may be a step that waits itself.
-            }
-        }
-    }
-
-    /// Waits for one job.
-    fn wait(&mut self) {
-        let done = self
-            .done
-            .recv()
-            .expect("workers live until the engine is gone");
-        self.note_done(done);
-    }
-
-    fn note_done(&mut self, done: Done) {
-        assert!(done.outcome != Outcome::Panicked, "a worker panicked");
-        self.work.in_flight.done(done.ticket);
-        if done.outcome != Outcome::Good {
-            self.work.failed = Some(done.ticket);
-        }
-    }
-
-    /// Does the deferred steps that can be done, and waits until at most `remaining` are left.
-    fn settle(&mut self, remaining: usize) {
-        while let Some(step) = self.work.deferred.front() {
-            let ready = match step {
-                Deferred::HardLink { wait_for, .. } => self.work.in_flight.is_done(*wait_for),
-                Deferred::Directory { wait_for, .. } => {
-                    self.work.in_flight.is_done_up_to(*wait_for)
-                }
-            };
-            if ready {
-                match self
-                    .work
-                    .deferred
-                    .pop_front()
-                    .expect("there is a first one")
-                {
-                    Deferred::HardLink {
-                        ticket,
-                        item,
-                        target,
-                        ..
-                    } => {
-                        self.make_hard_link(&item, &target);
-                        self.work.in_flight.done(ticket);
-                    }
-                    Deferred::Directory { item, .. } => self.set_directory_attributes(&item),
-                }
-            } else if self.work.deferred.len() > remaining {
-                self.send_batch();
-                self.wait();
-            } else {
-                return;
-            }
-        }
-    }
-
     // Small things.
 
-    fn root(&self) -> &'a RestoreRoot {
+    pub(super) fn root(&self) -> &'a RestoreRoot {
         self.root.expect("without a root only content is read")
     }
 
-    fn warn(&self, path: &[u8], error: &SourceError) {
+    pub(super) fn warn(&self, path: &[u8], error: &SourceError) {
         match error {
             SourceError::NotRelative { .. } | SourceError::UnknownItemType { .. } => {
                 self.unusable(path, error);
@@ -533,7 +331,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn unusable(&self, path: &[u8], error: &SourceError) {
+    pub(super) fn unusable(&self, path: &[u8], error: &SourceError) {
         let (what, detail) = ("item", error.to_string());
         let error = ArchiveError::Damaged {
             what,
@@ -541,25 +339,6 @@ impl<'a> Engine<'a> {
             detail,
         };
         self.report.item_error(self.work.number, path, error);
-    }
-}
-
-/// Begins the progress of the last step; its end comes with the end of the operation.
-pub(super) fn permissions_progress(
-    reporter: &dyn Reporter,
-    total: usize,
-) -> Option<PercentProgress> {
-    reporter
-        .wants_progress()
-        .then(|| PercentProgress::start(reporter, PERMISSIONS, total as u64, 5.0))
-}
-
-/// Counts one directory.
-pub(super) fn show_permissions(reporter: &dyn Reporter, progress: &mut Option<PercentProgress>) {
-    if let Some(progress) = progress {
-        progress.advance(reporter, 1, None, |percent| {
-            format!("Setting directory permissions {percent:3.0}%")
-        });
     }
 }
 
@@ -573,9 +352,4 @@ fn parent(task: &FileTask) -> &[u8] {
 
 fn make_directory(root: &RestoreRoot, path: &[u8]) -> Result<(), SourceError> {
     root.prepare(path, FileKind::Directory)?.create_dir()
-}
-
-enum LinkTarget {
-    File(BytePath),
-    Chunks(Vec<ChunkEntry>),
 }

@@ -59,14 +59,9 @@ impl InFlight {
         if self.paths.is_empty() {
             return None;
         }
-        let ends = path
-            .iter()
-            .enumerate()
-            .filter(|(_, byte)| **byte == b'/')
-            .map(|(at, _)| at);
-        ends.filter_map(|end| self.job_of(&path[..end]))
-            .max()
-            .max(self.job_of(path))
+        let mut last = None;
+        self.for_each_prefix(path, |hash| last = last.max(self.paths.get(&hash).copied()));
+        last
     }
 
     /// Whether all jobs begun up to and with `ticket` are done.
@@ -87,15 +82,22 @@ impl InFlight {
     }
 
     fn hash(&self, path: &[u8]) -> u64 {
+        let mut whole = self.hasher.build_hasher().finish();
+        self.for_each_prefix(path, |hash| whole = hash);
+        whole
+    }
+
+    /// Hands over the hash of the path's first component, of the first two, and so on.
+    fn for_each_prefix(&self, path: &[u8], mut take: impl FnMut(u64)) {
         let mut hasher = self.hasher.build_hasher();
         // `a//b` and `a/./b` are the same file as `a/b`.
         for component in path.split(|byte| *byte == b'/') {
             if !component.is_empty() && component != b"." {
                 hasher.write(component);
                 hasher.write_u8(b'/');
+                take(hasher.finish());
             }
         }
-        hasher.finish()
     }
 }
 

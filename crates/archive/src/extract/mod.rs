@@ -9,6 +9,7 @@
 
 mod attributes;
 mod chunks;
+mod deferred;
 mod engine;
 mod file;
 mod filter;
@@ -130,7 +131,7 @@ pub fn extract(
         let msgid = if dry_run {
             engine::CONTENT
         } else {
-            engine::PERMISSIONS
+            deferred::PERMISSIONS
         };
         reporter.report(Event::ProgressEnd { msgid });
     }

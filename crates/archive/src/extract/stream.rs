@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use ironborg_format::item::{ChunkEntry, ItemView};
 use ironborg_types::{Event, text};
 
-use super::engine::{permissions_progress, show_permissions};
+use super::deferred::{permissions_progress, show_permissions};
 use super::filter::ItemFilter;
 use super::report::Report;
 use super::{ExtractRun, size_mismatch};
