@@ -17,6 +17,7 @@ use crate::environment::PassphraseVariables;
 use crate::files;
 use crate::output::pyformat::repr;
 use crate::questions::ConsoleQuestioner;
+use crate::signals::Prompt;
 use crate::subprocess;
 
 /// How often a new passphrase is asked for.
@@ -112,6 +113,7 @@ impl ConsolePassphrases {
 
     /// Prompts on the terminal, else on standard error and input.
     fn prompt(&self, prompt: &str) -> Result<Passphrase, PassphraseError> {
+        let _prompt = Prompt::begin();
         if let Ok(secret) = rpassword::prompt_password(prompt) {
             return Ok(Passphrase::new(secret.into_bytes()));
         }

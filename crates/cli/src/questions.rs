@@ -8,6 +8,7 @@ use ironborg_types::{Answer, Question, Questioner};
 
 use crate::console;
 use crate::output::json::{Json, line};
+use crate::signals::Prompt;
 
 const TRUE_WORDS: [&str; 6] = ["Yes", "YES", "yes", "Y", "y", "1"];
 const FALSE_WORDS: [&str; 6] = ["No", "NO", "no", "N", "n", "0"];
@@ -47,6 +48,7 @@ impl ConsoleQuestioner {
 impl Questioner for ConsoleQuestioner {
     fn ask(&self, question: &Question<'_>) -> Answer {
         self.say("question_prompt", question, question.message, true);
+        let _prompt = Prompt::begin();
         let mut variable = std::env::var(question.env_var).ok();
         loop {
             let answer = match variable.take() {

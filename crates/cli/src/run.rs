@@ -189,10 +189,7 @@ fn perform(context: &Context, command: Box<dyn Run>, traits: &Traits) -> u8 {
         reporter.log(Level::Warning, &text);
     }
     reporter.show_version();
-    let result = {
-        let _polled = traits.polls.then(signals::PolledOperation::begin);
-        panic::catch_unwind(AssertUnwindSafe(|| command.run(context)))
-    };
+    let result = panic::catch_unwind(AssertUnwindSafe(|| command.run(context)));
     let result = match (result, signals::ending()) {
         (Err(_), _) => Ok(exit::ERROR), // The panic hook has told the story.
         (Ok(_), Some(signal)) => Err(signal),

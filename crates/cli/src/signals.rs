@@ -27,7 +27,9 @@ const SAME_KEY_PRESS: Duration = Duration::from_millis(20);
 /// How long a command may take to stop before it is ended.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// The same while waiting for something that does not poll: a prompt, a lock, a listing.
-const QUICK_STOP_LIMIT: Duration = Duration::from_millis(1500);
+const QUICK_STOP_LIMIT: Duration = Duration::from_millis(800);
+/// How often it is looked whether that has changed.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The signal the program is ending for, if any.
 pub(crate) fn ending() -> Option<CliError> {
@@ -83,18 +85,29 @@ pub(crate) fn install(finish: impl Fn(&CliError) + Send + 'static) {
 /// Lets the command end by itself for a while, then ends the process.
 fn end(number: u8, limit: Duration, finish: &impl Fn(&CliError)) {
     ENDING.store(number, Ordering::SeqCst);
-    // A command that polls is gone before this is over: the process ends under this thread.
-    let limit = if POLLED.load(Ordering::SeqCst) == 0 {
-        QUICK_STOP_LIMIT
-    } else {
-        limit
-    };
-    std::thread::sleep(limit);
+    let asked = Instant::now();
+    loop {
+        let saves_its_work =
+            POLLED.load(Ordering::SeqCst) > 0 && PROMPTS.load(Ordering::SeqCst) == 0;
+        let limit = if saves_its_work {
+            limit
+        } else {
+            limit.min(QUICK_STOP_LIMIT)
+        };
+        if asked.elapsed() >= limit {
+            break;
+        }
+        // A command that stops in time ends the process under this thread.
+        std::thread::sleep(LOOK_INTERVAL);
+    }
     finish(&CliError::signal(number));
 }
 
 /// How many operations are running that poll the [`Interrupt`] and stop by themselves.
 static POLLED: AtomicU8 = AtomicU8::new(0);
+
+/// How many prompts wait for a person.
+static PROMPTS: AtomicU8 = AtomicU8::new(0);
 
 /// Marks the time of an operation that polls: it is given long to save its work.
 pub(crate) struct PolledOperation(());
@@ -110,6 +123,23 @@ impl PolledOperation {
 impl Drop for PolledOperation {
     fn drop(&mut self) {
         POLLED.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Marks the time of a prompt: nothing is lost when the process ends meanwhile.
+pub(crate) struct Prompt(());
+
+impl Prompt {
+    /// Begins.
+    pub(crate) fn begin() -> Self {
+        PROMPTS.fetch_add(1, Ordering::SeqCst);
+        Self(())
+    }
+}
+
+impl Drop for Prompt {
+    fn drop(&mut self) {
+        PROMPTS.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -126,15 +126,12 @@ fn option_strings(arg: &Arg) -> Vec<String> {
     if let Some(short) = arg.get_short() {
         names.push(format!("-{short}"));
     }
+    // An alias is the older name of the two.
+    let aliases = arg.get_all_aliases().unwrap_or_default();
+    names.extend(aliases.iter().map(|alias| format!("--{alias}")));
     if let Some(long) = arg.get_long() {
         names.push(format!("--{long}"));
     }
-    names.extend(
-        arg.get_all_aliases()
-            .unwrap_or_default()
-            .iter()
-            .map(|alias| format!("--{alias}")),
-    );
     names
 }
 
@@ -553,7 +550,8 @@ impl<'a> Parser<'a> {
                 if let Some(at) = rest.iter().position(|word| word == "--") {
                     rest.remove(at);
                 }
-                if rest.is_empty() && spec.is_required_set() {
+                // Argparse counts a list among the missing once something before it is.
+                if rest.is_empty() && (spec.is_required_set() || !missing.is_empty()) {
                     missing.push(positional_name(spec));
                 }
                 assigned.extend(rest);

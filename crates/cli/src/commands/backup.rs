@@ -29,6 +29,7 @@ use crate::location::{Location, normalise_path};
 use crate::parse::ParseContext;
 use crate::placeholders::Placeholders;
 use crate::reporter::levels::OutputLoggers;
+use crate::signals::PolledOperation;
 use crate::stored_passphrase;
 
 /// How the first repository is protected.
@@ -107,7 +108,6 @@ impl Run for BackupOptions {
                 stats: true,
                 ..OutputLoggers::default()
             },
-            polls: true,
             progress_on_terminal: true,
             ..Traits::default()
         }
@@ -131,6 +131,7 @@ impl Run for BackupOptions {
             name = [&self.name[..], format!("-{number}").as_bytes()].concat();
         }
         let options = self.create_options(context, &location, name);
+        let _polled = PolledOperation::begin();
         let created = create::create(&mut session, &options)?;
         let all = statistics::all_archives(&session)?;
         context.reporter.stats(&super::create::block(

@@ -26,11 +26,13 @@ use crate::error::CliError;
 use crate::location::Location;
 use crate::output::float::percent;
 use crate::output::json::Json;
+use crate::output::pyformat::repr;
 use crate::output::size::format_duration;
 use crate::output::stats::{self, DASHES, HEADER};
 use crate::output::time;
 use crate::parse::{ArchivePart, ParseContext};
 use crate::reporter::levels::OutputLoggers;
+use crate::signals::PolledOperation;
 use crate::timestamp;
 
 /// What may be typed.
@@ -181,7 +183,14 @@ fn files_cache_mode(text: &str) -> Result<FilesCacheMode, String> {
 
 fn chunker_params(text: &str) -> Result<ChunkerParams, String> {
     text.parse()
-        .map_err(|error: ironborg_chunker::InvalidChunkerParams| error.to_string())
+        .map_err(|error: ironborg_chunker::InvalidChunkerParams| {
+            let message = error.to_string();
+            // Argparse has words of its own for what Python's `int` refuses.
+            if message.starts_with("invalid literal") {
+                return format!("invalid ChunkerParams value: {}", repr(text));
+            }
+            message
+        })
 }
 
 pub(crate) fn compression(text: &str) -> Result<Compression, String> {
@@ -343,7 +352,6 @@ impl Run for CreateOptions {
             },
             status_filter: self.filter.clone(),
             ignored: ignored.map(|(option, _)| option).collect(),
-            polls: true,
             ..Traits::default()
         }
     }
@@ -360,6 +368,7 @@ impl Run for CreateOptions {
         let mut session =
             context.open_session(&self.location, Access::Write, &[Operation::Write])?;
         announce();
+        let _polled = PolledOperation::begin();
         let created = create::create(&mut session, &self.archive)?;
         if !(self.stats || self.quick_stats || self.json) {
             return Ok(());

@@ -20,6 +20,7 @@ use crate::output::archive_format;
 use crate::output::stats::{self, DASHES, HEADER};
 use crate::parse::{ArchivePart, ParseContext};
 use crate::reporter::levels::OutputLoggers;
+use crate::signals::PolledOperation;
 
 /// What may be typed.
 #[derive(Debug, clap::Args)]
@@ -126,7 +127,6 @@ impl Run for DeleteOptions {
                 ..OutputLoggers::default()
             },
             ignored: ignored.map(|(option, _)| option).collect(),
-            polls: true,
             ..Traits::default()
         }
     }
@@ -189,6 +189,7 @@ impl DeleteOptions {
             list: self.list,
             format_archive: &archive_format::line,
         };
+        let _polled = PolledOperation::begin();
         let outcome = delete::delete_archives(session, &options)?;
         if outcome.not_found > 0 {
             context.reporter.exit.add_generic_warning();

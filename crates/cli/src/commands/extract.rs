@@ -18,6 +18,7 @@ use crate::error::CliError;
 use crate::location::Location;
 use crate::parse::{ArchivePart, ParseContext};
 use crate::reporter::levels::OutputLoggers;
+use crate::signals::PolledOperation;
 
 /// What may be typed.
 #[derive(Debug, clap::Args)]
@@ -110,7 +111,6 @@ impl Run for ExtractOptions {
                 ..OutputLoggers::default()
             },
             may_bypass_lock: true,
-            polls: true,
             ..Traits::default()
         }
     }
@@ -138,6 +138,7 @@ impl Run for ExtractOptions {
                 sparse,
             }
         };
+        let _polled = PolledOperation::begin();
         let outcome = extract::extract(&session, &archive, destination, options)?;
         if outcome.attributes_missing {
             context.reporter.exit.set_warning();

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Run, Traits};
-use crate::args::common;
+use crate::args::{ParseError, common};
 use crate::console::Stdout;
 use crate::context::Context;
 use crate::error::CliError;
@@ -52,6 +52,32 @@ fn program_help(description: &clap::Command, program: &Program) -> String {
     command.render_help().to_string()
 }
 
+impl HelpArgs {
+    /// Checks that there is such a topic.
+    pub(crate) fn resolve(self) -> Result<Self, ParseError> {
+        let description = crate::args::description();
+        let Some(topic) = &self.topic else {
+            return Ok(self);
+        };
+        if TOPICS.iter().any(|(name, _)| name == topic)
+            || description.find_subcommand(topic).is_some()
+        {
+            return Ok(self);
+        }
+        let mut commands: Vec<&str> = description
+            .get_subcommands()
+            .map(clap::Command::get_name)
+            .collect();
+        commands.sort_unstable();
+        let topics: Vec<&str> = TOPICS.iter().map(|(name, _)| *name).collect();
+        Err(ParseError::ProgramUsage(format!(
+            "No help available on {topic}.\nTry one of the following:\n    Commands: {}\n    Topics: {}",
+            commands.join(", "),
+            topics.join(", ")
+        )))
+    }
+}
+
 impl Run for HelpArgs {
     fn traits(&self) -> Traits {
         Traits {
@@ -63,30 +89,13 @@ impl Run for HelpArgs {
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
         let description = crate::args::description();
         let mut stdout = Stdout::new();
-        let Some(topic) = &self.topic else {
-            stdout.text(&text(&description, &context.program, &[]))?;
-            return stdout.finish();
-        };
-        if let Some((_, body)) = TOPICS.iter().find(|(name, _)| name == topic) {
-            stdout.text(body)?;
-        } else if description.find_subcommand(topic).is_some() {
-            stdout.text(&text(
-                &description,
-                &context.program,
-                std::slice::from_ref(topic),
-            ))?;
-        } else {
-            let mut commands: Vec<&str> = description
-                .get_subcommands()
-                .map(clap::Command::get_name)
-                .collect();
-            commands.sort_unstable();
-            let topics: Vec<&str> = TOPICS.iter().map(|(name, _)| *name).collect();
-            return Err(CliError::command(format!(
-                "No help available on {topic}.\nTry one of the following:\n    Commands: {}\n    Topics: {}",
-                commands.join(", "),
-                topics.join(", ")
-            )));
+        let path: Vec<String> = self.topic.into_iter().collect();
+        match TOPICS
+            .iter()
+            .find(|(name, _)| path.first().is_some_and(|topic| name == topic))
+        {
+            Some((_, body)) => stdout.text(body)?,
+            None => stdout.text(&text(&description, &context.program, &path))?,
         }
         stdout.finish()
     }

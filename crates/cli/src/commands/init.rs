@@ -109,6 +109,11 @@ impl Run for InitOptions {
 
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
         let path = context.local_path(&self.location)?;
+        let related = self
+            .related_secrets
+            .as_deref()
+            .map(read_related_secrets)
+            .transpose()?;
         let create = CreateOptions {
             append_only: self.append_only,
             storage_quota: self.storage_quota.filter(|&quota| quota > 0),
@@ -141,7 +146,7 @@ impl Run for InitOptions {
                     format!("The unfinished repository stays behind: {second}"),
                 );
             }
-            return Err(error);
+            return Err(error.into());
         }
         if self.mode != KeyMode::None {
             context.log(Level::Warning, KEY_ADVICE);

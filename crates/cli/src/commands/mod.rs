@@ -83,8 +83,6 @@ pub(crate) struct Traits {
     pub(crate) ignored: Vec<&'static str>,
     /// Whether `--bypass-lock` is accepted.
     pub(crate) may_bypass_lock: bool,
-    /// Whether it polls for signals and ends by itself.
-    pub(crate) polls: bool,
     /// Whether progress is shown on a terminal without being asked for.
     pub(crate) progress_on_terminal: bool,
 }
@@ -127,7 +125,7 @@ impl Command {
             Self::Info(args) => Box::new(args.own.resolve(parse)?),
             Self::Rename(args) => Box::new(args.own.resolve(parse)?),
             Self::Delete(args) => Box::new(args.own.resolve(parse)?),
-            Self::Help(args) => Box::new(args.own),
+            Self::Help(args) => Box::new(args.own.resolve()?),
         })
     }
 }

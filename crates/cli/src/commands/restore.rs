@@ -25,7 +25,8 @@ use crate::output::pyformat::repr;
 use crate::output::time;
 use crate::parse::ParseContext;
 use crate::reporter::levels::OutputLoggers;
-use crate::{files, signals, timestamp};
+use crate::signals::{self, PolledOperation};
+use crate::{files, timestamp};
 
 /// What may be typed.
 ///
@@ -130,7 +131,6 @@ impl Run for RestoreFromNewest {
                 ..OutputLoggers::default()
             },
             may_bypass_lock: true,
-            polls: true,
             progress_on_terminal: true,
             ..Traits::default()
         }
@@ -288,6 +288,7 @@ impl RestoreFromNewest {
             attributes,
             sparse: false,
         };
+        let _polled = PolledOperation::begin();
         let outcome = extract::extract(session, archive, destination, options)?;
         if outcome.attributes_missing {
             context.reporter.exit.set_warning();
