@@ -223,7 +223,10 @@ fn read_key_file(client: &Client, path: &Path, id: RepositoryId) -> Result<Vec<u
 fn create_key_file(client: &Client, id: RepositoryId, text: &str) -> Result<PathBuf, ArchiveError> {
     let path = match &client.directories.key_file {
         Some(path) => path.clone(),
-        None => free_name(&client.directories.keys, &client.key_file_stem)?,
+        None => {
+            LocalStorage::new(&client.directories.keys).create_dir_all("")?;
+            free_name(&client.directories.keys, &client.key_file_stem)?
+        }
     };
     let (storage, name) = storage_of(&path);
     if storage
