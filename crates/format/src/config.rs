@@ -378,6 +378,20 @@ mod tests {
     }
 
     #[test]
+    fn values_go_on_over_empty_lines_but_not_over_comments() {
+        let value = |text: &str| {
+            let config = Config::parse(text).unwrap();
+            config.get("a", "k").map(str::to_owned).unwrap()
+        };
+        let commented = "[a]\n k=1\n#c\n  more\n\n\n  # c2\n  more2\n";
+        assert_eq!(value(commented), "1\nmore\n\n\nmore2");
+        assert_eq!(value("[a]\nk=\n  v\n"), "\nv");
+        assert_eq!(value("[a]\nk = v\n# c\n\n  w\n"), "v\n\nw");
+        assert_eq!(value(" [a]\n k=1\n"), "1");
+        assert!(Config::parse("[a]\n[b]]\nc=1\n").unwrap().has_section("b]"));
+    }
+
+    #[test]
     fn broken_configs_are_refused() {
         let error = |text| Config::parse(text).unwrap_err();
         assert!(matches!(

@@ -3,25 +3,25 @@
 //! What the entries mean is left to the transaction. Layout: docs/format.md, "Segment files".
 
 mod entries;
+mod writer;
 
 use std::io::IoSliceMut;
 use std::sync::Arc;
 
 use ironborg_format::segment::{
-    self, ATTIC_MAGIC, COMMIT, EntryError, HEADER_LEN, KEYED_HEADER_LEN, MAGIC, MAGIC_LEN,
+    self, ATTIC_MAGIC, COMMIT, EntryError, HEADER_LEN, KEYED_HEADER_LEN, MAGIC_LEN,
 };
-use ironborg_storage::{AppendFile, EntryKind, Storage, StorageError};
+use ironborg_storage::{EntryKind, Storage, StorageError};
 use ironborg_types::{ChunkId, SegmentId};
 
 pub(crate) use entries::Entries;
+use writer::Writer;
 
 use crate::RepositoryError;
 use crate::index::EntryLocation;
 
-/// Small entries are gathered until this many bytes are worth a system call.
-const BUFFER_LEN: usize = 1 << 20;
 /// How much is read together with an entry's header: saves most small objects the second call.
-const SPECULATIVE_LEN: usize = 16 << 10;
+const SPECULATIVE_LEN: usize = 8 << 10;
 /// Where the segments are.
 const DATA: &str = "data";
 
@@ -34,51 +34,6 @@ pub(crate) struct SegmentLog {
     /// The number of the next segment to be begun.
     next: u32,
     writer: Option<Writer>,
-}
-
-struct Writer {
-    file: Box<dyn AppendFile>,
-    segment: SegmentId,
-    /// Bytes handed to the file; what follows is in the buffer.
-    flushed: u64,
-    /// Whole entries only.
-    buffer: Vec<u8>,
-}
-
-impl Writer {
-    fn offset(&self) -> u64 {
-        self.flushed + self.buffer.len() as u64
-    }
-
-    fn flush(&mut self) -> Result<(), StorageError> {
-        if !self.buffer.is_empty() {
-            self.file.append(&self.buffer)?;
-            self.flushed += self.buffer.len() as u64;
-            self.buffer.clear();
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, header: &[u8], body: &[u8]) -> Result<(), StorageError> {
-        if self.buffer.len() + header.len() + body.len() > BUFFER_LEN {
-            self.flush()?;
-        }
-        self.buffer.extend_from_slice(header);
-        if header.len() + body.len() <= BUFFER_LEN {
-            self.buffer.extend_from_slice(body);
-            return Ok(());
-        }
-        // Not worth a copy. The buffer is flushed first, so it never ends within an entry.
-        self.flush()?;
-        self.file.append(body)?;
-        self.flushed += body.len() as u64;
-        Ok(())
-    }
-
-    fn seal(mut self) -> Result<(), StorageError> {
-        self.flush()?;
-        self.file.seal()
-    }
 }
 
 /// Whether an entry may begin a new segment.
@@ -260,10 +215,8 @@ impl SegmentLog {
     ) -> Result<usize, StorageError> {
         if let Some(writer) = &self.writer
             && writer.segment == segment
-            && offset >= writer.flushed
+            && let Some(unwritten) = writer.unwritten(offset)
         {
-            let start = usize::try_from(offset - writer.flushed).unwrap_or(usize::MAX);
-            let unwritten = writer.buffer.get(start..).unwrap_or_default();
             return Ok(copy_into(unwritten, buffers));
         }
         self.storage.read_at(&self.name(segment), offset, buffers)
@@ -381,8 +334,7 @@ impl SegmentLog {
     /// Appends a COMMIT to the segment being written, everything before it durable first, and ends it.
     pub(crate) fn write_intermediate_commit(&mut self) -> Result<SegmentId, RepositoryError> {
         let writer = self.current()?;
-        writer.flush()?;
-        writer.file.sync()?;
+        writer.sync()?;
         self.write_commit_entry()
     }
 
@@ -421,14 +373,7 @@ impl SegmentLog {
             }
             let file = self.storage.create(&self.name(segment))?;
             self.next = following;
-            let mut buffer = Vec::with_capacity(BUFFER_LEN);
-            buffer.extend_from_slice(&MAGIC);
-            self.writer = Some(Writer {
-                file,
-                segment,
-                flushed: 0,
-                buffer,
-            });
+            self.writer = Some(Writer::new(file, segment));
         }
         Ok(self.writer.as_mut().expect("just begun"))
     }

@@ -222,7 +222,12 @@ impl Storage for LocalStorage {
     fn stage(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError> {
         let path = self.full(&format!("{name}.tmp"));
         let file = File::create(&path).map_err(|e| StorageError::io("create", &path, e))?;
-        Self::write_durably(file, &path, content)
+        let written = Self::write_durably(file, &path, content);
+        if written.is_err() {
+            // On a full disk half an index is best given back at once.
+            let _ = fs::remove_file(&path);
+        }
+        written
     }
 
     fn publish(&self, names: &[&str]) -> Result<(), StorageError> {

@@ -182,8 +182,10 @@ impl LocalRepository {
                 Ok(())
             }
             Err(error) => {
-                // Whether the COMMIT reached the disk is not known; memory no longer counts.
+                // Whether the COMMIT reached the disk is not known: memory no longer counts, and not even
+                // a first transaction may be taken back any more.
                 self.doom(&error);
+                self.set_loaded(None);
                 if let Err(second) = self.roll_back() {
                     self.log_message(Level::Error, second.to_string());
                 }
