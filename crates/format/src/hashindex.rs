@@ -230,26 +230,18 @@ impl<const V: usize> HashIndex<V> {
     /// If the value's first field exceeds [`VALUE_MAX`]: it would turn the entry into a mark.
     pub fn insert(&mut self, key: &[u8; KEY_LEN], value: &[u8; V]) -> Option<[u8; V]> {
         assert!(first_field(value) <= VALUE_MAX, "value out of range");
-        let at = match self.find(key) {
+        let mut slot = self.find(key);
+        if matches!(slot, Slot::Free(_)) && self.make_room() {
+            // In a damaged file an entry can lie where no search finds it; rebuilding brings it back.
+            slot = self.find(key);
+        }
+        let at = match slot {
             Slot::Used(at) => {
                 let old = *self.value(at);
                 self.set_value(at, value);
                 return Some(old);
             }
             Slot::Free(at) => at,
-        };
-        let at = if self.make_room() {
-            match self.find(key) {
-                Slot::Free(at) => at,
-                // A damaged file may hold the key where no lookup finds it; rebuilding the table does.
-                Slot::Used(at) => {
-                    let old = *self.value(at);
-                    self.set_value(at, value);
-                    return Some(old);
-                }
-            }
-        } else {
-            at
         };
         if self.mark(at) == EMPTY {
             self.empty -= 1;

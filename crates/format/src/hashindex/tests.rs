@@ -183,6 +183,24 @@ fn a_damaged_file_is_refused() {
     ));
 }
 
+/// Two entries in each other's places: no search finds the second, until growing rebuilds the table
+/// in the middle of inserting it.
+#[test]
+fn an_entry_that_turns_up_while_the_table_is_rebuilt_is_replaced() {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend([2, 0, 0, 0, 3, 0, 0, 0, 32, 8]);
+    for (number, mark) in [(1, 0), (0, 0), (0, u32::MAX)] {
+        bytes.extend(key(number, 0));
+        bytes.extend(location(mark, 0));
+    }
+    let mut index = HashIndex::<8>::from_bytes(bytes).unwrap();
+    index.insert(&key(0, 0), &location(5, 5));
+    index.insert(&key(1, 0), &location(6, 6));
+    assert_eq!(index.get(&key(0, 0)), Some(&location(5, 5)));
+    assert_eq!(index.get(&key(1, 0)), Some(&location(6, 6)));
+    assert_eq!(index.len(), 2);
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Insert(u16, u32),
