@@ -40,7 +40,7 @@ const BANS: &[Ban] = &[
             "fs::File",
             "File::open",
             "File::create",
-            "OpenOptions",
+            "fs::OpenOptions",
             "rustix::fs",
         ],
         applies: |name| !FILE_SYSTEM.contains(&name),
