@@ -72,6 +72,26 @@ impl Invocation {
         }
     }
 
+    /// Runs with the rights of an ordinary user: still the same user, but without what makes root root.
+    ///
+    /// (Becoming another user would need every directory above the programs to be open to it.)
+    #[must_use]
+    pub fn without_privileges(mut self) -> Self {
+        let mut command = Command::new("setpriv");
+        command.args(["--inh-caps=-all", "--bounding-set=-all", "--"]);
+        command
+            .arg(self.command.get_program())
+            .args(self.command.get_args())
+            .env_clear();
+        let set = self
+            .command
+            .get_envs()
+            .filter_map(|(name, value)| value.map(|value| (name, value)));
+        command.envs(set);
+        self.command = command;
+        self
+    }
+
     /// Sets the working directory.
     #[must_use]
     pub fn dir(mut self, dir: impl AsRef<Path>) -> Self {

@@ -279,7 +279,6 @@ fn values_of_the_wrong_type() {
         ("chunks", json!(5)),
         ("xattrs", json!([1, 2])),
         ("xattrs", json!({"b64:/w==": 5})),
-        ("xattrs", json!({"b64:dXNlci5hAGI=": {"b64": "AA=="}})),
         ("acl_access", json!({"b64": "bm90IGFuIGFjbAo="})),
         ("acl_access", json!(3)),
         ("source", json!(3)),
@@ -384,7 +383,10 @@ fn archive_metadata_of_the_wrong_kind() {
             let args = [args, &[archive_x.as_str()]].concat();
             let [ours, stock] = Program::BOTH.map(|program| scene.run(program, &args));
             let ours = ours.in_control();
-            if stock.code() == 0 {
+            // What Borg could have written one day must be read; what is plainly wrong may be refused.
+            let plausible = ["unknown to all", "size", "hostname"];
+            let plausible = plausible.iter().any(|key| metadata.get(key).is_some());
+            if stock.code() == 0 && plausible {
                 assert_eq!(ours.code(), 0, "stock reads {metadata}\n{ours}\n{stock}");
             }
         }

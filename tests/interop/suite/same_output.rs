@@ -81,6 +81,22 @@ pub(crate) fn copy_all(from: &Path, to: &Path) {
 /// The two runs exited alike and said the same.
 #[track_caller]
 pub(crate) fn assert_same_run(ours: &Run, stock: &Run) {
+    compare_runs(ours, stock, normal);
+}
+
+/// The same, whatever the order of lines: ours restores several files at once.
+#[track_caller]
+pub(crate) fn assert_same_lines(ours: &Run, stock: &Run) {
+    compare_runs(ours, stock, |bytes| {
+        let text = normal(bytes);
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        lines.join("\n")
+    });
+}
+
+#[track_caller]
+fn compare_runs(ours: &Run, stock: &Run, normal: impl Fn(&[u8]) -> String) {
     let streams = [
         (
             "standard output",
@@ -140,14 +156,18 @@ pub(crate) fn normal(bytes: &[u8]) -> String {
         .expect("a valid pattern")
         .replace_all(&text, "")
         .into_owned();
-    // Neither is there anything to compare in an unexpected error but that it is one.
-    let end = [
-        "\nTraceback (most recent call last)",
-        "\nPlatform: ",
-        "\n[Errno ",
+    // Nor is there anything to compare in an unexpected error but that it is one.
+    let unexpected = ["\nLocal Exception\n", "\"Local Exception\", \"levelname\""];
+    let text = format!("\n{text}");
+    let ends = [
+        text.find("\nTraceback (most recent call last)"),
+        text.find("\nPlatform: "),
+        unexpected
+            .iter()
+            .find_map(|start| Some(text.find(start)? + start.len())),
     ];
-    let end = end.into_iter().filter_map(|start| text.find(start)).min();
-    let text = end.map_or(text.clone(), |end| text[..=end].to_owned());
+    let end = ends.into_iter().flatten().min().unwrap_or(text.len());
+    let text = text[1..end.max(1)].to_owned();
     let replacements = [
         // Usage summaries are each program's own; what is wrong comes after them.
         (r"(?m)^usage: .*\n(?: .*\n)*", ""),
@@ -161,6 +181,7 @@ pub(crate) fn normal(bytes: &[u8]) -> String {
         (r#""duration": [0-9.e-]+"#, r#""duration": 0"#),
         (r#""time": [0-9.e+]+"#, r#""time": 0"#),
         (r"pid [0-9]+", "pid P"),
+        (r"<FD [0-9]+>", "<FD N>"),
         // Ours never reads all archives to bring a cache up to date, and so never says that it does.
         (
             r"Synchronizing chunks cache\.\.\.\nArchives: .*\n(?:.*\n)*?Done\.\n",
