@@ -2,13 +2,14 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ironborg_archive::items::PartFiles;
 use ironborg_archive::selection::{ArchiveSelection, ListedArchive, select};
 use ironborg_archive::{ArchiveError, Client, ClientDirectories, Identity, Session, Workarounds};
+use ironborg_crypto::{KeyMode, RelatedSecrets};
 use ironborg_format::Operation;
 use ironborg_repository::{
     LocalRepository, LockMode, LockOptions, LockOwner, OpenOptions, Repository, RepositoryError,
@@ -163,7 +164,7 @@ impl Context {
         }
     }
 
-    fn absolute(&self, path: &std::path::Path) -> PathBuf {
+    fn absolute(&self, path: &Path) -> PathBuf {
         PathBuf::from(OsString::from_vec(self.cwd.clone())).join(path)
     }
 
@@ -273,9 +274,30 @@ impl Context {
         }
     }
 
+    /// Gives a repository that was just created its key and its manifest.
+    ///
+    /// # Errors
+    /// Where that fails the repository is removed again: it would only be in the way of the next attempt.
+    pub(crate) fn initialise(
+        &self,
+        repository: LocalRepository,
+        path: &Path,
+        client: Client,
+        mode: KeyMode,
+        related: Option<&RelatedSecrets>,
+    ) -> Result<Session, CliError> {
+        Session::init(client, Box::new(repository), mode, related).map_err(|error| {
+            let repository = LocalRepository::open(path, self.open_options(Access::Write));
+            if let Err(second) = repository.and_then(|mut repository| repository.destroy()) {
+                let text = format!("The unfinished repository stays behind: {second}");
+                self.log(Level::Warning, text);
+            }
+            error.into()
+        })
+    }
+
     /// The archives of an open repository that a filter lets through.
     pub(crate) fn select(
-        &self,
         session: &Session,
         filter: &ArchiveFilter,
         checkpoints: Checkpoints,

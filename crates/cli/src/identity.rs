@@ -25,16 +25,14 @@ impl HostIdentity {
 
     /// `{hostname}` and the host name in archives: the override, else the short host name.
     pub(crate) fn hostname(&self) -> Vec<u8> {
-        match &self.variables.hostname {
-            Some(name) => name.as_bytes().to_vec(),
-            None => {
-                let name = sys::node_name();
-                name.split(|&byte| byte == b'.')
-                    .next()
-                    .unwrap_or(&[])
-                    .to_vec()
-            }
+        if let Some(name) = &self.variables.hostname {
+            return name.as_bytes().to_vec();
         }
+        let name = sys::node_name();
+        name.split(|&byte| byte == b'.')
+            .next()
+            .unwrap_or(&[])
+            .to_vec()
     }
 
     /// `{fqdn}`: the resolver's canonical name of this host, else its name.
@@ -47,13 +45,13 @@ impl HostIdentity {
 
     /// What locks name their owner by: `FQDN@NODE`, the same stock Borg finds on this machine.
     pub(crate) fn host_id(&self) -> &[u8] {
-        self.host_id.get_or_init(|| match &self.variables.host_id {
-            Some(id) => id.as_bytes().to_vec(),
-            None => {
-                let mut id = self.fqdn().to_vec();
-                id.extend_from_slice(format!("@{}", node_number()).as_bytes());
-                id
+        self.host_id.get_or_init(|| {
+            if let Some(id) = &self.variables.host_id {
+                return id.as_bytes().to_vec();
             }
+            let mut id = self.fqdn().to_vec();
+            id.extend_from_slice(format!("@{}", node_number()).as_bytes());
+            id
         })
     }
 

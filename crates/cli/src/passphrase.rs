@@ -3,6 +3,7 @@
 //! Source: Borg 1.4, `Passphrase`.
 
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::io::{self, BufRead};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,7 +63,7 @@ impl ConsolePassphrases {
         }
     }
 
-    fn from_command(&self) -> Result<Option<Passphrase>, PassphraseError> {
+    fn ask_command(&self) -> Result<Option<Passphrase>, PassphraseError> {
         let Some(command) = &self.variables.command else {
             return Ok(None);
         };
@@ -96,7 +97,7 @@ impl ConsolePassphrases {
         Ok(Some(Passphrase::new(without_line_end(secret.to_vec()))))
     }
 
-    fn from_descriptor(&self) -> Option<Passphrase> {
+    fn read_descriptor(&self) -> Option<Passphrase> {
         let number = self.variables.descriptor.filter(|&number| number >= 0)?;
         let mut known = self
             .from_descriptor
@@ -166,8 +167,14 @@ impl ConsolePassphrases {
             "Make sure the passphrase displayed above is exactly what you wanted.",
         );
         if !bytes.is_ascii() {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            console::stderr_line(&format!("Your passphrase (UTF-8 encoding in hex): {hex}"));
+            let mut hex = Zeroizing::new(String::with_capacity(bytes.len() * 2));
+            for byte in bytes {
+                let _ = write!(hex, "{byte:02x}");
+            }
+            console::stderr_line(&format!(
+                "Your passphrase (UTF-8 encoding in hex): {}",
+                hex.as_str()
+            ));
             console::stderr_line(
                 "It has characters outside of ASCII: keep this form of it too, at a safe place.",
             );
@@ -180,10 +187,10 @@ impl PassphraseSource for ConsolePassphrases {
         if let Some(passphrase) = &self.variables.passphrase {
             return Ok(Some(Passphrase::new(passphrase.to_vec())));
         }
-        if let Some(passphrase) = self.from_command()? {
+        if let Some(passphrase) = self.ask_command()? {
             return Ok(Some(passphrase));
         }
-        Ok(self.from_descriptor())
+        Ok(self.read_descriptor())
     }
 
     fn ask(&self, prompt: &str) -> Result<Passphrase, PassphraseError> {

@@ -53,7 +53,7 @@ pub(crate) fn create(config: &Path, id: RepositoryId) -> Result<Zeroizing<Vec<u8
 
 /// Removes the stored passphrase of a repository that is no more.
 pub(crate) fn remove(config: &Path, id: RepositoryId) {
-    let _ = rustix::fs::unlink(&path(config, id));
+    let _ = rustix::fs::unlink(path(config, id));
 }
 
 #[cfg(test)]

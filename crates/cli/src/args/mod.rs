@@ -146,3 +146,98 @@ fn translate(root: &Command, words: &[OsString], error: &clap::Error) -> UsageEr
     };
     usage_error(root, words, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    /// All leaves of the captured parser tree.
+    fn leaves(node: &Value, found: &mut Vec<Value>) {
+        match node["subcommands"].as_array() {
+            Some(children) => children.iter().for_each(|child| leaves(child, found)),
+            None => found.push(node.clone()),
+        }
+    }
+
+    fn check_option(command: &Command, option: &Value) {
+        let names = option["options"].as_array().unwrap();
+        let takes_value = ![
+            "store_true",
+            "store_false",
+            "store_const",
+            "count",
+            "help",
+            "version",
+        ]
+        .contains(&option["action"].as_str().unwrap());
+        for name in names {
+            let name = name.as_str().unwrap();
+            let arg = command.get_arguments().find(|arg| {
+                let short = arg.get_short().map(|short| format!("-{short}"));
+                let long = arg.get_long().map(|long| format!("--{long}"));
+                let aliases = arg.get_all_aliases().unwrap_or_default();
+                short.as_deref() == Some(name)
+                    || long.as_deref() == Some(name)
+                    || aliases
+                        .iter()
+                        .any(|alias| name[2..] == **alias && name.starts_with("--"))
+            });
+            let arg = arg.unwrap_or_else(|| panic!("{} lacks {name}", command.get_name()));
+            let takes = arg.get_action().takes_values();
+            assert_eq!(takes, takes_value, "{} {name}", command.get_name());
+            let repeats = option["action"] == "append" || !option["nargs"].is_null();
+            let keeps_all = matches!(arg.get_action(), clap::ArgAction::Append);
+            assert!(
+                !takes || repeats == keeps_all,
+                "{} {name}",
+                command.get_name()
+            );
+        }
+    }
+
+    #[test]
+    fn every_command_has_stock_borgs_options() {
+        let captured = crate::test_vectors::load("cli.json");
+        let description = description();
+        let mut found = Vec::new();
+        leaves(&captured["tree"], &mut found);
+        let mut compared = 0;
+        for leaf in found {
+            let name = leaf["command"]
+                .as_str()
+                .unwrap()
+                .trim_start_matches("borg ")
+                .to_owned();
+            let Some(command) = description.find_subcommand(&name) else {
+                continue;
+            };
+            compared += 1;
+            let groups = leaf["groups"].as_array().into_iter().flatten();
+            let own = groups.flat_map(|group| group["options"].as_array().unwrap().clone());
+            let common = captured["common_options"].as_array().unwrap().clone();
+            for option in own.chain(common) {
+                check_option(command, &option);
+            }
+            let positionals: Vec<String> = command
+                .get_positionals()
+                .map(argparse::argument_name)
+                .collect();
+            let expected: Vec<&str> = leaf["positionals"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|positional| positional["positional"].as_str().unwrap())
+                .collect();
+            if name != "help" {
+                assert_eq!(positionals, expected, "{name}");
+            }
+        }
+        assert!(compared >= 8, "only {compared} commands were compared");
+    }
+
+    #[test]
+    fn clap_finds_nothing_wrong_with_the_description() {
+        description().debug_assert();
+    }
+}

@@ -36,8 +36,8 @@ use crate::stored_passphrase;
 const MODE: KeyMode = KeyMode::RepokeyBlake2;
 /// Name of an archive.
 const ARCHIVE_NAME: &[u8] = b"{hostname}-{now}";
-/// Seconds between checkpoints.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1800);
+/// Time between checkpoints.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_mins(30);
 
 /// What may be typed.
 ///
@@ -203,29 +203,19 @@ fn make_repository(
     let id = repository.id();
     let given = &context.environment.passphrases;
     let made_up = !given.is_given() && given.new_passphrase.is_none();
-    let made = (|| {
-        let mut passphrases = given.clone();
-        if made_up {
-            // On disk before it protects anything: there is no moment at which nobody knows it.
-            passphrases.passphrase = Some(stored_passphrase::create(&context.config(), id)?);
-        }
-        let client = context.client_with(location, passphrases);
-        Ok::<_, CliError>(Session::init(client, Box::new(repository), MODE, None)?)
-    })();
-    let session = match made {
-        Ok(session) => session,
-        Err(error) => {
-            let repository = LocalRepository::open(path, context.open_options(Access::Write));
-            if repository
-                .and_then(|mut repository| repository.destroy())
-                .is_ok()
-                && made_up
-            {
+    let mut passphrases = given.clone();
+    if made_up {
+        // On disk before it protects anything: there is no moment at which nobody knows it.
+        passphrases.passphrase = Some(stored_passphrase::create(&context.config(), id)?);
+    }
+    let client = context.client_with(location, passphrases);
+    let session = context
+        .initialise(repository, path, client, MODE, None)
+        .inspect_err(|_| {
+            if made_up && !files::exists(&path.join("config")) {
                 stored_passphrase::remove(&context.config(), id);
             }
-            return Err(error);
-        }
-    };
+        })?;
     let stored = made_up.then(|| stored_passphrase::path(&context.config(), id));
     context.log(
         Level::Warning,

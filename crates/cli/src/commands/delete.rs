@@ -160,7 +160,7 @@ impl Run for DeleteOptions {
                 .map(|name| BytePath::new(name.as_slice()));
             first.chain(self.archives.iter().cloned()).collect()
         } else {
-            let listed = context.select(&session, &self.filter, Checkpoints::Consider)?;
+            let listed = Context::select(&session, &self.filter, Checkpoints::Consider)?;
             listed
                 .into_iter()
                 .map(|archive| archive.name)

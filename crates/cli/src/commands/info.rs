@@ -81,12 +81,11 @@ impl Run for InfoOptions {
         if self.location.archive.is_none() && !self.filter.is_narrowing() {
             return self.show_repository(context, &session, &all);
         }
-        let names: Vec<BytePath> = match &self.location.archive {
-            Some(name) => vec![BytePath::new(name.as_slice())],
-            None => {
-                let listed = context.select(&session, &self.filter, Checkpoints::Consider)?;
-                listed.into_iter().map(|archive| archive.name).collect()
-            }
+        let names: Vec<BytePath> = if let Some(name) = &self.location.archive {
+            vec![BytePath::new(name.as_slice())]
+        } else {
+            let listed = Context::select(&session, &self.filter, Checkpoints::Consider)?;
+            listed.into_iter().map(|archive| archive.name).collect()
         };
         let mut reports = Vec::new();
         let mut stdout = Stdout::new();

@@ -3,9 +3,8 @@
 use std::ffi::{OsStr, OsString};
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use ironborg_archive::Session;
 use ironborg_crypto::{KeyMode, RelatedSecrets};
-use ironborg_repository::{CreateOptions, LocalRepository, Repository};
+use ironborg_repository::{CreateOptions, LocalRepository};
 use ironborg_types::{Level, text};
 use zeroize::Zeroizing;
 
@@ -126,28 +125,8 @@ impl Run for InitOptions {
             Level::Info,
             format!("Initializing repository at \"{shown}\""),
         );
-        let related = self.related_secrets.as_deref().map(read_related_secrets);
-        let made = related.transpose().and_then(|related| {
-            let client = context.client(&self.location);
-            Ok(Session::init(
-                client,
-                Box::new(repository),
-                self.mode,
-                related.as_ref(),
-            )?)
-        });
-        if let Err(error) = made {
-            // Without its key and manifest it would only be in the way of the next attempt.
-            let repository = LocalRepository::open(&path, context.open_options(Access::Write));
-            let removed = repository.and_then(|mut repository| repository.destroy());
-            if let Err(second) = removed {
-                context.log(
-                    Level::Warning,
-                    format!("The unfinished repository stays behind: {second}"),
-                );
-            }
-            return Err(error.into());
-        }
+        let client = context.client(&self.location);
+        context.initialise(repository, &path, client, self.mode, related.as_ref())?;
         if self.mode != KeyMode::None {
             context.log(Level::Warning, KEY_ADVICE);
         }

@@ -150,7 +150,7 @@ impl ListOptions {
     fn list_archives(&self, context: &Context, session: &Session) -> Result<(), CliError> {
         let format = ArchiveFormat::new(self.format("{archive}{NL}", ARCHIVE_FORMAT))
             .map_err(|error| CliError::unexpected(format!("ValueError: {error}")))?;
-        let archives = context.select(session, &self.filter, self.checkpoints)?;
+        let archives = Context::select(session, &self.filter, self.checkpoints)?;
         if self.json {
             let list: Result<Vec<Json>, CliError> = archives
                 .iter()
@@ -268,7 +268,9 @@ impl Listing {
                 .collect();
             content.read(&chunks, |_, bytes| {
                 signals::check()?;
-                hashes.iter_mut().for_each(|hash| hash.update(bytes));
+                for hash in &mut hashes {
+                    hash.update(bytes);
+                }
                 Ok::<_, CliError>(())
             })?;
             self.facts

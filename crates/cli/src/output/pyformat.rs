@@ -243,7 +243,8 @@ impl Spec {
     pub(crate) fn push_int(&self, value: i128, out: &mut String) -> Result<(), FormatError> {
         let kind = self.kind.unwrap_or('d');
         if matches!(kind, 'f' | 'F' | '%') {
-            return self.push_fixed(value as f64, kind, out);
+            self.push_fixed(value as f64, kind, out);
+            return Ok(());
         }
         if self.precision.is_some() {
             return fail("Precision not allowed in integer format specifier");
@@ -274,7 +275,7 @@ impl Spec {
         Ok(())
     }
 
-    fn push_fixed(&self, value: f64, kind: char, out: &mut String) -> Result<(), FormatError> {
+    fn push_fixed(&self, value: f64, kind: char, out: &mut String) {
         let precision = self.precision.unwrap_or(6).min(300);
         let (value, suffix) = if kind == '%' {
             (value * 100.0, "%")
@@ -296,7 +297,6 @@ impl Spec {
             self.align.unwrap_or(Align::Right),
             out,
         );
-        Ok(())
     }
 
     fn sign_of(&self, negative: bool) -> &'static str {

@@ -88,8 +88,8 @@ pub(crate) fn parse_size(text: &str) -> Option<i64> {
         _ => (text, 1.0),
     };
     let value = parse_float(number)? * factor;
-    // Beyond 2^63 nothing could be stored anyway; the comparison also refuses NaN and infinities.
-    if !(value.abs() < 9.2e18) {
+    // Beyond 2^63 nothing could be stored anyway.
+    if value.is_nan() || value.abs() >= 9.2e18 {
         return None;
     }
     #[allow(clippy::cast_possible_truncation)] // Rounds towards zero, as Borg does.

@@ -132,9 +132,9 @@ impl CivilTime {
         };
         let name = |text: &str, out: &mut String| {
             if flag == Some('^') {
-                out.push_str(&text.to_uppercase())
+                out.push_str(&text.to_uppercase());
             } else {
-                out.push_str(text)
+                out.push_str(text);
             }
         };
         let weekday = WEEKDAYS[index(self.weekday())];

@@ -184,7 +184,7 @@ impl Reporter for ConsoleReporter {
             Event::ArchiveProgress(figures) => self.archive_progress(Some(&figures)),
             Event::ArchiveProgressEnd => self.archive_progress(None),
             Event::ProgressStart { msgid } => {
-                self.with_progress(|progress, _| progress.start(msgid))
+                self.with_progress(|progress, _| progress.start(msgid));
             }
             Event::ProgressPercent {
                 msgid,

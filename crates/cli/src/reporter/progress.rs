@@ -3,6 +3,7 @@
 //! Source: Borg 1.4, `helpers/progress.py` and `Statistics.show_progress`.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use ironborg_types::{ArchiveProgress, Level, text};
@@ -298,7 +299,7 @@ impl Progress {
         if seconds > 0.5 {
             #[allow(clippy::cast_possible_truncation)] // A rate is far below 2^64, and only shown.
             let rate = (figures.original_size as f64 / seconds) as u64;
-            line.push_str(&format!("{}/s ", size(rate)));
+            let _ = write!(line, "{}/s ", size(rate));
         }
         let mut space = columns.saturating_sub(width::width(&line));
         if space < 12 {

@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 /// A throw-away machine.
-pub struct Scene {
+pub(crate) struct Scene {
     root: tempfile::TempDir,
     program: PathBuf,
 }
 
 impl Scene {
     /// With the program called `borg`.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_program("borg")
     }
 
     /// With the program called by another name.
-    pub fn with_program(name: &str) -> Self {
+    pub(crate) fn with_program(name: &str) -> Self {
         let root = tempfile::tempdir().expect("a temporary directory can be made");
         let program = root.path().join(name);
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_ironborg"), &program).unwrap();
@@ -27,17 +27,20 @@ impl Scene {
     }
 
     /// The directory everything is in.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.root.path()
     }
 
     /// The home directory, in which commands run.
-    pub fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.root().join("home")
     }
 
     /// A command of the program.
-    pub fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+    pub(crate) fn command<S: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Command {
         let mut command = Command::new(&self.program);
         command
             .args(arguments)
@@ -55,13 +58,13 @@ impl Scene {
     }
 
     /// Runs the program to its end.
-    pub fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Ran {
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Ran {
         Ran::of(self.command(arguments), b"")
     }
 
     /// Runs the program, which must succeed.
     #[track_caller]
-    pub fn ok<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Ran {
+    pub(crate) fn ok<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Ran {
         let ran = self.run(arguments);
         assert_eq!(ran.code, 0, "{ran:#?}");
         ran
@@ -70,18 +73,18 @@ impl Scene {
 
 /// What came of a run.
 #[derive(Debug)]
-pub struct Ran {
+pub(crate) struct Ran {
     /// Exit code; -1 for a signal.
-    pub code: i32,
+    pub(crate) code: i32,
     /// Standard output.
-    pub out: String,
+    pub(crate) out: String,
     /// Standard error.
-    pub err: String,
+    pub(crate) err: String,
 }
 
 impl Ran {
     /// Runs a command with an input.
-    pub fn of(mut command: Command, input: &[u8]) -> Self {
+    pub(crate) fn of(mut command: Command, input: &[u8]) -> Self {
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -93,7 +96,7 @@ impl Ran {
     }
 
     /// Waits for a command that was started with pipes.
-    pub fn wait(child: Child) -> Self {
+    pub(crate) fn wait(child: Child) -> Self {
         let Output {
             status,
             stdout,
