@@ -221,12 +221,11 @@ fn read_key_file(client: &Client, path: &Path, id: RepositoryId) -> Result<Vec<u
 
 /// Writes a new key file, never over another one.
 fn create_key_file(client: &Client, id: RepositoryId, text: &str) -> Result<PathBuf, ArchiveError> {
-    let path = match &client.directories.key_file {
-        Some(path) => path.clone(),
-        None => {
-            LocalStorage::new(&client.directories.keys).create_dir_all("")?;
-            free_name(&client.directories.keys, &client.key_file_stem)?
-        }
+    let path = if let Some(path) = &client.directories.key_file {
+        path.clone()
+    } else {
+        LocalStorage::new(&client.directories.keys).create_dir_all("")?;
+        free_name(&client.directories.keys, &client.key_file_stem)?
     };
     let (storage, name) = storage_of(&path);
     if storage
