@@ -225,7 +225,9 @@ impl<'a, 's> Collector<'a, 's> {
             return Ok(Some(entry));
         }
         self.count(&entry);
-        self.status(entry.status, &entry.path);
+        if let Some(status) = entry.status {
+            self.status(status, &entry.path);
+        }
         match &entry.item {
             Ok(item) => {
                 self.add_content(item, &entry)?;

@@ -45,6 +45,7 @@ pub use options::{
     CheckpointPolicy, CreateOptions, FilesChanged, Input, Metadata, PipedFile, Selection,
 };
 
+use crate::client::Client;
 use crate::error::ArchiveError;
 use crate::session::Session;
 use collect::Collector;
@@ -122,7 +123,6 @@ pub struct Created {
 pub fn create(session: &mut Session, options: &CreateOptions) -> Result<Created, ArchiveError> {
     let started = Instant::now();
     let client = session.client.clone();
-    let reporter = Arc::clone(&client.reporter);
     if session.manifest.archives.contains_key(&options.name[..]) {
         return Err(ArchiveError::AlreadyExists {
             name: options.name.clone(),
@@ -131,10 +131,7 @@ pub fn create(session: &mut Session, options: &CreateOptions) -> Result<Created,
     let chunker = Chunker::new(options.chunker, session.key.chunk_seed())
         .map_err(|error| ArchiveError::other(error.to_string()))?;
     let cache = client.own_cache(session.repository.id());
-    let files_name = match options.files_cache_suffix.as_str() {
-        "" => "files".to_owned(),
-        suffix => format!("files.{suffix}"),
-    };
+    let files_name = files_cache_name(options);
     report_cache_begin(session);
     let chunks = ChunkTable::from_repository(session.repository.as_ref())?;
     let files = (!options.files_cache.is_disabled()).then(|| {
@@ -143,20 +140,12 @@ pub fn create(session: &mut Session, options: &CreateOptions) -> Result<Created,
             &files_name,
             session.repository.id(),
             options.files_cache,
-            reporter.as_ref(),
+            client.reporter.as_ref(),
         )
     });
     let names = Arc::new(Names::new());
-    let attribute_options = AttributeOptions {
-        flags: !options.metadata.noflags,
-        xattrs: !options.metadata.noxattrs,
-        acls: !options.metadata.noacls,
-        numeric_ids: options.metadata.numeric_ids,
-    };
-    let attributes = || AttributeReader::new(attribute_options, Arc::clone(&names));
     let (key, nonces) = (Arc::clone(&session.key), Arc::clone(&session.nonces));
     let (done_tx, done_rx) = crossbeam_channel::unbounded();
-    let (batch_tx, batch_rx) = crossbeam_channel::bounded(2 * client.threads);
     let shared = Shared {
         options,
         key: &key,
@@ -178,8 +167,6 @@ pub fn create(session: &mut Session, options: &CreateOptions) -> Result<Created,
         part_requests: AtomicU64::new(0),
         zero_ids: std::sync::Mutex::new(HashMap::new()),
     };
-    let tickets = Gate::new(BATCHES_IN_FLIGHT);
-    let open_dirs = Arc::new(Gate::new(OPEN_DIRS_MAX));
     let saver = Saver {
         options,
         checkpoint_name: checkpoint_name(session, &options.name),
@@ -187,48 +174,16 @@ pub fn create(session: &mut Session, options: &CreateOptions) -> Result<Created,
         cache: Arc::clone(&cache),
         files_name,
     };
+    let tickets = Gate::new(BATCHES_IN_FLIGHT);
     let mut collector = Collector::new(session, &shared, saver, &tickets)?;
-    let result = thread::scope(|scope| {
-        for _ in 0..client.threads {
-            let mut worker = Worker::new(&shared, reporter.as_ref(), attributes(), chunker.clone());
-            let batches = batch_rx.clone();
-            let shared = &shared;
-            scope.spawn(move || {
-                let _guard = PanicGuard(shared);
-                worker.run(&batches);
-            });
-        }
-        // Only workers may hold this end, or the walk would wait for nobody.
-        drop(batch_rx);
-        let sink = BatchSink::new(&shared, batch_tx.clone(), &tickets);
-        let directories = DirectoryItems::new(&shared, attributes(), reporter.as_ref());
-        let mut walker = Walker::new(
-            &options.selection,
-            attributes(),
-            client.interrupt,
-            &open_dirs,
-            sink,
-            directories,
-        );
-        let (client, shared) = (&client, &shared);
-        scope.spawn(move || {
-            let _guard = PanicGuard(shared);
-            feed(client, shared, &mut walker);
-        });
-        let end = EndGuard {
-            shared,
-            tickets: &tickets,
-            open_dirs: &open_dirs,
-        };
-        // Workers stay until the collector is done: an entry may have to be archived again.
-        let _keep_workers = batch_tx;
-        let result = collector.run(&done_rx);
-        if result.is_ok() {
-            std::mem::forget(end);
-        }
-        result
-    });
-    result?;
+    run_threads(
+        &client,
+        &shared,
+        &chunker,
+        &tickets,
+        || AttributeReader::new(attribute_options(options), Arc::clone(&names)),
+        || collector.run(&done_rx),
+    )?;
     let saved = collector.save(&options.name)?;
     let stats = collector.stats;
     let mut summary = collector.summary;
@@ -243,6 +198,72 @@ pub fn create(session: &mut Session, options: &CreateOptions) -> Result<Created,
         stats,
         metadata_csize: saved.entry.csize,
     })
+}
+
+/// Runs the walk and the workers until `collect`, on this thread, is done or has failed.
+fn run_threads(
+    client: &Client,
+    shared: &Shared<'_>,
+    chunker: &Chunker,
+    tickets: &Gate,
+    attributes: impl Fn() -> AttributeReader,
+    collect: impl FnOnce() -> Result<(), ArchiveError>,
+) -> Result<(), ArchiveError> {
+    let reporter = client.reporter.as_ref();
+    let (batch_tx, batch_rx) = crossbeam_channel::bounded(2 * client.threads);
+    let open_dirs = Arc::new(Gate::new(OPEN_DIRS_MAX));
+    thread::scope(|scope| {
+        for _ in 0..client.threads {
+            let mut worker = Worker::new(shared, reporter, attributes(), chunker.clone());
+            let batches = batch_rx.clone();
+            scope.spawn(move || {
+                let _guard = PanicGuard(shared);
+                worker.run(&batches);
+            });
+        }
+        // Only workers may hold this end, or the walk would wait for nobody.
+        drop(batch_rx);
+        let mut walker = Walker::new(
+            &shared.options.selection,
+            attributes(),
+            client.interrupt,
+            &open_dirs,
+            BatchSink::new(shared, batch_tx.clone(), tickets),
+            DirectoryItems::new(shared, attributes(), reporter),
+        );
+        scope.spawn(move || {
+            let _guard = PanicGuard(shared);
+            feed(client, shared, &mut walker);
+        });
+        let end = EndGuard {
+            shared,
+            tickets,
+            open_dirs: &open_dirs,
+        };
+        // Workers stay until the collector is done: an entry may have to be archived again.
+        let _keep_workers = batch_tx;
+        let result = collect();
+        if result.is_ok() {
+            std::mem::forget(end);
+        }
+        result
+    })
+}
+
+fn files_cache_name(options: &CreateOptions) -> String {
+    match options.files_cache_suffix.as_str() {
+        "" => "files".to_owned(),
+        suffix => format!("files.{suffix}"),
+    }
+}
+
+fn attribute_options(options: &CreateOptions) -> AttributeOptions {
+    AttributeOptions {
+        flags: !options.metadata.noflags,
+        xattrs: !options.metadata.noxattrs,
+        acls: !options.metadata.noacls,
+        numeric_ids: options.metadata.numeric_ids,
+    }
 }
 
 /// `NAME.checkpoint`, or `NAME.checkpoint.1` and so on if that is taken.

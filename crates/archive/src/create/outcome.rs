@@ -80,8 +80,9 @@ pub(super) struct FilePart {
 pub(super) struct EntryOutcome {
     /// Path as walked.
     pub(super) path: Vec<u8>,
-    /// Status letter shown when its reading began (regular files) or when it was done (others).
-    pub(super) status: char,
+    /// Status letter shown when its reading began (regular files) or when it was done (others); `None` if
+    /// it did not come to that.
+    pub(super) status: Option<char>,
     /// The item, unless it failed. `csize` of a chunk is 0 where the worker did not know it.
     pub(super) item: Result<Item, SourceError>,
     /// Chunks that were read before an error ended the reading: they count in the statistics.
@@ -98,6 +99,24 @@ pub(super) struct EntryOutcome {
     pub(super) memorize: Option<Memorize>,
     /// The entry itself, where it may have to be archived again because the first of its names failed.
     pub(super) again: Option<Box<Entry>>,
+}
+
+impl EntryOutcome {
+    /// The outcome of an entry nothing has been done about yet.
+    pub(super) fn new(path: &[u8], linked: Linked) -> Self {
+        Self {
+            path: path.to_vec(),
+            status: None,
+            item: Ok(Item::default()),
+            orphans: Vec::new(),
+            changed: false,
+            counts: false,
+            chunks_in_parts: 0,
+            linked,
+            memorize: None,
+            again: None,
+        }
+    }
 }
 
 /// A new entry for the files cache.

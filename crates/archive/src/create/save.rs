@@ -172,7 +172,7 @@ impl Saver<'_> {
 fn too_big(error: ArchiveError) -> ArchiveError {
     match error {
         ArchiveError::Repository(inner @ RepositoryError::ObjectTooLarge { .. }) => {
-            ArchiveError::other(format!("{inner} - archive too big (issue #1473)!"))
+            ArchiveError::other(format!("{inner} - archive too big (issue \u{23}1473)!"))
         }
         other => other,
     }

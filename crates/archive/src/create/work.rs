@@ -16,15 +16,13 @@ use ironborg_object::Sealer;
 use ironborg_source::attributes::AttributeSource;
 use ironborg_source::walk::{OpenMode, check_same};
 use ironborg_source::{AttributeReader, FileKind, FileStat, SourceError, SourceFile};
-use ironborg_types::{BytePath, ChunkId, Reporter};
+use ironborg_types::{ChunkId, Reporter};
 
-use super::content::{Content, ContentError, ContentReader, Reading, store_share};
-use super::items::{add_attributes, as_regular_file, clamp, item_of_stat, set_size};
+use super::content::{ContentError, ContentReader, Reading, store_share};
+use super::items::{add_attributes, as_regular_file, item_of_stat, set_size};
 use super::outcome::{Done, EntryOutcome, Memorize, Outcome};
-use super::piped::PipedInput;
 use super::shared::{Over, Sealing, Shared};
 use super::step::{Entry, EntryKind, Linked, Step};
-use crate::error::ArchiveError;
 
 /// Files up to this size are read whole, into the batch's buffer.
 pub(super) const SMALL_FILE_SIZE_MAX: u64 = 512 << 10;
@@ -41,11 +39,11 @@ pub(super) struct Batch {
 
 /// One worker.
 pub(super) struct Worker<'a> {
-    shared: &'a Shared<'a>,
+    pub(super) shared: &'a Shared<'a>,
     reporter: &'a dyn Reporter,
     attributes: AttributeReader,
-    sealing: Sealing,
-    reader: ContentReader,
+    pub(super) sealing: Sealing,
+    pub(super) reader: ContentReader,
     /// Content of the small files of the batch, one after the other.
     arena: Vec<u8>,
     ids: Vec<ChunkId>,
@@ -234,18 +232,7 @@ impl<'a> Worker<'a> {
 
     /// Archives an entry; also gives the chunks in the arena that are still to be stored.
     fn entry(&mut self, batch: u64, entry: Box<Entry>) -> Result<(EntryOutcome, Unstored), Over> {
-        let mut outcome = EntryOutcome {
-            path: entry.path.clone(),
-            status: '?',
-            item: Err(SourceError::Race { what: "" }),
-            orphans: Vec::new(),
-            changed: false,
-            counts: false,
-            chunks_in_parts: 0,
-            linked: entry.linked.clone(),
-            memorize: None,
-            again: None,
-        };
+        let mut outcome = EntryOutcome::new(&entry.path, entry.linked.clone());
         let mut chunks = None;
         let result = match entry.kind {
             EntryKind::File(mode) => self.file(batch, &entry, mode, &mut outcome, &mut chunks),
@@ -270,12 +257,6 @@ impl<'a> Worker<'a> {
     fn special(&mut self, entry: &Entry, outcome: &mut EntryOutcome) -> Result<Item, Fault> {
         let place = entry.place();
         let options = self.shared.options.metadata;
-        outcome.status = match entry.kind {
-            EntryKind::Symlink => 's',
-            EntryKind::Fifo => 'f',
-            EntryKind::CharDevice => 'c',
-            EntryKind::BlockDevice | EntryKind::File(_) => 'b',
-        };
         let mut stat = entry.stat;
         let mut fifo = None;
         let mut target = None;
@@ -300,9 +281,6 @@ impl<'a> Worker<'a> {
         if entry.kind != EntryKind::Symlink {
             link_item(&mut item, &entry.linked);
         }
-        if let Linked::Later { .. } = entry.linked {
-            outcome.status = 'h';
-        }
         let source = match &fifo {
             Some(file) => AttributeSource::Open(file.as_fd(), &entry.path),
             None => AttributeSource::Place(place),
@@ -311,6 +289,13 @@ impl<'a> Worker<'a> {
             &mut item,
             self.attributes.read(source, &stat, self.reporter)?,
         );
+        outcome.status = Some(match (&entry.linked, entry.kind) {
+            (Linked::Later { .. }, _) => 'h',
+            (_, EntryKind::Symlink) => 's',
+            (_, EntryKind::Fifo) => 'f',
+            (_, EntryKind::CharDevice) => 'c',
+            (_, EntryKind::BlockDevice | EntryKind::File(_)) => 'b',
+        });
         Ok(item)
     }
 
@@ -323,79 +308,87 @@ impl<'a> Worker<'a> {
         outcome: &mut EntryOutcome,
         small: &mut Unstored,
     ) -> Result<Item, Fault> {
-        let place = entry.place();
-        let options = self.shared.options;
         if let Linked::Later { .. } = entry.linked {
-            outcome.status = 'h';
-            let mut item = item_of_stat(
-                &entry.archived,
-                &entry.stat,
-                options.metadata,
-                self.shared.names,
-            );
+            let mut item = self.unopened(entry, None)?;
             if mode != OpenMode::Normal {
                 as_regular_file(&mut item);
             }
-            link_item(&mut item, &entry.linked);
-            let source = AttributeSource::Place(place);
-            add_attributes(
-                &mut item,
-                self.attributes.read(source, &entry.stat, self.reporter)?,
-            );
+            outcome.status = Some('h');
             return Ok(item);
         }
         let lookup = self.lookup(entry);
-        outcome.status = lookup.status;
         if let Some(chunks) = lookup.chunks {
             // Nothing about the file has changed, so nothing has to be opened either.
-            let mut item = item_of_stat(
-                &entry.archived,
-                &entry.stat,
-                options.metadata,
-                self.shared.names,
-            );
-            link_item(&mut item, &entry.linked);
-            item.chunks = Some(chunks);
-            set_size(&mut item);
+            outcome.status = Some(lookup.status);
             outcome.counts = true;
-            let source = AttributeSource::Place(place);
-            add_attributes(
-                &mut item,
-                self.attributes.read(source, &entry.stat, self.reporter)?,
-            );
-            return Ok(item);
+            return Ok(self.unopened(entry, Some(chunks))?);
         }
-        let file = place.open_file(mode)?;
+        let file = entry.place().open_file(mode)?;
         let stat = checked_stat(&file, &entry.stat)?;
-        let mut item = item_of_stat(&entry.archived, &stat, options.metadata, self.shared.names);
-        let special = stat.kind().is_special();
-        if special {
+        outcome.status = Some(lookup.status);
+        let mut item = item_of_stat(
+            &entry.archived,
+            &stat,
+            self.shared.options.metadata,
+            self.shared.names,
+        );
+        if stat.kind().is_special() {
             as_regular_file(&mut item);
         }
         link_item(&mut item, &entry.linked);
-        if self.is_small(&stat)
-            && let Some(range) = self.read_small(&file, &stat)?
+        self.read_content(batch, &file, &stat, &mut item, outcome, small)?;
+        outcome.counts = true;
+        match self.finish_file(entry, &file, &stat, outcome, lookup.hash, &mut item) {
+            Ok(()) => Ok(item),
+            Err(error) => Err(Fault::Partly(error, item.chunks.take().unwrap_or_default())),
+        }
+    }
+
+    /// The item of a file whose content is known already, or comes with another item.
+    fn unopened(
+        &mut self,
+        entry: &Entry,
+        chunks: Option<Vec<ChunkEntry>>,
+    ) -> Result<Item, SourceError> {
+        let options = self.shared.options.metadata;
+        let mut item = item_of_stat(&entry.archived, &entry.stat, options, self.shared.names);
+        link_item(&mut item, &entry.linked);
+        item.chunks = chunks;
+        set_size(&mut item);
+        let source = AttributeSource::Place(entry.place());
+        let attributes = self.attributes.read(source, &entry.stat, self.reporter)?;
+        add_attributes(&mut item, attributes);
+        Ok(item)
+    }
+
+    /// Reads a file: a small one into the arena, its chunks to be stored later, any other at once.
+    fn read_content(
+        &mut self,
+        batch: u64,
+        file: &SourceFile,
+        stat: &FileStat,
+        item: &mut Item,
+        outcome: &mut EntryOutcome,
+        small: &mut Unstored,
+    ) -> Result<(), Fault> {
+        if self.is_small(stat)
+            && let Some(range) = self.read_small(file, stat)?
         {
             self.reader
                 .cut_whole(&self.arena[range.clone()], &mut self.cuts);
             let absolute = |cut: &Range<usize>| range.start + cut.start..range.start + cut.end;
             *small = Some(self.cuts.iter().map(absolute).collect());
             item.chunks = Some(Vec::new());
-        } else {
-            let reading = Reading { batch, item: &item };
-            let content = self
-                .reader
-                .read(self.shared, &mut self.sealing, &file, &reading)?;
-            outcome.chunks_in_parts = content.chunks_in_parts;
-            item.chunks = Some(content.chunks);
-            set_size(&mut item);
+            return Ok(());
         }
-        outcome.counts = true;
-        let finished = self.finish_file(entry, &file, &stat, outcome, lookup.hash, &mut item);
-        match finished {
-            Ok(()) => Ok(item),
-            Err(error) => Err(Fault::Partly(error, item.chunks.take().unwrap_or_default())),
-        }
+        let reading = Reading { batch, item };
+        let content = self
+            .reader
+            .read(self.shared, &mut self.sealing, file, &reading)?;
+        outcome.chunks_in_parts = content.chunks_in_parts;
+        item.chunks = Some(content.chunks);
+        set_size(item);
+        Ok(())
     }
 
     /// What is done with a file once its content has been read.
@@ -505,73 +498,6 @@ impl<'a> Worker<'a> {
             }
         }
         lookup
-    }
-
-    /// Standard input or a command's output.
-    fn piped(&mut self, batch: u64, input: PipedInput) -> Result<Outcome, Over> {
-        let named = &self.shared.options.piped;
-        let time_ns = clamp(input.time_s.saturating_mul(1_000_000_000));
-        let mut item = Item {
-            path: named.name.clone(),
-            mode: named.mode,
-            uid: Some(i64::from(input.uid)),
-            gid: Some(i64::from(input.gid)),
-            user: Some(named.user.clone()).into(),
-            group: Some(named.group.clone()).into(),
-            mtime: Some(time_ns),
-            atime: Some(time_ns),
-            ctime: Some(time_ns),
-            hardlink_master: Some(false),
-            ..Item::default()
-        };
-        as_regular_file(&mut item);
-        let reading = Reading { batch, item: &item };
-        let read = self
-            .reader
-            .read(self.shared, &mut self.sealing, &input.file, &reading);
-        drop(input.file);
-        let mut outcome = EntryOutcome {
-            path: named.name.to_vec(),
-            status: 'i',
-            item: Err(SourceError::Race { what: "" }),
-            orphans: Vec::new(),
-            changed: false,
-            counts: false,
-            chunks_in_parts: 0,
-            linked: Linked::Alone,
-            memorize: None,
-            again: None,
-        };
-        match read {
-            Ok(Content {
-                chunks,
-                chunks_in_parts,
-            }) => {
-                item.chunks = Some(chunks);
-                set_size(&mut item);
-                outcome.counts = true;
-                outcome.chunks_in_parts = chunks_in_parts;
-                outcome.item = Ok(item);
-            }
-            Err(ContentError::Source(error, orphans)) => {
-                if input.command.is_some() {
-                    // Half of what a command has to say is not a backup.
-                    let name = BytePath::new(named.name.to_vec());
-                    return Err(self
-                        .shared
-                        .fail(ArchiveError::other(format!("'{name}': {error}"))));
-                }
-                outcome.item = Err(error);
-                outcome.orphans = orphans;
-            }
-            Err(ContentError::Over) => return Err(Over),
-        }
-        if let Some(command) = input.command
-            && let Err(error) = command.finish()
-        {
-            return Err(self.shared.fail(ArchiveError::Source(error)));
-        }
-        Ok(Outcome::Entry(Box::new(outcome)))
     }
 }
 
