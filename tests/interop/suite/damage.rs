@@ -3,6 +3,7 @@
 //! A small repository is damaged in one place at a time: a bit flipped, a file cut short, removed or grown. For data
 //! segments the checksum of the damaged entry is also made right again, so that the damage reaches the layers above.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,8 @@ struct Patient {
     scene: Scene,
     healthy: Saved,
     answers: Answers,
+    /// Damages tried, and refused by some command.
+    counts: Cell<(usize, usize)>,
 }
 
 /// How one damaged repository was answered.
@@ -61,6 +64,7 @@ fn patient(mode: &str) -> Patient {
         scene,
         healthy,
         answers,
+        counts: Cell::default(),
     }
 }
 
@@ -122,6 +126,19 @@ impl Patient {
                 ours.text, stock.text
             );
         }
+        let (tried, refused) = self.counts.get();
+        self.counts
+            .set((tried + 1, refused + usize::from(ours.codes != [0; 3])));
+    }
+
+    /// A test in which nothing was refused has damaged nothing.
+    #[track_caller]
+    fn assert_damaged(&self) {
+        let (tried, refused) = self.counts.get();
+        assert!(
+            refused * 10 > tried,
+            "{refused} of {tried} damages made a difference"
+        );
     }
 
     #[track_caller]
@@ -264,6 +281,7 @@ fn bits_of_segments() {
                 patient.check(&what, false, |repo| flip(&repo.join(&path), offset, bit));
             }
         }
+        patient.assert_damaged();
     }
 }
 
@@ -292,6 +310,7 @@ fn bits_under_a_right_checksum() {
                 }
             }
         }
+        patient.assert_damaged();
     }
 }
 
@@ -306,6 +325,7 @@ fn bits_of_the_other_files() {
             patient.check(&what, true, |repo| flip(&repo.join(&path), offset, bit));
         }
     }
+    patient.assert_damaged();
 }
 
 #[test]
@@ -338,6 +358,7 @@ fn cut_removed_emptied_and_grown_files() {
             fs::write(repo.join(&path), vec![0; len]).expect("room on the disk");
         });
     }
+    patient.assert_damaged();
 }
 
 /// Damage to what our own program keeps beside stock Borg's caches never changes an answer.
