@@ -75,7 +75,7 @@ impl Session {
         let default = security.tam_required();
         let (key, key_target) = keys::open_key(&client, repository.as_ref(), &object, default)?;
         let mut packed = Vec::new();
-        Opener::new().open(&key, &ChunkId::MANIFEST, &object, &mut packed)?;
+        Opener::new().open_manifest(&key, &object, &mut packed)?;
         let (manifest, verified) = decode_manifest(&client, &key, &packed)?;
         let nonces = nonces_for(&key, repository.as_ref(), &security, Some(&object))?;
         let session = Self {

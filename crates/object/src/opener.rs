@@ -29,9 +29,8 @@ impl Opener {
 
     /// Replaces the content of `out` by the plaintext of `object`, which was stored under `id`.
     ///
-    /// Type byte and MAC are checked, then the id against the plaintext; the manifest's, which is
-    /// no hash, is not: its authentication is [`ironborg_crypto::tam`]'s. A key without secrets
-    /// checks neither.
+    /// Type byte and MAC are checked, then the id against the plaintext, whatever the id is: an archive
+    /// that names the manifest's as content is a forgery. A key without secrets checks neither.
     ///
     /// # Errors
     /// [`ObjectError::Crypto`], [`ObjectError::Decompression`]; `out` is then empty.
@@ -42,14 +41,27 @@ impl Opener {
         object: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), ObjectError> {
-        self.open_unverified(key, id, object, out)?;
-        if *id != ChunkId::MANIFEST
-            && let Err(error) = key.verify_id(id, out)
-        {
+        self.open_unverified(key, Some(id), object, out)?;
+        if let Err(error) = key.verify_id(id, out) {
             out.clear();
             return Err(error.into());
         }
         Ok(())
+    }
+
+    /// Opens the manifest, the one object that is not stored under the hash of its plaintext: its
+    /// authentication is [`ironborg_crypto::tam`]'s.
+    ///
+    /// # Errors
+    /// As [`Self::open`], but for the id.
+    pub fn open_manifest(
+        &mut self,
+        key: &Key,
+        object: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), ObjectError> {
+        // Borg reads the manifest without naming it, which shows in the messages.
+        self.open_unverified(key, None, object, out)
     }
 
     /// Opens several objects as [`Self::open`] opens one, verifying their ids side by side: with
@@ -68,11 +80,9 @@ impl Opener {
         let mut results: Vec<_> = objects
             .iter()
             .zip(&mut *outs)
-            .map(|((id, object), out)| self.open_unverified(key, id, object, out))
+            .map(|((id, object), out)| self.open_unverified(key, Some(id), object, out))
             .collect();
-        let opened: Vec<usize> = (0..objects.len())
-            .filter(|i| results[*i].is_ok() && objects[*i].0 != ChunkId::MANIFEST)
-            .collect();
+        let opened: Vec<usize> = (0..objects.len()).filter(|i| results[*i].is_ok()).collect();
         let ids: Vec<ChunkId> = opened.iter().map(|i| objects[*i].0).collect();
         let chunks: Vec<&[u8]> = opened.iter().map(|i| outs[*i].as_slice()).collect();
         let matches = key.verify_ids(&ids, &chunks);
@@ -91,13 +101,11 @@ impl Opener {
     fn open_unverified(
         &mut self,
         key: &Key,
-        id: &ChunkId,
+        named: Option<&ChunkId>,
         object: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), ObjectError> {
         out.clear();
-        // Borg reads the manifest without naming it, which shows in the messages.
-        let named = Some(id).filter(|id| **id != ChunkId::MANIFEST);
         let stored = key.open_envelope(named, object, &mut self.compressed)?;
         self.decompressor.decompress(stored, out)
     }

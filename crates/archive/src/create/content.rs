@@ -23,6 +23,8 @@ const READ_AHEAD: usize = 2 << 20;
 const READ_LEN: usize = 1 << 20;
 /// A file is dropped from the page cache behind the reader in steps of this size.
 const FORGET_LEN: u64 = 16 << 20;
+/// How often somebody who waits for a pipe looks around.
+const POLL_MS: u32 = 100;
 
 /// Reads contents; one for each worker, for its buffers are used again.
 pub(super) struct ContentReader {
@@ -61,6 +63,8 @@ pub(super) struct Reading<'i> {
     pub(super) batch: u64,
     /// Its item so far.
     pub(super) item: &'i Item,
+    /// Whether reading may have to wait for somebody: pipes and devices.
+    pub(super) may_wait: bool,
 }
 
 impl ContentReader {
@@ -110,9 +114,10 @@ impl ContentReader {
         let mut offset = 0;
         let mut forgotten = 0;
         loop {
-            let eof = match self.fill(file, &mut filled, &mut offset) {
+            let eof = match self.fill(shared, file, reading, &mut filled, &mut offset) {
                 Ok(eof) => eof,
-                Err(error) => {
+                Err(FillError::Over) => return Err(Over.into()),
+                Err(FillError::Source(error)) => {
                     self.finish(shared, sealing, &chunks)?;
                     return Err(ContentError::Source(error, chunks.entries_from(in_parts)));
                 }
@@ -142,24 +147,42 @@ impl ContentReader {
         })
     }
 
-    /// Reads until the buffer is full or the file ends; says whether it ended.
+    /// Reads until the buffer is full, the file ends, or a part of it is asked for; says whether it ended.
     fn fill(
         &mut self,
+        shared: &Shared<'_>,
         file: &SourceFile,
+        reading: &Reading<'_>,
         filled: &mut usize,
         offset: &mut u64,
-    ) -> Result<bool, SourceError> {
+    ) -> Result<bool, FillError> {
+        let seen = self.part_requests_seen;
         let buffer =
             Arc::get_mut(&mut self.buffer).expect("the rest was moved out of a shared buffer");
         buffer.resize(self.buffer_len, 0);
         while *filled < buffer.len() {
+            // Who writes into a pipe may take hours; who wants to stop must not wait for that.
+            while reading.may_wait && !file.wait_ready(POLL_MS) {
+                if shared.is_over() {
+                    return Err(FillError::Over);
+                }
+                if part_is_wanted(shared, seen, reading) {
+                    return Ok(false);
+                }
+            }
             let end = buffer.len().min(*filled + READ_LEN);
-            match file.read(&mut buffer[*filled..end])? {
+            match file
+                .read(&mut buffer[*filled..end])
+                .map_err(FillError::Source)?
+            {
                 0 => return Ok(true),
                 count => {
                     *filled += count;
                     *offset += count as u64;
                 }
+            }
+            if part_is_wanted(shared, seen, reading) {
+                return Ok(false);
             }
         }
         Ok(false)
@@ -180,7 +203,10 @@ impl ContentReader {
             ranges.push(start..start + len);
             start += len;
         }
-        assert!(start > 0 || eof, "a full buffer holds at least one chunk");
+        assert!(
+            start > 0 || eof || filled < self.buffer.len(),
+            "a full buffer holds at least one chunk"
+        );
         let first = chunks.expect(ranges.len());
         let own = self.hand_out(shared, &ranges, first, chunks);
         store_ranges(
@@ -248,21 +274,18 @@ impl ContentReader {
         in_parts: usize,
         reading: &Reading<'_>,
     ) -> Result<usize, Over> {
-        let requests = shared.part_requests.load(Ordering::Acquire);
         if shared.is_over() {
             return Err(Over);
         }
-        if requests == self.part_requests_seen
-            || shared.head_batch.load(Ordering::Acquire) != reading.batch
-        {
+        if !part_is_wanted(shared, self.part_requests_seen, reading) {
             return Ok(in_parts);
         }
-        self.part_requests_seen = requests;
         self.finish(shared, sealing, chunks)?;
         let entries = chunks.entries_from(in_parts);
         if entries.is_empty() {
             return Ok(in_parts);
         }
+        self.part_requests_seen = shared.part_requests.load(Ordering::Acquire);
         let part = FilePart {
             item: reading.item.clone(),
             chunks: entries,
@@ -327,6 +350,18 @@ impl ContentReader {
             chunks_in_parts: 0,
         })
     }
+}
+
+/// Whether the collector waits for this file and wants what there is of it.
+fn part_is_wanted(shared: &Shared<'_>, seen: u64, reading: &Reading<'_>) -> bool {
+    shared.part_requests.load(Ordering::Acquire) != seen
+        && shared.head_batch.load(Ordering::Acquire) == reading.batch
+}
+
+/// Why a buffer could not be filled.
+enum FillError {
+    Source(SourceError),
+    Over,
 }
 
 /// Does a share of another worker's file.

@@ -47,7 +47,11 @@ impl Worker<'_> {
             ..Item::default()
         };
         as_regular_file(&mut item);
-        let reading = Reading { batch, item: &item };
+        let reading = Reading {
+            batch,
+            item: &item,
+            may_wait: true,
+        };
         let read = self
             .reader
             .read(self.shared, &mut self.sealing, &input.file, &reading);

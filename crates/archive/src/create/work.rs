@@ -381,7 +381,12 @@ impl<'a> Worker<'a> {
             item.chunks = Some(Vec::new());
             return Ok(());
         }
-        let reading = Reading { batch, item };
+        let may_wait = stat.kind() != FileKind::Regular;
+        let reading = Reading {
+            batch,
+            item,
+            may_wait,
+        };
         let content = self
             .reader
             .read(self.shared, &mut self.sealing, file, &reading)?;

@@ -69,6 +69,19 @@ impl SourceFile {
         retry(|| rustix::io::pread(&self.fd, &mut *buffer, offset))
     }
 
+    /// Waits until there is something to read, or the end, for at most `timeout_ms`; says whether there is.
+    ///
+    /// For pipes and devices; a regular file is always ready. An error counts as ready: reading tells it.
+    pub fn wait_ready(&self, timeout_ms: u32) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let timeout = Timespec {
+            tv_sec: i64::from(timeout_ms / 1000),
+            tv_nsec: i64::from(timeout_ms % 1000 * 1_000_000),
+        };
+        let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
+        !matches!(poll(&mut fds, Some(&timeout)), Ok(0) | Err(Errno::INTR))
+    }
+
     /// Fills `buffer` with what comes next; returns less than its length only at the end.
     pub fn read_full(&self, buffer: &mut [u8]) -> Result<usize, SourceError> {
         let mut filled = 0;
