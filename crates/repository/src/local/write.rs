@@ -94,9 +94,12 @@ impl LocalRepository {
         } else {
             self.log.begin_first();
         }
+        let is_first = loaded.id.is_none();
         self.set_loaded(Some(loaded));
         self.phase = Phase::Active;
-        self.log_quota();
+        if !is_first {
+            self.log_quota();
+        }
         Ok(())
     }
 
