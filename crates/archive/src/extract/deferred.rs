@@ -10,7 +10,7 @@ use super::attributes::values;
 use super::engine::Engine;
 use super::file::Outcome;
 use super::filter::Master;
-use super::in_flight::Ticket;
+use super::in_flight::{Conflict, InFlight, Ticket};
 use super::worker::Done;
 use crate::file_type::FileType;
 use crate::progress::PercentProgress;
@@ -31,7 +31,11 @@ pub(super) enum Deferred {
         target: BytePath,
     },
     /// Files in it are still being restored, as far as `wait_for`.
-    Directory { wait_for: Ticket, item: Item },
+    Directory {
+        wait_for: Ticket,
+        ticket: Ticket,
+        item: Item,
+    },
 }
 
 /// What a later hard link refers to.
@@ -66,6 +70,8 @@ impl Engine<'_> {
                 self.work
                     .in_flight
                     .note(ticket, strip_components(&item.path, self.strip));
+                // Its target must not be replaced before.
+                self.work.in_flight.note(ticket, &target);
                 let step = Deferred::HardLink {
                     wait_for,
                     ticket,
@@ -119,9 +125,16 @@ impl Engine<'_> {
                 if !self.work.deferred.is_empty()
                     || !self.work.in_flight.is_done_up_to(wait_for) =>
             {
-                self.work
-                    .deferred
-                    .push_back(Deferred::Directory { wait_for, item });
+                // Should the path come again, the item waits: this step may make the directory anew.
+                let ticket = self.work.in_flight.begin();
+                let path = strip_components(&item.path, self.strip);
+                self.work.in_flight.note(ticket, path);
+                let step = Deferred::Directory {
+                    wait_for,
+                    ticket,
+                    item,
+                };
+                self.work.deferred.push_back(step);
             }
             _ => self.set_directory_attributes(&item),
         }
@@ -154,19 +167,27 @@ impl Engine<'_> {
 
     // Waiting.
 
-    /// Waits while an unfinished job makes something the item replaces, or that lies in its way.
+    /// Waits while an unfinished job makes or needs something the item replaces, or that lies in its way.
     pub(super) fn wait_for_conflicts(&mut self, path: &[u8]) {
-        if let Some(ticket) = self.work.in_flight.job_above(path) {
-            self.wait_for(ticket);
+        match self.work.in_flight.conflict(path) {
+            None => {}
+            Some(Conflict::With(ticket)) => self.wait_for(ticket),
+            Some(Conflict::UpTo(ticket)) => {
+                self.wait_until(|in_flight| in_flight.is_done_up_to(ticket));
+            }
         }
     }
 
     pub(super) fn wait_for(&mut self, ticket: Ticket) {
-        if self.work.batch.ticket == Some(ticket) {
-            self.send_batch();
-        }
-        while !self.work.in_flight.is_done(ticket) {
-            if self.work.deferred.is_empty() {
+        self.wait_until(|in_flight| in_flight.is_done(ticket));
+    }
+
+    /// Waits until jobs and steps are done.
+    pub(super) fn wait_until(&mut self, is_done: impl Fn(&InFlight) -> bool) {
+        while !is_done(&self.work.in_flight) {
+            if self.work.has_batch() {
+                self.send_batch();
+            } else if self.work.deferred.is_empty() {
                 self.wait();
             } else {
                 self.settle(0); // It may be a step that waits itself.
@@ -201,12 +222,8 @@ impl Engine<'_> {
                 }
             };
             if ready {
-                match self
-                    .work
-                    .deferred
-                    .pop_front()
-                    .expect("there is a first one")
-                {
+                let step = self.work.deferred.pop_front();
+                let ticket = match step.expect("there is a first one") {
                     Deferred::HardLink {
                         ticket,
                         item,
@@ -214,13 +231,21 @@ impl Engine<'_> {
                         ..
                     } => {
                         self.make_hard_link(&item, &target);
-                        self.work.in_flight.done(ticket);
+                        ticket
                     }
-                    Deferred::Directory { item, .. } => self.set_directory_attributes(&item),
-                }
+                    Deferred::Directory { ticket, item, .. } => {
+                        self.set_directory_attributes(&item);
+                        ticket
+                    }
+                };
+                self.work.in_flight.done(ticket);
             } else if self.work.deferred.len() > remaining {
-                self.send_batch();
-                self.wait();
+                if self.work.has_batch() {
+                    // Sending does other steps too, perhaps this one.
+                    self.send_batch();
+                } else {
+                    self.wait();
+                }
             } else {
                 return;
             }

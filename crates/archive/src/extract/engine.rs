@@ -67,6 +67,13 @@ pub(super) struct Work {
     pub(super) failed: Option<Ticket>,
 }
 
+impl Work {
+    /// Whether files are waiting to be handed to a worker.
+    pub(super) fn has_batch(&self) -> bool {
+        self.batch.ticket.is_some()
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) ticket: Option<Ticket>,
@@ -85,12 +92,8 @@ impl<'a> Engine<'a> {
             Ok(ControlFlow::Continue(()))
         });
         // Even if the item stream is damaged, what was begun is brought to its end.
-        self.send_batch();
-        self.settle(0);
-        while let Some(last) = self.work.in_flight.last()
-            && !self.work.in_flight.is_done_up_to(last)
-        {
-            self.wait();
+        if let Some(last) = self.work.in_flight.last() {
+            self.wait_until(|in_flight| in_flight.is_done_up_to(last));
         }
         self.report.finish_progress();
         if self.root.is_some() {

@@ -13,9 +13,39 @@ pub(super) type Ticket = u64;
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     hasher: RandomState,
+    /// The last job about a path,
     paths: HashMap<u64, Ticket>,
-    open: BTreeMap<Ticket, Vec<u64>>,
+    /// and jobs about anything below a path.
+    above: HashMap<u64, Below>,
+    open: BTreeMap<Ticket, Hashes>,
     next: Ticket,
+}
+
+/// Jobs about what lies below a directory.
+#[derive(Debug, Clone, Copy)]
+struct Below {
+    /// How many are not done.
+    open: usize,
+    /// The one begun last, done or not.
+    last: Ticket,
+}
+
+/// What has to be done before a path can be used for something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Conflict {
+    /// One job.
+    With(Ticket),
+    /// All jobs up to this one.
+    UpTo(Ticket),
+}
+
+/// What an open job has entered.
+#[derive(Debug, Default)]
+struct Hashes {
+    paths: Vec<u64>,
+    above: Vec<u64>,
+    /// Parent of the path noted last: mostly that of the next one too.
+    parent: Option<u64>,
 }
 
 impl InFlight {
@@ -23,25 +53,51 @@ impl InFlight {
     pub(super) fn begin(&mut self) -> Ticket {
         let ticket = self.next;
         self.next += 1;
-        self.open.insert(ticket, Vec::new());
+        self.open.insert(ticket, Hashes::default());
         ticket
     }
 
-    /// Notes that a job that was begun makes or changes `path`.
+    /// Notes that a job that was begun makes, changes or needs `path`.
     pub(super) fn note(&mut self, ticket: Ticket, path: &[u8]) {
-        let hash = self.hash(path);
-        self.paths.insert(hash, ticket);
-        self.open
+        let (mut hash, mut parent) = (self.empty(), None);
+        for_each_prefix(&self.hasher, path, |prefix| {
+            (parent, hash) = (Some(hash), prefix);
+        });
+        let entered = self
+            .open
             .get_mut(&ticket)
-            .expect("the job was begun and is not done")
-            .push(hash);
+            .expect("the job was begun and is not done");
+        self.paths.insert(hash, ticket);
+        entered.paths.push(hash);
+        if entered.parent != parent {
+            entered.parent = parent;
+            for_each_prefix(&self.hasher, path, |prefix| {
+                if prefix != hash && !entered.above.contains(&prefix) {
+                    let below = self.above.entry(prefix).or_insert(Below {
+                        open: 0,
+                        last: ticket,
+                    });
+                    below.open += 1;
+                    below.last = below.last.max(ticket);
+                    entered.above.push(prefix);
+                }
+            });
+        }
     }
 
     /// Forgets a job that is done.
     pub(super) fn done(&mut self, ticket: Ticket) {
-        for path in self.open.remove(&ticket).expect("a job is done once") {
+        let entered = self.open.remove(&ticket).expect("a job is done once");
+        for path in entered.paths {
             if self.paths.get(&path) == Some(&ticket) {
                 self.paths.remove(&path);
+            }
+        }
+        for directory in entered.above {
+            let below = self.above.get_mut(&directory).expect("it was entered");
+            below.open -= 1;
+            if below.open == 0 {
+                self.above.remove(&directory);
             }
         }
     }
@@ -51,17 +107,28 @@ impl InFlight {
         if self.paths.is_empty() {
             return None;
         }
-        self.paths.get(&self.hash(path)).copied()
+        let mut whole = self.empty();
+        for_each_prefix(&self.hasher, path, |hash| whole = hash);
+        self.paths.get(&whole).copied()
     }
 
-    /// The last job about `path` or a directory it would lie in, if one is not done.
-    pub(super) fn job_above(&self, path: &[u8]) -> Option<Ticket> {
+    /// What is not done about `path`, about a directory it would lie in, or about something that lies
+    /// below it.
+    pub(super) fn conflict(&self, path: &[u8]) -> Option<Conflict> {
         if self.paths.is_empty() {
             return None;
         }
-        let mut last = None;
-        self.for_each_prefix(path, |hash| last = last.max(self.paths.get(&hash).copied()));
-        last
+        let (mut last, mut whole) = (None, self.empty());
+        for_each_prefix(&self.hasher, path, |hash| {
+            last = last.max(self.paths.get(&hash).copied());
+            whole = hash;
+        });
+        match self.above.get(&whole) {
+            Some(below) => Some(Conflict::UpTo(
+                last.map_or(below.last, |last| last.max(below.last)),
+            )),
+            None => last.map(Conflict::With),
+        }
     }
 
     /// Whether all jobs begun up to and with `ticket` are done.
@@ -81,22 +148,21 @@ impl InFlight {
         self.next.checked_sub(1)
     }
 
-    fn hash(&self, path: &[u8]) -> u64 {
-        let mut whole = self.hasher.build_hasher().finish();
-        self.for_each_prefix(path, |hash| whole = hash);
-        whole
+    /// The hash of a path without components: the root itself.
+    fn empty(&self) -> u64 {
+        self.hasher.build_hasher().finish()
     }
+}
 
-    /// Hands over the hash of the path's first component, of the first two, and so on.
-    fn for_each_prefix(&self, path: &[u8], mut take: impl FnMut(u64)) {
-        let mut hasher = self.hasher.build_hasher();
-        // `a//b` and `a/./b` are the same file as `a/b`.
-        for component in path.split(|byte| *byte == b'/') {
-            if !component.is_empty() && component != b"." {
-                hasher.write(component);
-                hasher.write_u8(b'/');
-                take(hasher.finish());
-            }
+/// Hands over the hash of the path's first component, of the first two, and so on.
+fn for_each_prefix(hasher: &RandomState, path: &[u8], mut take: impl FnMut(u64)) {
+    let mut hasher = hasher.build_hasher();
+    // `a//b` and `a/./b` are the same file as `a/b`.
+    for component in path.split(|byte| *byte == b'/') {
+        if !component.is_empty() && component != b"." {
+            hasher.write(component);
+            hasher.write_u8(b'/');
+            take(hasher.finish());
         }
     }
 }
@@ -112,10 +178,16 @@ mod tests {
         jobs.note(first, b"a/b");
         assert_eq!(jobs.job_of(b"a//./b"), Some(first));
         assert_eq!(jobs.job_of(b"a"), None);
-        assert_eq!(jobs.job_above(b"a/b/c"), Some(first));
-        assert_eq!(jobs.job_above(b"a/c"), None);
+        assert_eq!(jobs.conflict(b"a/b/c"), Some(Conflict::With(first)));
+        assert_eq!(jobs.conflict(b"a/c"), None);
+        assert_eq!(
+            jobs.conflict(b"a"),
+            Some(Conflict::UpTo(first)),
+            "it lies below"
+        );
+        assert_eq!(jobs.conflict(b"b"), None);
         jobs.done(first);
-        assert_eq!(jobs.job_above(b"a/b/c"), None);
+        assert_eq!(jobs.conflict(b"a/b/c"), None);
     }
 
     #[test]
@@ -138,5 +210,21 @@ mod tests {
         jobs.done(first);
         assert!(jobs.is_done_up_to(second));
         assert_eq!(jobs.last(), Some(second));
+    }
+
+    #[test]
+    fn a_directory_is_in_use_as_long_as_one_job_below_it_is() {
+        let mut jobs = InFlight::default();
+        let (first, second) = (jobs.begin(), jobs.begin());
+        jobs.note(first, b"a/b/c");
+        jobs.note(second, b"a/d");
+        jobs.note(second, b"x/y");
+        jobs.note(second, b"a/e");
+        jobs.done(second);
+        assert_eq!(jobs.conflict(b"a"), Some(Conflict::UpTo(second)));
+        assert!(!jobs.is_done_up_to(second));
+        assert_eq!(jobs.conflict(b"x"), None);
+        jobs.done(first);
+        assert_eq!(jobs.conflict(b"a"), None);
     }
 }

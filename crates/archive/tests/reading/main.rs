@@ -6,6 +6,7 @@ mod delete;
 mod extract;
 mod hostile;
 mod machine;
+mod model;
 mod rename;
 mod samples;
 mod selection;
