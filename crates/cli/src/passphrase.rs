@@ -5,6 +5,7 @@
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::{self, BufRead};
+use std::os::fd::AsFd;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,7 +20,7 @@ use crate::files;
 use crate::output::pyformat::repr;
 use crate::questions::ConsoleQuestioner;
 use crate::signals::Prompt;
-use crate::subprocess;
+use crate::{subprocess, sys};
 
 /// How often a new passphrase is asked for.
 const NEW_PASSPHRASE_TRIES: usize = 10;
@@ -104,9 +105,8 @@ impl ConsolePassphrases {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if known.is_none() {
-            // /proc gives the descriptor a name, which spares us to claim ownership of its number.
-            let path = format!("/proc/self/fd/{number}");
-            let bytes = files::read(OsStr::new(&path)).ok()?;
+            let descriptor = sys::duplicate_descriptor(number)?;
+            let bytes = files::read_descriptor(descriptor.as_fd()).ok()?;
             *known = Some(Passphrase::new(without_line_end(bytes)));
         }
         known.clone()

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, OsStr, OsString};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
@@ -75,6 +76,16 @@ fn look_up(
             home: PathBuf::from(OsString::from_vec(home.to_bytes().to_vec())),
         });
     }
+}
+
+/// A descriptor of our own for the open file the user names by number; `None` if there is none.
+///
+/// Opening `/proc/self/fd/N` instead would ask for permissions on the file again, and fail for sockets.
+pub(crate) fn duplicate_descriptor(number: i32) -> Option<OwnedFd> {
+    // SAFETY: the call only makes a new descriptor; a number that is not open gives an error.
+    let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
+    // SAFETY: the descriptor was made by the line above, and nobody else knows of it.
+    (copy >= 0).then(|| unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
 /// The host's name as the kernel has it.

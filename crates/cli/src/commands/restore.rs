@@ -100,13 +100,14 @@ fn candidates(path: &[u8], cwd: &[u8]) -> Vec<Candidate> {
 impl RestoreArgs {
     /// Resolves the repository and the paths.
     pub(crate) fn resolve(self, parse: &ParseContext<'_>) -> Result<RestoreFromNewest, ParseError> {
-        if self.path.is_empty() {
-            return Err(ParseError::argument(
-                "PATH",
-                "Empty strings are not accepted as paths.",
-            ));
-        }
         let cwd = parse.cwd;
+        let complain = |text: &str| Err(ParseError::argument("PATH", text));
+        if self.path.is_empty() {
+            return complain("Empty strings are not accepted as paths.");
+        }
+        if &absolute(self.path.as_bytes(), cwd)[..] == b"/" {
+            return complain("the whole file system is brought back with the command extract");
+        }
         Ok(RestoreFromNewest {
             repository: ChosenRepository::resolve(self.repo.as_ref(), parse)?,
             shown: text::display(self.path.as_bytes()).into_owned(),

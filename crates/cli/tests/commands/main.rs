@@ -6,5 +6,6 @@
 mod arguments;
 mod backup;
 mod captures;
+mod passphrases;
 mod scene;
 mod signals;
