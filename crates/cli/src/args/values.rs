@@ -55,6 +55,13 @@ pub(crate) fn positive(text: &str) -> Result<usize, String> {
 /// Smallest storage quota but none, in bytes.
 const QUOTA_MIN: i64 = 10_000_000;
 
+/// A number of bytes, with decimal suffixes.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    parse_size(text)
+        .and_then(|size| u64::try_from(size).ok())
+        .ok_or_else(|| format!("invalid size: {}", repr(text)))
+}
+
 /// A storage quota in bytes: 0 for none, or at least 10M.
 pub(crate) fn storage_quota(text: &str) -> Result<u64, String> {
     let value = parse_size(text)

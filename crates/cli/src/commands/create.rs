@@ -166,6 +166,11 @@ pub(crate) struct CreateArgs {
     #[arg(short = 'c', long, value_name = "SECONDS", value_parser = values::int,
           default_value = "1800", hide_default_value = true, help_heading = "Archive options")]
     checkpoint_interval: i64,
+    /// Save what is done after so much new data, such as 20G [default: do not]
+    // Not "--checkpoint-volume": that would make "--checkpoint 600" ambiguous, which stock Borg takes.
+    #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "0",
+          hide_default_value = true, help_heading = "Archive options")]
+    volume_between_checkpoints: u64,
     /// How files are cut into chunks
     #[arg(long, value_name = "PARAMS", value_parser = chunker_params, default_value = "default",
           hide_default_value = true, help_heading = "Archive options")]
@@ -282,7 +287,7 @@ impl CreateArgs {
             compression: self.compression,
             checkpoints: CheckpointPolicy {
                 interval: values::seconds(self.checkpoint_interval).unwrap_or(Duration::ZERO),
-                volume: 0,
+                volume: self.volume_between_checkpoints,
             },
         };
         Ok(CreateOptions {
