@@ -18,8 +18,8 @@ use ironborg_repository::{
 use ironborg_source::pattern::NameGlob;
 use ironborg_types::{ErrorKind, Level, Reporter, RepositoryId, text};
 
-use crate::args::common::CommonArgs;
 use crate::args::filters::ArchiveFilter;
+use crate::args::global::CommonArgs;
 use crate::console::Stdout;
 use crate::directories::Directories;
 use crate::environment::{Environment, PassphraseVariables};

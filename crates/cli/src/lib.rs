@@ -29,7 +29,6 @@ mod system_information;
 mod console;
 mod error;
 mod exit;
-mod files;
 mod output;
 mod reporter;
 

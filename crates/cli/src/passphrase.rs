@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ironborg_archive::{PassphraseError, PassphraseSource};
 use ironborg_crypto::Passphrase;
+use ironborg_source::named_file;
 use ironborg_types::{Answer, ErrorKind, Event, Level, Question, Questioner, Reporter};
 use zeroize::Zeroizing;
 
 use crate::console;
 use crate::environment::PassphraseVariables;
-use crate::files;
 use crate::output::pyformat::repr;
 use crate::questions::ConsoleQuestioner;
 use crate::signals::Prompt;
@@ -80,8 +80,11 @@ impl ConsolePassphrases {
             .spawn()
             .map_err(|error| {
                 let number = error.raw_os_error().unwrap_or(0);
-                let text = files::error_text(number);
-                fail(&format!("[Errno {number}] {text}: {}", repr(program)))
+                fail(&format!(
+                    "{}: {}",
+                    named_file::error_text(number),
+                    repr(program)
+                ))
             })?;
         let output = child
             .wait_with_output()
@@ -106,7 +109,7 @@ impl ConsolePassphrases {
             .unwrap_or_else(PoisonError::into_inner);
         if known.is_none() {
             let descriptor = sys::duplicate_descriptor(number)?;
-            let bytes = files::read_descriptor(descriptor.as_fd()).ok()?;
+            let bytes = named_file::read_descriptor(descriptor.as_fd()).ok()?;
             *known = Some(Passphrase::new(without_line_end(bytes)));
         }
         known.clone()

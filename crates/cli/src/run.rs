@@ -22,7 +22,7 @@ use crate::output::size::SizeUnits;
 use crate::parse::ParseContext;
 use crate::program::Program;
 use crate::reporter::{ARCHIVER, ConsoleReporter, Levels, ReportOptions};
-use crate::{signals, system_information};
+use crate::{signals, sys, system_information};
 
 /// Runs the program. Whatever happens, panics included, becomes an exit code of Borg's.
 pub fn main() -> ExitCode {
@@ -117,7 +117,7 @@ fn start(
         }
         Err(ParseError::Early(error)) => return early(&error, &environment),
     };
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(common.umask));
+    sys::set_umask(common.umask);
     let traits = command.traits();
     let reporter = Arc::new(reporter(&common, &traits, &environment));
     signals::install(signals::ender(reporter.clone(), common.show_rc));
@@ -137,7 +137,7 @@ fn start(
 /// `--bypass-lock` is for commands that only read.
 fn check_lock(
     command: Box<dyn Run>,
-    common: &args::common::CommonArgs,
+    common: &args::global::CommonArgs,
 ) -> Result<Box<dyn Run>, ParseError> {
     if common.bypass_lock && !command.traits().may_bypass_lock {
         let text = "Not allowed to bypass locking mechanism for chosen command";
@@ -156,7 +156,7 @@ fn early(error: &CliError, environment: &Environment) -> u8 {
 }
 
 fn reporter(
-    common: &args::common::CommonArgs,
+    common: &args::global::CommonArgs,
     traits: &Traits,
     environment: &Environment,
 ) -> ConsoleReporter {

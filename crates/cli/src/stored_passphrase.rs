@@ -5,11 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
+use ironborg_source::named_file;
 use ironborg_types::RepositoryId;
 use zeroize::Zeroizing;
 
 use crate::error::CliError;
-use crate::files;
 
 /// Characters of a generated passphrase: no two of them look alike.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -25,7 +25,7 @@ pub(crate) fn path(config: &Path, id: RepositoryId) -> PathBuf {
 
 /// The stored passphrase of a repository, if there is one.
 pub(crate) fn load(config: &Path, id: RepositoryId) -> Option<Zeroizing<Vec<u8>>> {
-    let mut content = Zeroizing::new(files::read(path(config, id).as_os_str()).ok()?);
+    let mut content = Zeroizing::new(named_file::read(path(config, id).as_os_str()).ok()?);
     while content.last() == Some(&b'\n') {
         content.pop();
     }
@@ -46,14 +46,14 @@ pub(crate) fn create(config: &Path, id: RepositoryId) -> Result<Zeroizing<Vec<u8
     }
     let mut content = Zeroizing::new(passphrase.to_vec());
     content.push(b'\n');
-    files::create_private(&path(config, id), &content)
+    named_file::create_private(&path(config, id), &content)
         .map_err(|error| CliError::generic(error.to_string()))?;
     Ok(passphrase)
 }
 
 /// Removes the stored passphrase of a repository that is no more.
 pub(crate) fn remove(config: &Path, id: RepositoryId) {
-    let _ = rustix::fs::unlink(path(config, id));
+    let _ = named_file::remove(&path(config, id));
 }
 
 #[cfg(test)]

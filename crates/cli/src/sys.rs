@@ -25,6 +25,12 @@ pub(crate) fn real_uid() -> u32 {
     rustix::process::getuid().as_raw()
 }
 
+/// Sets the permissions that new files of this process do not get.
+pub(crate) fn set_umask(mask: u32) {
+    // SAFETY: the call takes any value, cannot fail and touches no memory.
+    unsafe { libc::umask(mask & 0o777) };
+}
+
 /// Room for one entry of the user database; grown where it does not do.
 const ENTRY_LEN: usize = 4096;
 /// An entry larger than this is refused.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 
+use ironborg_source::named_file;
 use ironborg_types::Timestamp;
 use ironborg_types::limits::TIMESTAMP_NS_MAX;
 
@@ -19,11 +20,8 @@ pub(crate) fn parse_utc(text: &str) -> Option<Timestamp> {
 
 /// The value of `--timestamp`: a file whose modification time is meant, or a time.
 pub(crate) fn parse_option(value: &OsStr) -> Result<Timestamp, ParseError> {
-    if let Ok(stat) = rustix::fs::stat(value) {
-        return Ok(from_file_time(
-            stat.st_mtime,
-            i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
-        ));
+    if let Some((seconds, nanoseconds)) = named_file::modified(value) {
+        return Ok(from_file_time(seconds, nanoseconds));
     }
     let text = value.to_string_lossy();
     parse_utc(&text).ok_or_else(|| {

@@ -5,10 +5,10 @@
 //! environment.
 
 pub(crate) mod argparse;
-pub(crate) mod common;
 pub(crate) mod deprecated;
 pub(crate) mod escapes;
 pub(crate) mod filters;
+pub(crate) mod global;
 pub(crate) mod patterns;
 pub(crate) mod values;
 

@@ -5,12 +5,12 @@ use std::os::unix::ffi::OsStrExt;
 
 use clap::builder::OsStringValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use ironborg_source::named_file;
 use ironborg_source::{PatternError, PatternSet};
 use ironborg_types::{ErrorKind, text};
 
 use super::ParseError;
 use crate::error::CliError;
-use crate::files;
 use crate::output::pyformat::repr;
 
 /// Which option a pattern came from.
@@ -106,7 +106,7 @@ fn pattern_error(error: &PatternError) -> CliError {
 }
 
 fn read_patterns(path: &OsString) -> Result<Vec<u8>, ParseError> {
-    files::read(path).map_err(|error| ParseError::Early(CliError::generic(error.to_string())))
+    named_file::read(path).map_err(|error| ParseError::Early(CliError::generic(error.to_string())))
 }
 
 impl clap::FromArgMatches for PatternArgs {

@@ -15,6 +15,7 @@ use ironborg_crypto::KeyMode;
 use ironborg_format::Operation;
 use ironborg_object::Compression;
 use ironborg_repository::{CreateOptions, LocalRepository, Repository};
+use ironborg_source::named_file;
 use ironborg_source::{PatternMatcher, PatternSet};
 use ironborg_types::{BytePath, Level, text};
 
@@ -24,7 +25,6 @@ use crate::args::patterns::PatternArgs;
 use crate::context::{Access, Context};
 use crate::default_repository::ChosenRepository;
 use crate::error::CliError;
-use crate::files;
 use crate::location::{Location, normalise_path};
 use crate::parse::ParseContext;
 use crate::placeholders::Placeholders;
@@ -117,7 +117,7 @@ impl Run for BackupOptions {
         let location = self.repository.location(context);
         let path = context.local_path(&location)?;
         let is_default = matches!(self.repository, ChosenRepository::Default);
-        let mut session = if is_default && !files::exists(&path.join("config")) {
+        let mut session = if is_default && !named_file::exists(&path.join("config")) {
             make_repository(context, &location, &path)?
         } else if LocalRepository::is_repository(&path) {
             context.open_session(&location, Access::Write, &[Operation::Write])?
@@ -212,7 +212,7 @@ fn make_repository(
     let session = context
         .initialise(repository, path, client, MODE, None)
         .inspect_err(|_| {
-            if made_up && !files::exists(&path.join("config")) {
+            if made_up && !named_file::exists(&path.join("config")) {
                 stored_passphrase::remove(&context.config(), id);
             }
         })?;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Run, Traits};
-use crate::args::{ParseError, common};
+use crate::args::{ParseError, global};
 use crate::console::Stdout;
 use crate::context::Context;
 use crate::error::CliError;
@@ -37,7 +37,7 @@ pub(crate) fn text(description: &clap::Command, program: &Program, path: &[Strin
     let Some(command) = description.find_subcommand(name) else {
         return program_help(description, program);
     };
-    let is_common = |arg: &clap::Arg| arg.get_help_heading() == Some(common::HEADING);
+    let is_common = |arg: &clap::Arg| arg.get_help_heading() == Some(global::HEADING);
     let mut command = command
         .clone()
         .mut_args(|arg| if is_common(&arg) { arg.hide(true) } else { arg })

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use ironborg_crypto::{KeyMode, RelatedSecrets};
 use ironborg_repository::{CreateOptions, LocalRepository};
+use ironborg_source::named_file;
 use ironborg_types::{Level, text};
 use zeroize::Zeroizing;
 
@@ -12,7 +13,6 @@ use super::{Run, Traits};
 use crate::args::{ParseError, values};
 use crate::context::{Access, Context};
 use crate::error::CliError;
-use crate::files;
 use crate::location::Location;
 use crate::parse::{ArchivePart, ParseContext};
 
@@ -138,10 +138,10 @@ impl Run for InitOptions {
 fn read_related_secrets(path: &OsStr) -> Result<RelatedSecrets, CliError> {
     let shown = path.to_string_lossy();
     let content = if path == "-" {
-        files::read_descriptor(rustix::stdio::stdin())
-            .map_err(|errno| CliError::unexpected(files::error_text(errno.raw_os_error())))?
+        named_file::read_descriptor(rustix::stdio::stdin())
+            .map_err(|errno| CliError::unexpected(named_file::error_text(errno.raw_os_error())))?
     } else {
-        files::read(path).map_err(|error| CliError::unexpected(error.to_string()))?
+        named_file::read(path).map_err(|error| CliError::unexpected(error.to_string()))?
     };
     let content = Zeroizing::new(content);
     let json: serde_json::Value = serde_json::from_slice(&content)

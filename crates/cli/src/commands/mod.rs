@@ -12,7 +12,7 @@ pub(crate) mod rename;
 pub(crate) mod restore;
 
 use crate::args::ParseError;
-use crate::args::common::CommonArgs;
+use crate::args::global::CommonArgs;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::parse::ParseContext;

@@ -10,9 +10,9 @@ use ironborg_archive::items::{PartFiles, with_items};
 use ironborg_archive::selection::{ArchiveSelection, ListedArchive, SortKey, select};
 use ironborg_archive::{Archive, Session};
 use ironborg_format::Operation;
+use ironborg_source::named_file;
 use ironborg_source::{PatternMatcher, RestoreOptions};
 use ironborg_types::{BytePath, Level, Timestamp, text};
-use rustix::fs::Mode;
 
 use super::backup::absolute;
 use super::{Run, Traits};
@@ -26,7 +26,7 @@ use crate::output::time;
 use crate::parse::ParseContext;
 use crate::reporter::levels::OutputLoggers;
 use crate::signals::{self, PolledOperation};
-use crate::{files, timestamp};
+use crate::timestamp;
 
 /// What may be typed.
 ///
@@ -153,7 +153,7 @@ impl Run for RestoreFromNewest {
             )));
         };
         let target = self.target(&candidate)?;
-        if files::exists(&target) && !self.force {
+        if named_file::exists(&target) && !self.force {
             return Err(CliError::generic(format!(
                 "{} exists and is left alone. Use --into DIR to put the backup elsewhere, or --force to \
                  replace what is there.",
@@ -161,7 +161,7 @@ impl Run for RestoreFromNewest {
             )));
         }
         let parent = target.parent().unwrap_or(Path::new("/"));
-        files::make_directories(parent, Mode::RWXU | Mode::RWXG | Mode::RWXO)
+        named_file::make_directories(parent, 0o777)
             .map_err(|error| CliError::generic(error.to_string()))?;
         self.extract(context, &session, &archive, &candidate, parent)?;
         let then = time::text(time::local_time(listed.time));

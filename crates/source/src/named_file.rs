@@ -1,0 +1,168 @@
+//! Small files named by the user, or kept for them: pattern lists, secrets, passphrases.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use ironborg_types::BytePath;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::error::{ErrorFile, errno_text};
+
+/// Largest file accepted; pattern lists of millions of lines fit.
+const FILE_LEN_MAX: usize = 256 << 20;
+/// Bytes asked for at once.
+const READ_LEN: usize = 64 * 1024;
+
+/// Why a file could not be read or made; shown as Python shows an `OSError`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedFileError {
+    errno: Errno,
+    path: BytePath,
+}
+
+impl NamedFileError {
+    fn new(errno: Errno, path: &OsStr) -> Self {
+        Self {
+            errno,
+            path: BytePath::new(path.as_bytes()),
+        }
+    }
+}
+
+impl fmt::Display for NamedFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&errno_text(
+            self.errno.raw_os_error(),
+            &ErrorFile::Name(self.path.clone()),
+        ))
+    }
+}
+
+impl std::error::Error for NamedFileError {}
+
+/// The C library's words for an error number, after `[Errno N]` as Python has it.
+pub fn error_text(number: i32) -> String {
+    errno_text(number, &ErrorFile::None)
+}
+
+/// Reads a whole file.
+pub fn read(path: &OsStr) -> Result<Vec<u8>, NamedFileError> {
+    let fail = |errno| NamedFileError::new(errno, path);
+    let file =
+        rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(fail)?;
+    read_descriptor(file.as_fd()).map_err(fail)
+}
+
+/// Reads an open descriptor to its end.
+pub fn read_descriptor(file: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    let mut content = Vec::new();
+    let mut buffer = vec![0_u8; READ_LEN];
+    loop {
+        match rustix::io::read(file, &mut buffer) {
+            Ok(0) => return Ok(content),
+            Ok(len) => content.extend_from_slice(&buffer[..len]),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        if content.len() > FILE_LEN_MAX {
+            return Err(Errno::FBIG);
+        }
+    }
+}
+
+/// Creates a file that must not exist, readable and writable by its owner only, and makes it durable.
+/// Missing directories above it are made for the owner only.
+pub fn create_private(path: &Path, content: &[u8]) -> Result<(), NamedFileError> {
+    let fail = |errno| NamedFileError::new(errno, path.as_os_str());
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    make_directories(directory, 0o700)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map_err(fail)?;
+    let mut rest = content;
+    while !rest.is_empty() {
+        match rustix::io::write(&file, rest) {
+            Ok(len) => rest = &rest[len..],
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(fail(errno)),
+        }
+    }
+    rustix::fs::fsync(&file).map_err(fail)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(directory, flags, Mode::empty()).map_err(fail)?;
+    rustix::fs::fsync(&directory).map_err(fail)
+}
+
+/// Makes a directory and those above it that are missing, with these permission bits less the umask.
+pub fn make_directories(path: &Path, permissions: u32) -> Result<(), NamedFileError> {
+    let mode = Mode::from_raw_mode(permissions);
+    match rustix::fs::mkdir(path, mode) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(Errno::NOENT) => {
+            let fail = |errno| NamedFileError::new(errno, path.as_os_str());
+            make_directories(
+                path.parent().ok_or_else(|| fail(Errno::NOENT))?,
+                permissions,
+            )?;
+            match rustix::fs::mkdir(path, mode) {
+                Ok(()) | Err(Errno::EXIST) => Ok(()),
+                Err(errno) => Err(fail(errno)),
+            }
+        }
+        Err(errno) => Err(NamedFileError::new(errno, path.as_os_str())),
+    }
+}
+
+/// Whether there is anything at a path, be it a dangling symlink.
+pub fn exists(path: &Path) -> bool {
+    rustix::fs::lstat(path).is_ok()
+}
+
+/// Removes a file; one that is not there is no error.
+pub fn remove(path: &Path) -> Result<(), NamedFileError> {
+    match rustix::fs::unlink(path) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(NamedFileError::new(errno, path.as_os_str())),
+    }
+}
+
+/// When a file was last modified: seconds since 1970 and nanoseconds; `None` if there is none.
+pub fn modified(path: &OsStr) -> Option<(i64, i64)> {
+    let status = rustix::fs::stat(path).ok()?;
+    Some((
+        status.st_mtime,
+        i64::try_from(status.st_mtime_nsec).unwrap_or(0),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_missing_file_is_named_as_python_names_it() {
+        let error = super::read("no/such'file".as_ref()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "[Errno 2] No such file or directory: \"no/such'file\""
+        );
+    }
+
+    #[test]
+    fn a_private_file_is_made_once_and_for_its_owner_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/secret");
+        super::create_private(&path, b"content").unwrap();
+        assert_eq!(super::read(path.as_os_str()).unwrap(), b"content");
+        assert!(super::create_private(&path, b"other").is_err());
+        let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&path) & 0o777, 0o600);
+        assert_eq!(mode(path.parent().unwrap()) & 0o777, 0o700);
+        super::remove(&path).unwrap();
+        super::remove(&path).unwrap();
+        assert!(!super::exists(&path));
+    }
+}
