@@ -271,3 +271,19 @@ fn a_deleted_repository_leaves_nothing_here() {
     });
     assert!(!places[1].exists() && !places[2].exists());
 }
+
+#[test]
+fn a_stop_commits_what_was_deleted_by_then() {
+    let machine = Machine::with_sample("uncompacted").stopping_at("Deleting archive: a3 (1/2)");
+    let error = delete(&machine, &options(&["a3", "a4"])).expect_err("it was stopped");
+    assert_eq!(error.to_string(), "Error: Got Ctrl-C / SIGINT.");
+    let session = machine.session();
+    let left: Vec<&[u8]> = session
+        .manifest
+        .archives
+        .keys()
+        .map(Vec::as_slice)
+        .collect();
+    assert_eq!(left, [&b"a4"[..], b"renamed"]);
+    assert_exactly_what_is_referenced(&machine, "stopped");
+}
