@@ -29,6 +29,8 @@ pub(crate) enum Request {
     Version,
 }
 
+/// Options stock Borg does not have: never what an abbreviation means.
+const OWN: &[&str] = &["threads", "volume_between_checkpoints"];
 /// Options stock Borg defines with one value in a list, which changes the wording of an error.
 const LIST_OF_ONE: &[&str] = &["exclude_from", "pattern", "patterns_from"];
 
@@ -237,7 +239,10 @@ impl<'a> Parser<'a> {
     ) -> Result<Option<Found<'a>>, UsageError> {
         let long = word.starts_with(b"--");
         let mut matches: Vec<(&'a Arg, String, Option<OsString>, bool)> = Vec::new();
-        for arg in self.options() {
+        for arg in self
+            .options()
+            .filter(|arg| !OWN.contains(&arg.get_id().as_str()))
+        {
             for known in option_strings(arg) {
                 if long {
                     if known.as_bytes().starts_with(name) {

@@ -255,29 +255,8 @@ impl CreateArgs {
                 group: self.stdin_group.as_bytes().to_vec(),
                 mode: self.stdin_mode,
             },
-            selection: Selection {
-                matcher: PatternMatcher::new(patterns.rules, true),
-                exclude_caches: self.exclude_caches,
-                exclude_if_present: self
-                    .exclude_if_present
-                    .iter()
-                    .map(|name| BytePath::new(name.as_bytes()))
-                    .collect(),
-                keep_exclude_tags: self.keep_exclude_tags,
-                exclude_nodump: self.exclude_nodump,
-                one_file_system: self.one_file_system,
-                read_special: self.read_special,
-                never: Vec::new(),
-            },
-            metadata: Metadata {
-                numeric_ids: self.numeric_ids,
-                atime: self.atime,
-                noctime: self.noctime,
-                nobirthtime: self.nobirthtime,
-                noflags: self.noflags || self.nobsdflags,
-                noacls: self.noacls,
-                noxattrs: self.noxattrs,
-            },
+            metadata: self.metadata(),
+            selection: self.selection(patterns),
             files_changed,
             files_cache: self.files_cache,
             files_cache_suffix: parse.environment.files_cache_suffix(),
@@ -300,6 +279,37 @@ impl CreateArgs {
             json: self.json,
             archive,
         })
+    }
+
+    /// Which files are archived.
+    fn selection(&self, patterns: PatternSet) -> Selection {
+        Selection {
+            matcher: PatternMatcher::new(patterns.rules, true),
+            exclude_caches: self.exclude_caches,
+            exclude_if_present: self
+                .exclude_if_present
+                .iter()
+                .map(|name| BytePath::new(name.as_bytes()))
+                .collect(),
+            keep_exclude_tags: self.keep_exclude_tags,
+            exclude_nodump: self.exclude_nodump,
+            one_file_system: self.one_file_system,
+            read_special: self.read_special,
+            never: Vec::new(),
+        }
+    }
+
+    /// What is recorded of each.
+    fn metadata(&self) -> Metadata {
+        Metadata {
+            numeric_ids: self.numeric_ids,
+            atime: self.atime,
+            noctime: self.noctime,
+            nobirthtime: self.nobirthtime,
+            noflags: self.noflags || self.nobsdflags,
+            noacls: self.noacls,
+            noxattrs: self.noxattrs,
+        }
     }
 
     /// Where files come from; the checks are stock Borg's, in its words.

@@ -34,6 +34,22 @@ fn abbreviations_must_be_unambiguous() {
 }
 
 #[test]
+fn options_of_our_own_do_not_get_in_the_way_of_abbreviations() {
+    check(
+        &["create", "--t", "foo", "x::y", "z"],
+        "borg create: error: argument --timestamp: invalid timestamp value: 'foo'",
+    );
+    check(
+        &["create", "--checkpoint", "foo", "x::y", "z"],
+        "borg create: error: argument -c/--checkpoint-interval: invalid int value: 'foo'",
+    );
+    check(
+        &["list", "--threads", "0", "x"],
+        "borg list: error: argument --threads: A positive integer is required: 0",
+    );
+}
+
+#[test]
 fn values_are_checked_in_argparse_words() {
     check(
         &["list", "--first", "0", "x"],

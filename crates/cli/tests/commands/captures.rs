@@ -112,36 +112,7 @@ fn captured_runs_come_out_the_same() {
             continue;
         }
         done += 1;
-        let expected = (
-            capture["rc"].as_i64().unwrap(),
-            &capture["stdout"],
-            &capture["stderr"],
-        );
-        let pairs = [
-            (
-                "stdout",
-                normal.text(expected.1.as_str().unwrap()),
-                normal.text(&ran.out),
-            ),
-            (
-                "stderr",
-                normal.text(expected.2.as_str().unwrap()),
-                normal.text(&ran.err),
-            ),
-        ];
-        if i64::from(ran.code) != expected.0 {
-            failures.push(format!(
-                "{label}: exit code {} instead of {}",
-                ran.code, expected.0
-            ));
-        }
-        for (stream, expected, found) in pairs {
-            if expected != found {
-                failures.push(format!(
-                    "{label}: {stream}\n-- expected\n{expected}\n-- found\n{found}\n"
-                ));
-            }
-        }
+        compare(label, &capture, &ran, &normal, &mut failures);
     }
     assert!(done > 60, "only {done} runs were compared");
     assert!(
@@ -150,6 +121,31 @@ fn captured_runs_come_out_the_same() {
         failures.len(),
         failures.join("\n")
     );
+}
+
+fn compare(
+    label: &str,
+    capture: &Value,
+    ran: &Ran,
+    normal: &Normaliser,
+    failures: &mut Vec<String>,
+) {
+    let expected_code = capture["rc"].as_i64().unwrap();
+    if i64::from(ran.code) != expected_code {
+        failures.push(format!(
+            "{label}: exit code {} instead of {expected_code}",
+            ran.code
+        ));
+    }
+    for (stream, found) in [("stdout", &ran.out), ("stderr", &ran.err)] {
+        let expected = normal.text(capture[stream].as_str().unwrap());
+        let found = normal.text(found);
+        if expected != found {
+            failures.push(format!(
+                "{label}: {stream}\n-- expected\n{expected}\n-- found\n{found}\n"
+            ));
+        }
+    }
 }
 
 fn set_environment(command: &mut Command, variables: &Value) {
