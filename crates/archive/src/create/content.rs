@@ -344,6 +344,8 @@ impl ContentReader {
             }
             shared.identify(&[&buffer], &mut self.ids);
             chunks.push(shared.store(sealing, self.ids[0], &buffer)?);
+            // Holes take long to get through; nobody should wait for a chunk that is ready.
+            shared.send_objects(sealing)?;
         }
         Ok(Content {
             chunks,
