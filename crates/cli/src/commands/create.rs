@@ -347,6 +347,10 @@ impl CreateArgs {
             }
         } else if self.paths_from_stdin {
             Input::PathsFromStdin { delimiter }
+        } else if self.paths.is_empty() {
+            // Stock Borg walks the roots of pattern files twice when no PATH is given. The second walk
+            // finds everything done already, but its warnings and exclusions show.
+            Input::Roots(paths.iter().chain(&paths).cloned().collect())
         } else {
             Input::Roots(paths)
         })
