@@ -110,10 +110,15 @@ fn node_differences(want: &Node, have: &Node, compare: Compare) -> String {
     text
 }
 
-/// Less than half of the size is in use.
+/// Larger than any chunk, and less than half of the size is in use.
+///
+/// Only chunks of zeros become holes: a hole smaller than a chunk comes back filled.
 fn is_sparse(node: &Node) -> bool {
+    const CHUNK_LEN_MAX: u64 = 1 << 23;
     match node.kind {
-        NodeKind::File { size, .. } => node.blocks.saturating_mul(512) < size / 2,
+        NodeKind::File { size, .. } => {
+            size > CHUNK_LEN_MAX && node.blocks.saturating_mul(512) < size / 2
+        }
         _ => false,
     }
 }
