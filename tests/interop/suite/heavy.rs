@@ -26,7 +26,7 @@ fn check(index: usize) {
         );
         return;
     }
-    for mode in KEY_MODES.get(index) {
+    if let Some(mode) = KEY_MODES.get(index) {
         for compression in COMPRESSIONS {
             for direction in Program::DIRECTIONS {
                 check_pair(&scene, mode, compression, direction);
