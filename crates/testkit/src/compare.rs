@@ -25,14 +25,20 @@ pub enum Compare {
 /// When they differ; the message lists the first differences.
 #[track_caller]
 pub fn assert_same_tree(expected: &Path, found: &Path, compare: Compare) {
-    let want = Snapshot::of(expected).as_restored();
-    let have = Snapshot::of(found);
-    let differences = want.differences(&have, compare);
+    assert_restored(&Snapshot::of(expected).as_restored(), found, compare);
+}
+
+/// The same for a tree that was read before (see [`Snapshot::as_restored`]).
+///
+/// # Panics
+/// When they differ; the message lists the first differences.
+#[track_caller]
+pub fn assert_restored(expected: &Snapshot, found: &Path, compare: Compare) {
+    let differences = expected.differences(&Snapshot::of(found), compare);
     assert!(
         differences.is_empty(),
-        "{} differs from {} in {} places:\n{}",
+        "{} differs in {} places from what was backed up:\n{}",
         found.display(),
-        expected.display(),
         differences.len(),
         differences
             .iter()

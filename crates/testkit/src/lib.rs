@@ -13,7 +13,7 @@ mod scratch;
 mod snapshot;
 pub mod tree;
 
-pub use compare::{Compare, assert_same_tree};
+pub use compare::{Compare, assert_restored, assert_same_tree};
 pub use generate::{Random, generated};
 pub use home::Home;
 pub use program::{Program, testdata, workspace};
