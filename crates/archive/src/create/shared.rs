@@ -21,7 +21,7 @@ use super::step::Entry;
 use crate::error::ArchiveError;
 
 /// Bytes of finished objects that may wait to be stored.
-pub(super) const OBJECT_BYTES_IN_FLIGHT: usize = 16 << 20;
+pub(super) const OBJECT_BYTES_IN_FLIGHT: usize = 8 << 20;
 /// Objects are sent to the collector when there are so many bytes of them.
 const MESSAGE_LEN: usize = 128 << 10;
 /// All-zero chunks of so many different lengths have their ids remembered.
@@ -134,6 +134,10 @@ impl Shared<'_> {
             Claim::Known(sizes) => sizes.csize,
             Claim::InFlight => 0,
             Claim::New => {
+                // A large object travels alone: joining it to others would copy it.
+                if data.len() >= MESSAGE_LEN {
+                    self.send_objects(sealing)?;
+                }
                 self.seal(sealing, data)?;
                 let end = sealing.ready.bytes.len();
                 sealing.ready.entries.push((id, size, end));
