@@ -182,3 +182,59 @@ fn copy_keys(from: &Home, to: &Home) {
         fs::copy(entry.path(), &copy).unwrap_or_else(|error| panic!("{}: {error}", text(&copy)));
     }
 }
+
+/// The item stream of an archive, as its chunks' ids, does not depend on how many threads made it, nor on the program.
+#[test]
+fn the_number_of_threads_does_not_matter() {
+    let scene = Scene::with_repository(Program::Stock, "repokey-blake2");
+    let top = scene.scratch.dir("tree");
+    tree::rich(&top.join("rich"));
+    tree::mixed(&top.join("mixed"), 10, 3);
+    tree::many_small(&top.join("small"), 500);
+    // (stock Borg cannot dump items whose attributes have undecodable names.)
+    scene.create(
+        Program::Stock,
+        "stock",
+        &["-C", "none", "-e", "*/xattrs"],
+        "tree",
+    );
+    let mut streams = vec![item_stream(&scene, "stock")];
+    for threads in ["1", "2", "7"] {
+        let name = format!("threads{threads}");
+        // Every file is read and chunked again.
+        let options = [
+            "-C",
+            "none",
+            "-e",
+            "*/xattrs",
+            "--threads",
+            threads,
+            "--files-cache",
+            "disabled",
+        ];
+        scene.create(Program::Ours, &name, &options, "tree");
+        streams.push(item_stream(&scene, &name));
+    }
+    assert!(
+        streams[0].as_array().is_some_and(|ids| !ids.is_empty()),
+        "{:?}",
+        streams[0]
+    );
+    for stream in &streams {
+        assert_eq!(
+            *stream, streams[0],
+            "stock, then 1, 2 and 7 threads: {streams:#?}"
+        );
+    }
+}
+
+/// The ids of the chunks that hold an archive's items.
+fn item_stream(scene: &Scene, name: &str) -> Value {
+    let file = scene.empty_dir("dump").join("archive");
+    let archive = scene.archive(name);
+    let args = ["debug", "dump-archive", &archive, text(&file)];
+    scene.run(Program::Stock, &args).ok();
+    let bytes = fs::read(&file).expect("just written");
+    let document: Value = serde_json::from_slice(&bytes).expect("JSON");
+    document["_meta"]["items"].clone()
+}
