@@ -211,7 +211,7 @@ fn several_roots_and_odd_paths() {
     for paths in [
         &["tree/links", "tree/many"] as &[&str],
         &["tree/links", "tree/links/m"],
-        &["tree/", "./tree//text"],
+        &["tree/links/", "./tree//text"],
         &["tree/../tree/text"],
         &[absolute],
         &[slashdot],
@@ -221,7 +221,19 @@ fn several_roots_and_odd_paths() {
         &["."],
     ] {
         let options: &[&str] = if paths == ["."] {
-            &["--list", "-e", "repo", "-e", "home", "-e", "saved*"]
+            // What is excluded here is made anew for each program, and so has other inodes: their order
+            // is that of the list.
+            &[
+                "--list",
+                "--filter",
+                "AMUCEdbcfhs",
+                "-e",
+                "repo",
+                "-e",
+                "home",
+                "-e",
+                "saved*",
+            ]
         } else {
             &["--list"]
         };
