@@ -111,7 +111,8 @@ pub fn create_key(
     };
     let label = match &target {
         KeyTarget::File(path) => path.display().to_string(),
-        KeyTarget::Repository | KeyTarget::None => client.location.clone(),
+        // Stock Borg shows the Python object here, and so these are its words.
+        KeyTarget::Repository | KeyTarget::None => format!("<Repository {}>", client.location),
     };
     client.log(Level::Info, LOGGER, format!("Key in \"{label}\" created."));
     client.log(
