@@ -45,6 +45,8 @@ struct Given {
 /// One parser of the tree.
 struct Parser<'a> {
     command: &'a Command,
+    /// Whose options are known here: a command that only has commands below it takes the program's.
+    options: &'a Command,
     /// Program and command names, as usage errors show them.
     prog: String,
 }
@@ -69,32 +71,10 @@ enum Word<'a> {
 pub(crate) fn read(root: &Command, prog: &str, args: &[OsString]) -> Result<Request, UsageError> {
     let parser = Parser {
         command: root,
+        options: root,
         prog: prog.to_owned(),
     };
-    // Argparse classifies all words with the top-level parser first, so its ambiguities come first.
-    for word in args.iter().take_while(|word| word.as_os_str() != "--") {
-        parser.classify(word)?;
-    }
-    let mut given = Vec::new();
-    let mut at = 0;
-    while let Some(word) = args.get(at) {
-        match parser.classify(word)? {
-            Word::Positional => return parser.read_command(word, &args[at + 1..], given),
-            Word::Option(found) => match parser.take_option(found, args, &mut at, &mut given)? {
-                Some(Stop::Help) => return Ok(Request::Help(Vec::new())),
-                Some(Stop::Version) => return Ok(Request::Version),
-                None => {}
-            },
-            Word::Unknown => {
-                return Err(parser.error(format!("unrecognized arguments: {}", shown(word))));
-            }
-        }
-    }
-    if given.is_empty() {
-        Ok(Request::Help(Vec::new()))
-    } else {
-        Err(parser.missing_command())
-    }
+    parser.read_group(args, Vec::new(), &[], &parser)
 }
 
 enum Stop {
@@ -178,7 +158,7 @@ impl<'a> Parser<'a> {
     }
 
     fn options(&self) -> impl Iterator<Item = &'a Arg> {
-        self.command
+        self.options
             .get_arguments()
             .filter(|arg| !arg.is_positional())
     }
@@ -373,12 +353,63 @@ impl<'a> Parser<'a> {
         self.error("the following arguments are required: <command>".to_owned())
     }
 
+    /// Reads options up to the name of a command, and hands the rest to that command.
+    ///
+    /// `path`: the names of the commands above it, this one's last.
+    fn read_group(
+        &self,
+        args: &[OsString],
+        mut given: Vec<Given>,
+        path: &[String],
+        root: &Parser<'_>,
+    ) -> Result<Request, UsageError> {
+        // Argparse classifies all words before it takes the first, so ambiguities come first.
+        for word in args.iter().take_while(|word| word.as_os_str() != "--") {
+            self.classify(word)?;
+        }
+        let mut unknown = Vec::new();
+        let mut at = 0;
+        while let Some(word) = args.get(at) {
+            match self.classify(word)? {
+                Word::Positional => {
+                    let request = self.read_command(word, &args[at + 1..], given, path, root)?;
+                    return match request {
+                        Request::Run(_) if !unknown.is_empty() => Err(root.unrecognized(&unknown)),
+                        other => Ok(other),
+                    };
+                }
+                Word::Option(found) => match self.take_option(found, args, &mut at, &mut given)? {
+                    Some(Stop::Help) => return Ok(Request::Help(path.to_vec())),
+                    Some(Stop::Version) => return Ok(Request::Version),
+                    None => {}
+                },
+                Word::Unknown => {
+                    unknown.push(shown(word));
+                    at += 1;
+                }
+            }
+        }
+        if !unknown.is_empty() {
+            Err(root.unrecognized(&unknown))
+        } else if given.is_empty() || !path.is_empty() {
+            Ok(Request::Help(path.to_vec()))
+        } else {
+            Err(self.missing_command())
+        }
+    }
+
+    fn unrecognized(&self, words: &[String]) -> UsageError {
+        self.error(format!("unrecognized arguments: {}", words.join(" ")))
+    }
+
     /// Hands the rest of the command line to the command named `word`.
     fn read_command(
         &self,
         word: &OsStr,
         rest: &[OsString],
         given: Vec<Given>,
+        path: &[String],
+        root: &Parser<'_>,
     ) -> Result<Request, UsageError> {
         let name = shown(word);
         let Some(command) = self
@@ -397,11 +428,22 @@ impl<'a> Parser<'a> {
                 known.join(", ")
             )));
         };
+        let prog = format!("{} {name}", self.prog);
+        let path = [path, &[name]].concat();
+        if command.has_subcommands() {
+            let parser = Parser {
+                command,
+                options: root.options,
+                prog,
+            };
+            return parser.read_group(rest, given, &path, root);
+        }
         let parser = Parser {
             command,
-            prog: format!("{} {name}", self.prog),
+            options: command,
+            prog,
         };
-        parser.read_leaf(rest, given, self, name)
+        parser.read_leaf(rest, given, root, path)
     }
 
     /// Reads options and positionals of a command without further commands below it.
@@ -410,7 +452,7 @@ impl<'a> Parser<'a> {
         args: &[OsString],
         mut given: Vec<Given>,
         root: &Parser<'_>,
-        name: String,
+        path: Vec<String>,
     ) -> Result<Request, UsageError> {
         let options_end = args
             .iter()
@@ -436,7 +478,7 @@ impl<'a> Parser<'a> {
                     at += 1;
                 }
                 Word::Option(found) => match self.take_option(found, args, &mut at, &mut given)? {
-                    Some(Stop::Help) => return Ok(Request::Help(vec![name])),
+                    Some(Stop::Help) => return Ok(Request::Help(path)),
                     Some(Stop::Version) => return Ok(Request::Version),
                     None => {}
                 },
@@ -450,11 +492,11 @@ impl<'a> Parser<'a> {
         let given = self.settle(given, inherited)?;
         let positionals = self.assign(positionals, &given, &mut unknown)?;
         if !unknown.is_empty() {
-            return Err(root.error(format!("unrecognized arguments: {}", unknown.join(" "))));
+            return Err(root.unrecognized(&unknown));
         }
         Ok(Request::Run(canonical(
             &root.prog,
-            name,
+            &path,
             self.command,
             &given,
             positionals,

@@ -7,6 +7,7 @@ use crate::args::{ParseError, global};
 use crate::console::Stdout;
 use crate::context::Context;
 use crate::error::CliError;
+use crate::parse::ParseContext;
 use crate::program::Program;
 
 /// What may be typed.
@@ -31,17 +32,21 @@ const TOPICS: [(&str, &str); 3] = [
 
 /// The help of a command, or of the program for an empty path.
 pub(crate) fn text(description: &clap::Command, program: &Program, path: &[String]) -> String {
-    let Some(name) = path.first() else {
+    let mut command = description;
+    for name in path {
+        let Some(found) = command.find_subcommand(name) else {
+            return program_help(description, program);
+        };
+        command = found;
+    }
+    if path.is_empty() {
         return program_help(description, program);
-    };
-    let Some(command) = description.find_subcommand(name) else {
-        return program_help(description, program);
-    };
+    }
     let is_common = |arg: &clap::Arg| arg.get_help_heading() == Some(global::HEADING);
     let mut command = command
         .clone()
         .mut_args(|arg| if is_common(&arg) { arg.hide(true) } else { arg })
-        .bin_name(format!("{} {name}", program.name));
+        .bin_name(format!("{} {}", program.name, path.join(" ")));
     let mut out = command.render_help().to_string();
     let _ = writeln!(out, "\n\nOptions of all commands: {} --help", program.name);
     out
@@ -54,7 +59,7 @@ fn program_help(description: &clap::Command, program: &Program) -> String {
 
 impl HelpArgs {
     /// Checks that there is such a topic.
-    pub(crate) fn resolve(self) -> Result<Self, ParseError> {
+    pub(crate) fn resolve(self, _parse: &ParseContext<'_>) -> Result<Self, ParseError> {
         let description = crate::args::description();
         let Some(topic) = &self.topic else {
             return Ok(self);

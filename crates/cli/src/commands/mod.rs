@@ -1,21 +1,78 @@
 //! One module for each command: what may be typed, what will be done, and doing it.
 
+/// Defines an enum of commands; `=>` marks one that has commands of its own.
+macro_rules! commands {
+    (
+        $(#[doc = $doc:literal])* $name:ident
+        $($(#[doc = $about:literal])* $variant:ident $(($args:path))? $(=> $group:path)?,)+
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, clap::Subcommand)]
+        pub(crate) enum $name {
+            $(
+                $(#[doc = $about])*
+                $(#[command(subcommand, subcommand_value_name = "command")] $variant($group),)?
+                $($variant($crate::commands::WithCommon<$args>),)?
+            )+
+        }
+
+        impl $name {
+            /// The options every command has.
+            pub(crate) fn common(&self) -> &$crate::args::global::CommonArgs {
+                match self {
+                    $(Self::$variant(args) => commands!(@common args $($group)?),)+
+                }
+            }
+
+            /// Turns words into options.
+            pub(crate) fn resolve(
+                self,
+                parse: &$crate::parse::ParseContext<'_>,
+            ) -> Result<Box<dyn $crate::commands::Run>, $crate::args::ParseError> {
+                Ok(match self {
+                    $(Self::$variant(args) => commands!(@resolve args parse $($group)?),)+
+                })
+            }
+        }
+    };
+    (@common $args:ident) => { &$args.common };
+    (@common $args:ident $group:path) => { $args.common() };
+    (@resolve $args:ident $parse:ident) => { Box::new($args.own.resolve($parse)?) };
+    (@resolve $args:ident $parse:ident $group:path) => { $args.resolve($parse)? };
+}
+
 pub(crate) mod backup;
+pub(crate) mod benchmark;
+pub(crate) mod break_lock;
+pub(crate) mod check;
+pub(crate) mod compact;
+pub(crate) mod config;
 pub(crate) mod create;
+pub(crate) mod debug;
 pub(crate) mod delete;
+pub(crate) mod diff;
+pub(crate) mod export_tar;
 pub(crate) mod extract;
 pub(crate) mod help;
+pub(crate) mod import_tar;
 pub(crate) mod info;
 pub(crate) mod init;
+pub(crate) mod key;
 pub(crate) mod list;
+pub(crate) mod mount;
+pub(crate) mod prune;
+pub(crate) mod recreate;
 pub(crate) mod rename;
 pub(crate) mod restore;
+pub(crate) mod serve;
+pub(crate) mod umount;
+pub(crate) mod upgrade;
+pub(crate) mod version;
+pub(crate) mod with_lock;
 
-use crate::args::ParseError;
 use crate::args::global::CommonArgs;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::parse::ParseContext;
 use crate::reporter::levels::OutputLoggers;
 
 /// Deduplicating backups: compressed, encrypted, and readable by BorgBackup 1.4
@@ -38,29 +95,65 @@ pub(crate) struct Program {
     pub(crate) command: Command,
 }
 
-/// The commands.
-#[derive(Debug, clap::Subcommand)]
-pub(crate) enum Command {
+commands! {
+    /// The commands.
+    Command
     /// Back up files with nothing configured
-    Backup(WithCommon<backup::BackupArgs>),
+    Backup(backup::BackupArgs),
     /// Bring files back from the newest backup that has them
-    Restore(WithCommon<restore::RestoreArgs>),
+    Restore(restore::RestoreArgs),
     /// Make a repository
-    Init(WithCommon<init::InitArgs>),
+    Init(init::InitArgs),
     /// Make an archive of files
-    Create(WithCommon<create::CreateArgs>),
+    Create(create::CreateArgs),
     /// Extract the files of an archive into the current directory
-    Extract(WithCommon<extract::ExtractArgs>),
+    Extract(extract::ExtractArgs),
     /// List archives, or the files of an archive
-    List(WithCommon<list::ListArgs>),
+    List(list::ListArgs),
     /// Show facts and figures of a repository or of archives
-    Info(WithCommon<info::InfoArgs>),
+    Info(info::InfoArgs),
+    /// Show what differs between two archives
+    Diff(diff::DiffArgs),
     /// Rename an archive
-    Rename(WithCommon<rename::RenameArgs>),
+    Rename(rename::RenameArgs),
     /// Delete archives, or a whole repository
-    Delete(WithCommon<delete::DeleteArgs>),
+    Delete(delete::DeleteArgs),
+    /// Delete archives that no rule keeps
+    Prune(prune::PruneArgs),
+    /// Free the space of what was deleted
+    Compact(compact::CompactArgs),
+    /// Check a repository and its archives
+    Check(check::CheckArgs),
+    /// Rewrite archives: leave files out, compress or cut them anew
+    Recreate(recreate::RecreateArgs),
+    /// Show archives as directories
+    Mount(mount::MountArgs),
+    /// Take a mounted archive away
+    Umount(umount::UmountArgs),
+    /// Write an archive as a tarball
+    ExportTar(export_tar::ExportTarArgs),
+    /// Make an archive of a tarball
+    ImportTar(import_tar::ImportTarArgs),
+    /// Show or change a repository's settings
+    Config(config::ConfigArgs),
+    /// Run a command while the repository is locked
+    WithLock(with_lock::WithLockArgs),
+    /// Remove locks that a dead process left
+    BreakLock(break_lock::BreakLockArgs),
+    /// Bring an old repository up to date
+    Upgrade(upgrade::UpgradeArgs),
+    /// Serve repositories to clients on other hosts
+    Serve(serve::ServeArgs),
+    /// Show the versions of client and server
+    Version(version::VersionArgs),
+    /// Keep keys safe and change their passphrases
+    Key => key::KeyCommand,
+    /// Measure how fast things are
+    Benchmark => benchmark::BenchmarkCommand,
+    /// Look into a repository (for those who know what they do)
+    Debug => debug::DebugCommand,
     /// Show help on a command or topic
-    Help(WithCommon<help::HelpArgs>),
+    Help(help::HelpArgs),
 }
 
 /// A command's own arguments with those every command has.
@@ -94,38 +187,4 @@ pub(crate) trait Run {
 
     /// Does it.
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError>;
-}
-
-impl Command {
-    /// The options every command has.
-    pub(crate) fn common(&self) -> &CommonArgs {
-        match self {
-            Self::Backup(args) => &args.common,
-            Self::Restore(args) => &args.common,
-            Self::Init(args) => &args.common,
-            Self::Create(args) => &args.common,
-            Self::Extract(args) => &args.common,
-            Self::List(args) => &args.common,
-            Self::Info(args) => &args.common,
-            Self::Rename(args) => &args.common,
-            Self::Delete(args) => &args.common,
-            Self::Help(args) => &args.common,
-        }
-    }
-
-    /// Turns words into options.
-    pub(crate) fn resolve(self, parse: &ParseContext<'_>) -> Result<Box<dyn Run>, ParseError> {
-        Ok(match self {
-            Self::Backup(args) => Box::new(args.own.resolve(parse)?),
-            Self::Restore(args) => Box::new(args.own.resolve(parse)?),
-            Self::Init(args) => Box::new(args.own.resolve(parse)?),
-            Self::Create(args) => Box::new(args.own.resolve(parse)?),
-            Self::Extract(args) => Box::new(args.own.resolve(parse)?),
-            Self::List(args) => Box::new(args.own.resolve(parse)?),
-            Self::Info(args) => Box::new(args.own.resolve(parse)?),
-            Self::Rename(args) => Box::new(args.own.resolve(parse)?),
-            Self::Delete(args) => Box::new(args.own.resolve(parse)?),
-            Self::Help(args) => Box::new(args.own.resolve()?),
-        })
-    }
 }

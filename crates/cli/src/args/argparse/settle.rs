@@ -151,12 +151,13 @@ impl Parser<'_> {
 /// The command line for clap.
 pub(super) fn canonical(
     prog: &str,
-    name: String,
+    path: &[String],
     command: &Command,
     given: &[Given],
     positionals: Vec<OsString>,
 ) -> Vec<OsString> {
-    let mut out = vec![OsString::from(prog), OsString::from(name)];
+    let mut out = vec![OsString::from(prog)];
+    out.extend(path.iter().map(OsString::from));
     for option in given {
         let Some(arg) = command
             .get_arguments()
