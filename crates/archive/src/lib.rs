@@ -14,7 +14,6 @@ pub mod selection;
 pub mod session;
 pub mod statistics;
 
-mod file_type;
 mod progress;
 
 pub use client::{

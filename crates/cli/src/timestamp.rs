@@ -8,8 +8,8 @@ use ironborg_types::limits::TIMESTAMP_NS_MAX;
 
 use crate::args::ParseError;
 use crate::output::pyformat::repr;
-use crate::output::strftime::{civil_from_days, days_from_civil};
 use crate::output::time;
+use ironborg_types::{civil_from_days, days_from_civil};
 
 /// Reads one of Borg's forms, all UTC: date, date and time, day of the year; no fractions, no zones.
 ///

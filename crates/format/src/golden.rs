@@ -75,3 +75,22 @@ pub(crate) fn shake(bytes: &[u8], mut decode: impl FnMut(&[u8])) {
         changed[bit / 8] ^= 1 << (bit % 8);
     }
 }
+
+/// The authenticated documents of one kind (`archive`, `manifest`) in the TAM vectors: as signed, with
+/// zeroes for the HMAC, and the salt.
+pub(crate) fn signed_documents(context: &str) -> Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> {
+    let vectors = vectors(TAM);
+    let cases = vectors["cases"].as_array().expect("a list").iter();
+    let of = |case| {
+        let entry = |key| hex_entry(case, key);
+        (
+            entry("packed_with_tam"),
+            entry("packed_with_zeroed_hmac"),
+            entry("salt"),
+        )
+    };
+    cases
+        .filter(|case| case["context"] == context)
+        .map(of)
+        .collect()
+}

@@ -19,4 +19,4 @@ pub use interrupt::Interrupt;
 pub use nonce_store::{NonceStore, NonceStoreError};
 pub use question::{Answer, Question, Questioner};
 pub use text::BytePath;
-pub use time::Timestamp;
+pub use time::{Timestamp, civil_from_days, days_from_civil};

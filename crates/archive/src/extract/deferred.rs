@@ -12,7 +12,6 @@ use super::file::Outcome;
 use super::filter::Master;
 use super::in_flight::{Conflict, InFlight, Ticket};
 use super::worker::Done;
-use crate::file_type::FileType;
 use crate::progress::PercentProgress;
 
 /// Message id of the progress of the attributes of directories that are left last.
@@ -92,10 +91,7 @@ impl Engine<'_> {
         }
         let path = strip_components(&item.path, self.strip);
         let source = strip_components(item.source.as_deref().unwrap_or_default(), self.strip);
-        let kind = match FileType::of(item.mode) {
-            FileType::Regular => FileKind::Regular,
-            _ => FileKind::Fifo,
-        };
+        let kind = FileKind::of_mode(item.mode);
         let result = self.root().prepare(path, kind).and_then(|place| {
             self.root().check_link_source(source, path)?;
             place.link_to(target)

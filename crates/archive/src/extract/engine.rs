@@ -20,7 +20,6 @@ use super::in_flight::{InFlight, Ticket};
 use super::report::Report;
 use super::worker::{Done, Job};
 use crate::ArchiveError;
-use crate::file_type::FileType;
 use crate::items::ItemReader;
 
 /// Message id of the progress of content.
@@ -129,17 +128,17 @@ impl<'a> Engine<'a> {
         }
         self.wait_for_conflicts(path);
         let original: &[u8] = view.path;
-        let result = match FileType::of(view.mode) {
-            FileType::Regular => {
+        let result = match FileKind::of_mode(view.mode) {
+            FileKind::Regular => {
                 self.regular(view);
                 return;
             }
-            FileType::Directory => {
+            FileKind::Directory => {
                 self.work.directories.push(view.to_item());
                 make_directory(self.root(), path)
             }
-            FileType::Symlink => self.symlink(view, path),
-            FileType::Fifo | FileType::CharDevice | FileType::BlockDevice => {
+            FileKind::Symlink => self.symlink(view, path),
+            FileKind::Fifo | FileKind::CharDevice | FileKind::BlockDevice => {
                 match self.link_target(view) {
                     Some(LinkTarget::File(target)) => {
                         self.hard_link(view.to_item(), target);
@@ -148,7 +147,7 @@ impl<'a> Engine<'a> {
                     _ => self.special(view, path),
                 }
             }
-            FileType::Other => {
+            FileKind::Socket | FileKind::Unknown => {
                 let error = SourceError::UnknownItemType { mode: view.mode };
                 self.unusable(original, &error);
                 return;
@@ -172,11 +171,7 @@ impl<'a> Engine<'a> {
 
     fn special(&mut self, view: &ItemView<'_>, path: &[u8]) -> Result<(), SourceError> {
         let item = view.to_item();
-        let kind = match FileType::of(view.mode) {
-            FileType::Fifo => FileKind::Fifo,
-            FileType::CharDevice => FileKind::CharDevice,
-            _ => FileKind::BlockDevice,
-        };
+        let kind = FileKind::of_mode(view.mode);
         let target = self.root().prepare(path, kind)?;
         match kind {
             FileKind::Fifo => target.create_fifo()?,

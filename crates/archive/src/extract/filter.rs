@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use ironborg_format::item::{ChunkEntry, ItemView};
 use ironborg_source::path::strip_components;
 use ironborg_source::pattern::PatternMatcher;
+use ironborg_source::walk::FileKind;
 use ironborg_types::BytePath;
-
-use crate::file_type::FileType;
 
 /// What is known of the first of several hard links when a later one comes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +52,7 @@ impl ItemFilter {
             return Some(stripped);
         }
         if self.partial
-            && FileType::of(item.mode).is_hardlinkable()
+            && FileKind::of_mode(item.mode).is_hardlinkable()
             && item.hardlink_master.unwrap_or(true)
             && item.source.is_none()
         {
@@ -82,7 +81,7 @@ impl ItemFilter {
         if let Some(size) = item.size {
             return size;
         }
-        if FileType::of(item.mode) == FileType::Symlink {
+        if FileKind::of_mode(item.mode) == FileKind::Symlink {
             return item.source.map_or(0, |target| target.len() as u64);
         }
         if let Some(chunks) = item.chunks {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 
 use ironborg_format::item::{ChunkEntry, ItemView};
+use ironborg_source::walk::FileKind;
 use ironborg_types::{Event, text};
 
 use super::deferred::{permissions_progress, show_permissions};
@@ -11,7 +12,6 @@ use super::filter::ItemFilter;
 use super::report::Report;
 use super::{ExtractRun, size_mismatch};
 use crate::ArchiveError;
-use crate::file_type::FileType;
 use crate::items::{ContentReader, with_content, with_items};
 
 impl ExtractRun<'_> {
@@ -44,7 +44,7 @@ impl ExtractRun<'_> {
                     if self.list {
                         report.reporter().report(Event::List(text::display(path)));
                     }
-                    if FileType::of(item.mode) == FileType::Directory {
+                    if FileKind::of_mode(item.mode) == FileKind::Directory {
                         directories.push(path.to_vec());
                     }
                     write_item(content, item, report, out)?;

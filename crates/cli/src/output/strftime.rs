@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use ironborg_types::{civil_from_days, days_from_civil};
+
 /// A point in time, taken apart in some time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CivilTime {
@@ -212,38 +214,6 @@ impl CivilTime {
 
 fn index(value: i64) -> usize {
     usize::try_from(value).expect("a weekday or month number is small and not negative")
-}
-
-/// Days since 1970-01-01 of a proleptic Gregorian date.
-/// Source: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-pub(crate) const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let y = if month <= 2 { year - 1 } else { year };
-    let era = y.div_euclid(400);
-    let year_of_era = y.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
-}
-
-/// The inverse of [`days_from_civil`]: year, month, day.
-pub(crate) const fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * day_of_year + 2) / 153;
-    let month = if month_index < 10 {
-        month_index + 3
-    } else {
-        month_index - 9
-    };
-    (
-        year_of_era + era * 400 + if month <= 2 { 1 } else { 0 },
-        month,
-        day_of_year - (153 * month_index + 2) / 5 + 1,
-    )
 }
 
 #[cfg(test)]

@@ -3,29 +3,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::golden::{TAM, hex_entry, shake, vectors};
+use crate::golden::{shake, signed_documents};
 use crate::tam::{TAM_KIND, find_tam};
-
-fn golden_archives() -> Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> {
-    let vectors = vectors(TAM);
-    let cases = vectors["cases"].as_array().expect("a list").iter();
-    let of = |case| {
-        let entry = |key| hex_entry(case, key);
-        (
-            entry("packed_with_tam"),
-            entry("packed_with_zeroed_hmac"),
-            entry("salt"),
-        )
-    };
-    cases
-        .filter(|case| case["context"] == "archive")
-        .map(of)
-        .collect()
-}
 
 #[test]
 fn archives_are_the_bytes_borg_writes() {
-    let golden = golden_archives();
+    let golden = signed_documents("archive");
     assert_eq!(golden.len(), 4);
     for (signed, unsigned, salt) in golden {
         let archive = ArchiveMetadata::decode(&signed).expect("a golden archive");
@@ -123,7 +106,7 @@ fn what_follows_the_map_is_ignored_as_stock_borg_ignores_it() {
 
 #[test]
 fn broken_archives_never_panic() {
-    let (signed, _, _) = golden_archives().swap_remove(0);
+    let (signed, _, _) = signed_documents("archive").swap_remove(0);
     shake(&signed, |bytes| {
         if let Ok(archive) = ArchiveMetadata::decode(bytes) {
             assert_eq!(ArchiveMetadata::decode(&archive.encode(None)), Ok(archive));

@@ -3,30 +3,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::golden::{TAM, hex_entry, shake, vectors};
+use crate::golden::{shake, signed_documents};
 use crate::tam::{TAM_KIND, find_tam};
-
-/// The manifests of the TAM vectors: signed, with zero HMAC, and their salt.
-fn golden_manifests() -> Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> {
-    let vectors = vectors(TAM);
-    let cases = vectors["cases"].as_array().expect("a list").iter();
-    let of = |case| {
-        let entry = |key| hex_entry(case, key);
-        (
-            entry("packed_with_tam"),
-            entry("packed_with_zeroed_hmac"),
-            entry("salt"),
-        )
-    };
-    cases
-        .filter(|case| case["context"] == "manifest")
-        .map(of)
-        .collect()
-}
 
 #[test]
 fn manifests_are_the_bytes_borg_writes() {
-    let golden = golden_manifests();
+    let golden = signed_documents("manifest");
     assert_eq!(golden.len(), 4);
     for (signed, unsigned, salt) in golden {
         let manifest = Manifest::decode(&signed).expect("a golden manifest");
@@ -208,7 +190,7 @@ fn a_tam_that_is_no_map_is_told_apart_from_none() {
 
 #[test]
 fn broken_manifests_never_panic() {
-    let (signed, _, _) = golden_manifests().swap_remove(0);
+    let (signed, _, _) = signed_documents("manifest").swap_remove(0);
     shake(&signed, |bytes| {
         if let Ok(manifest) = Manifest::decode(bytes) {
             assert_eq!(Manifest::decode(&manifest.encode(None)), Ok(manifest));
