@@ -14,7 +14,10 @@ pub mod selection;
 pub mod session;
 pub mod statistics;
 
+mod cache_progress;
+mod item_stream;
 mod progress;
+mod save;
 
 pub use client::{
     Client, ClientDirectories, Identity, PassphraseError, PassphraseSource, Workarounds,

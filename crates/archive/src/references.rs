@@ -229,6 +229,11 @@ fn add_items(builder: &mut SummaryBuilder, items: &mut ItemReader<'_>) -> Result
     })
 }
 
+/// Keeps what a new archive refers to.
+pub(crate) fn keep_summary(session: &Session, id: &ArchiveId, summary: &ArchiveSummary) {
+    note(session, summaries(session).save(id, summary));
+}
+
 /// A cache that cannot be written costs time, not the operation.
 fn note(session: &Session, result: Result<(), ironborg_cache::CacheError>) {
     if let Err(error) = result {

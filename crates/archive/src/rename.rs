@@ -6,6 +6,8 @@ use ironborg_crypto::tam::{self, TamContext};
 use ironborg_object::{Compression, Sealer};
 use ironborg_types::{ArchiveId, ChunkId};
 
+use crate::cache_progress;
+use crate::save::commit;
 use crate::{ArchiveError, Session};
 
 /// Gives an archive another name, and commits. Its id changes, its content does not.
@@ -24,6 +26,7 @@ pub fn rename(session: &mut Session, old: &[u8], new: &[u8]) -> Result<(), Archi
         archive.metadata.encode(Some(tam))
     })?;
     let id = session.key.id_hash(&packed);
+    cache_progress::begin(session.client.reporter.as_ref());
     let mut sealer = Sealer::new(Compression::default());
     if !session.repository.contains(&id)? {
         let mut object = Vec::new();
@@ -40,9 +43,9 @@ pub fn rename(session: &mut Session, old: &[u8], new: &[u8]) -> Result<(), Archi
     entry.time.clone_from(&archive.metadata.time);
     session.manifest.archives.insert(new.to_vec(), entry);
     delete_unless_listed(session, archive.id)?;
-    session.write_manifest(&mut sealer)?;
-    session.repository.commit()?;
-    session.save_security()
+    commit(session, &mut sealer)?;
+    cache_progress::commit_chunks(session.client.reporter.as_ref());
+    Ok(())
 }
 
 /// Removes an archive object, unless the manifest has it under another name too.

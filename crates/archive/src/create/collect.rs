@@ -14,13 +14,14 @@ use ironborg_types::{ArchiveProgress, ErrorKind, Event, Level};
 
 use super::Statistics;
 use super::gate::Gate;
-use super::item_stream::{ItemStream, MetadataStore};
 use super::outcome::{Done, EntryOutcome, FilePart, Outcome, SealedObjects};
 use super::save::Saver;
 use super::shared::Shared;
 use super::step::{LinkKey, Linked};
 use super::work::cache_stat;
 use crate::error::ArchiveError;
+use crate::item_stream::{ItemStream, MetadataStore};
+use crate::save::unlist_checkpoint;
 use crate::session::Session;
 
 /// How often signals and the clock are looked at while nothing happens.
@@ -344,12 +345,7 @@ impl<'a, 's> Collector<'a, 's> {
     }
 
     fn add_item(&mut self, item: &Item) -> Result<(), ArchiveError> {
-        let mut store = MetadataStore {
-            repository: self.session.repository.as_mut(),
-            key: self.shared.key,
-            nonces: self.shared.nonces,
-            chunks: self.shared.chunks,
-        };
+        let mut store = MetadataStore::of(self.session, self.shared.chunks);
         self.items
             .add(item, &mut self.sealer, &mut store, &mut self.summary)
     }
@@ -444,15 +440,7 @@ impl<'a, 's> Collector<'a, 's> {
         self.due = None;
         let name = self.saver.checkpoint_name.clone();
         let saved = self.save(&name)?;
-        self.session.manifest.archives.remove(&name[..]);
-        if self
-            .shared
-            .chunks
-            .unreference(&saved.entry.id, 1)
-            .is_some_and(|left| left.refs == 0)
-        {
-            self.session.repository.delete(&saved.entry.id)?;
-        }
+        unlist_checkpoint(self.session, self.shared.chunks, &name, &saved.entry)?;
         self.last_checkpoint = Instant::now();
         self.new_bytes = 0;
         Ok(())

@@ -16,7 +16,6 @@ mod content;
 mod dry_run;
 mod feed;
 mod gate;
-mod item_stream;
 mod items;
 mod options;
 mod outcome;
@@ -34,19 +33,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use ironborg_cache::{ArchiveSummary, ChunkTable, FilesCache, PathHasher, SummaryStore};
+use ironborg_cache::{ChunkTable, FilesCache, PathHasher};
 use ironborg_chunker::Chunker;
 use ironborg_format::ChunkEntry;
 use ironborg_source::{AttributeOptions, AttributeReader, Names};
-use ironborg_types::{ArchiveId, BytePath, Event, Level, Timestamp};
+use ironborg_types::{ArchiveId, BytePath, Timestamp};
 
 pub use dry_run::dry_run;
 pub use options::{
     CheckpointPolicy, CreateOptions, FilesChanged, Input, Metadata, PipedFile, Selection,
 };
 
+use crate::cache_progress;
 use crate::client::Client;
 use crate::error::ArchiveError;
+use crate::references::keep_summary;
+use crate::save::checkpoint_name;
 use crate::session::Session;
 use collect::Collector;
 use feed::{BatchSink, DirectoryItems, feed};
@@ -132,7 +134,7 @@ pub fn create(session: &mut Session, options: &CreateOptions) -> Result<Created,
         .map_err(|error| ArchiveError::other(error.to_string()))?;
     let cache = client.own_cache(session.repository.id());
     let files_name = files_cache_name(options);
-    report_cache_begin(session);
+    cache_progress::begin(client.reporter.as_ref());
     let chunks = ChunkTable::from_repository(session.repository.as_ref())?;
     let files = (!options.files_cache.is_disabled()).then(|| {
         FilesCache::open(
@@ -189,7 +191,7 @@ pub fn create(session: &mut Session, options: &CreateOptions) -> Result<Created,
     let mut summary = collector.summary;
     summary.add_metadata(&saved.entry);
     let id = ArchiveId::from(saved.entry.id);
-    keep_summary(session, &cache, &id, &summary.finish());
+    keep_summary(session, &id, &summary.finish());
     Ok(Created {
         id,
         name: options.name.clone(),
@@ -263,53 +265,6 @@ fn attribute_options(options: &CreateOptions) -> AttributeOptions {
         xattrs: !options.metadata.noxattrs,
         acls: !options.metadata.noacls,
         numeric_ids: options.metadata.numeric_ids,
-    }
-}
-
-/// `NAME.checkpoint`, or `NAME.checkpoint.1` and so on if that is taken.
-fn checkpoint_name(session: &Session, name: &BytePath) -> BytePath {
-    let candidate = |number: u64| {
-        let mut candidate = name.clone();
-        candidate.0.extend_from_slice(b".checkpoint");
-        if number > 0 {
-            candidate
-                .0
-                .extend_from_slice(format!(".{number}").as_bytes());
-        }
-        candidate
-    };
-    (0..=u64::from(u32::MAX))
-        .map(candidate)
-        .find(|candidate| !session.manifest.archives.contains_key(&candidate[..]))
-        .expect("there are fewer archives than numbers")
-}
-
-/// Stock Borg opens a cache transaction here and says so; what is read is ours.
-fn report_cache_begin(session: &Session) {
-    const MSGID: &str = "cache.begin_transaction";
-    let reporter = &session.client.reporter;
-    reporter.report(Event::ProgressStart { msgid: MSGID });
-    for what in ["config", "chunks", "files"] {
-        let message = format!("Initializing cache transaction: Reading {what}").into();
-        reporter.report(Event::ProgressMessage {
-            msgid: MSGID,
-            message,
-        });
-    }
-    reporter.report(Event::ProgressEnd { msgid: MSGID });
-}
-
-/// Keeps the new archive's chunk references for statistics; losing them only costs time later.
-fn keep_summary(
-    session: &Session,
-    cache: &Arc<dyn ironborg_storage::Storage>,
-    id: &ArchiveId,
-    summary: &ArchiveSummary,
-) {
-    let store = SummaryStore::new(Arc::clone(cache), session.repository.id());
-    if let Err(error) = store.save(id, summary) {
-        let message = format!("the summary of the archive could not be kept: {error}");
-        session.client.log(Level::Warning, "borg.cache", message);
     }
 }
 

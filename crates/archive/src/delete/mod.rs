@@ -18,6 +18,7 @@ use self::count::{DecrementCounter, PartUse};
 use crate::items::PartFiles;
 use crate::progress::PercentProgress;
 use crate::references::ChunkReferences;
+use crate::save::commit;
 use crate::selection::ListedArchive;
 use crate::statistics::ArchiveStatistics;
 use crate::{ArchiveError, Session};
@@ -154,12 +155,6 @@ fn announce(
         session.client.reporter.report(Event::List(line.into()));
     }
     Ok(Some(listed))
-}
-
-fn commit(session: &mut Session, sealer: &mut Sealer) -> Result<(), ArchiveError> {
-    session.write_manifest(sealer)?;
-    session.repository.commit()?;
-    session.save_security()
 }
 
 /// Takes the archives off the manifest and leaves their objects for `check --repair`.

@@ -1,4 +1,4 @@
-//! The item stream of the archive being made: items are packed, cut by content and stored as chunks.
+//! The item stream of an archive being made: items are packed, cut by content and stored as chunks.
 //!
 //! Source: Borg 1.4, `ChunkBuffer`, `CacheChunkBuffer`.
 
@@ -10,22 +10,32 @@ use ironborg_object::Sealer;
 use ironborg_repository::Repository;
 use ironborg_types::ChunkId;
 
-use crate::error::ArchiveError;
+use crate::{ArchiveError, Session};
 
 /// Packed items are cut into chunks when there are more bytes of them than this. Cut points depend on it.
 const BUFFER_LEN: usize = 8 << 20;
 
 /// What a metadata chunk is stored with.
-pub(super) struct MetadataStore<'a> {
-    pub(super) repository: &'a mut dyn Repository,
-    pub(super) key: &'a Key,
-    pub(super) nonces: &'a Nonces,
-    pub(super) chunks: &'a ChunkTable,
+pub(crate) struct MetadataStore<'a> {
+    repository: &'a mut dyn Repository,
+    key: &'a Key,
+    nonces: &'a Nonces,
+    chunks: &'a ChunkTable,
 }
 
-impl MetadataStore<'_> {
+impl<'a> MetadataStore<'a> {
+    /// The repository, key and counter values of a session; `chunks` knows what is stored.
+    pub(crate) fn of(session: &'a mut Session, chunks: &'a ChunkTable) -> Self {
+        Self {
+            repository: session.repository.as_mut(),
+            key: &session.key,
+            nonces: &session.nonces,
+            chunks,
+        }
+    }
+
     /// Stores a chunk that is not file content; gives its id and stored length.
-    pub(super) fn store(
+    pub(crate) fn store(
         &mut self,
         sealer: &mut Sealer,
         data: &[u8],
@@ -57,16 +67,16 @@ impl MetadataStore<'_> {
 }
 
 /// Packed items waiting to be cut, and the chunks cut so far.
-pub(super) struct ItemStream {
+pub(crate) struct ItemStream {
     buffer: Vec<u8>,
     chunker: Chunker,
     /// Ids of the stored chunks, in order.
-    pub(super) ids: Vec<ChunkId>,
+    pub(crate) ids: Vec<ChunkId>,
 }
 
 impl ItemStream {
     /// An empty stream, cut with the key's seed.
-    pub(super) fn new(key: &Key) -> Result<Self, ArchiveError> {
+    pub(crate) fn new(key: &Key) -> Result<Self, ArchiveError> {
         let chunker = Chunker::new(ChunkerParams::ITEMS, key.chunk_seed())
             .map_err(|error| ArchiveError::other(error.to_string()))?;
         Ok(Self {
@@ -77,7 +87,7 @@ impl ItemStream {
     }
 
     /// Adds an item.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         item: &Item,
         sealer: &mut Sealer,
@@ -93,7 +103,7 @@ impl ItemStream {
     }
 
     /// Stores what is there: all of it at the end, else all but the last chunk (unless there is only one).
-    pub(super) fn flush(
+    pub(crate) fn flush(
         &mut self,
         at_end: bool,
         sealer: &mut Sealer,
