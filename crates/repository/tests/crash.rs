@@ -68,6 +68,7 @@ impl Run {
             repository.commit_compact(CompactOptions {
                 threshold: 0.0,
                 cleanup_commits: false,
+                interrupt: None,
             })?;
         } else {
             repository.commit()?;
@@ -168,6 +169,7 @@ fn check(storage: &MemoryStorage, progress: &Progress, context: &str) {
         .commit_compact(CompactOptions {
             threshold: 0.0,
             cleanup_commits: false,
+            interrupt: None,
         })
         .unwrap();
     assert_eq!(read_all(&repository), expected, "{context}, compacted");

@@ -134,6 +134,7 @@ fn compact(repository: &mut LocalRepository, threshold: f64) {
     let options = CompactOptions {
         threshold,
         cleanup_commits: false,
+        interrupt: None,
     };
     repository.commit_compact(options).unwrap();
 }

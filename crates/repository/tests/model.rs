@@ -128,6 +128,7 @@ impl Model {
                 let options = CompactOptions {
                     threshold: *threshold,
                     cleanup_commits: *threshold > 0.4,
+                    interrupt: None,
                 };
                 self.repository().commit_compact(options).unwrap();
                 self.committed = self.current.clone();
@@ -352,6 +353,7 @@ fn a_quota_dooms_the_transaction_that_exceeds_it() {
         .commit_compact(CompactOptions {
             threshold: 0.0,
             cleanup_commits: false,
+            interrupt: None,
         })
         .unwrap();
     assert_eq!(repository.storage_quota_use().unwrap(), 541);
@@ -412,6 +414,7 @@ fn a_reader_without_a_lock_finds_objects_that_were_moved_meanwhile() {
     let everything = CompactOptions {
         threshold: 0.0,
         cleanup_commits: false,
+        interrupt: None,
     };
     writer.commit_compact(everything).unwrap();
     let mut object = Vec::new();

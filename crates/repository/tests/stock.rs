@@ -119,6 +119,7 @@ fn ours(path: &Path, steps: &[Value]) {
                 let options = CompactOptions {
                     threshold: step[1].as_f64().unwrap(),
                     cleanup_commits: false,
+                    interrupt: None,
                 };
                 repository.commit_compact(options).unwrap();
             }

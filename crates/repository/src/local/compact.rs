@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use ironborg_format::segment::{COMMIT_SEGMENT_SIZE, Entry};
 use ironborg_types::limits::PUT_HEADER_SIZE;
-use ironborg_types::{ChunkId, Event, Level, Reporter, SegmentId};
+use ironborg_types::{ChunkId, Event, Interrupt, Level, Reporter, SegmentId};
 
 use super::{CompactOptions, LOGGER, LocalRepository};
 use crate::RepositoryError;
@@ -48,6 +48,7 @@ impl LocalRepository {
                 state,
                 reporter: &*reporter,
                 threshold: options.threshold,
+                interrupt: options.interrupt,
                 index_id,
                 unused: Vec::new(),
             };
@@ -80,6 +81,7 @@ struct Compaction<'a> {
     state: &'a mut State,
     reporter: &'a dyn Reporter,
     threshold: f64,
+    interrupt: Option<&'static Interrupt>,
     /// The transaction whose index is on disk: what it says is settled.
     index_id: Option<SegmentId>,
     /// Segments copied, to be removed once the copies are committed.
@@ -93,6 +95,10 @@ impl Compaction<'_> {
             .report(Event::ProgressStart { msgid: COMPACT });
         let total = sparse.len() as u64;
         for (done, (number, freeable)) in sparse.into_iter().enumerate() {
+            // Every segment is left whole or replaced whole, so one can stop behind any of them.
+            if self.interrupt.is_some_and(Interrupt::stop_requested) {
+                break;
+            }
             self.consider(SegmentId(number), freeable)?;
             self.reporter.report(Event::ProgressPercent {
                 msgid: COMPACT,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ironborg_types::Reporter;
+use ironborg_types::{Interrupt, Reporter};
 
 use crate::LockOwner;
 
@@ -53,4 +53,6 @@ pub struct CompactOptions {
     pub threshold: f64,
     /// Get rid of all segments that only hold a commit (of very old Borg versions).
     pub cleanup_commits: bool,
+    /// When this asks to stop, what is done so far is committed and the rest left for next time.
+    pub interrupt: Option<&'static Interrupt>,
 }
