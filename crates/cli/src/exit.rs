@@ -109,6 +109,14 @@ impl ExitStatus {
         self.lock().explicit = WARNING;
     }
 
+    /// Notes the exit code of a program that ran for this one; a graver code noted before stays.
+    pub(crate) fn set_code(&self, code: u8) {
+        let mut state = self.lock();
+        if severity(code) > severity(state.explicit) {
+            state.explicit = code;
+        }
+    }
+
     /// The code to end with when no error ended the command: an explicit one wins over collected
     /// warnings; warnings of one kind give its code, of several kinds 1.
     pub(crate) fn code(&self) -> u8 {
@@ -141,6 +149,23 @@ mod tests {
         assert_eq!(status.code(), 107);
         status.add_warning(ErrorKind::FileChangedWarning);
         assert_eq!(status.code(), 1);
+    }
+
+    #[test]
+    fn the_gravest_code_of_other_programs_counts() {
+        let status = ExitStatus::new(ExitCodes::Legacy);
+        for (code, expected) in [
+            (0, 0),
+            (1, 1),
+            (107, 1),
+            (3, 3),
+            (2, 3),
+            (200, 200),
+            (0, 200),
+        ] {
+            status.set_code(code);
+            assert_eq!(status.code(), expected, "after {code}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Environment of the programs that are started: never the passphrase, always the version.
 
 use std::ffi::{OsStr, OsString};
-use std::process::Command;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus};
 
 use crate::program::BORG_VERSION;
 
@@ -23,4 +24,15 @@ pub(crate) fn command(program: &OsStr) -> Command {
         };
     }
     command
+}
+
+/// The exit code of a program that ran, to be passed on.
+///
+/// # Errors
+/// Stock Borg's words for a program that a signal ended: that is no exit code.
+pub(crate) fn exit_code(status: ExitStatus) -> Result<u8, String> {
+    let code = status
+        .code()
+        .unwrap_or_else(|| -status.signal().unwrap_or(0));
+    u8::try_from(code).map_err(|_| format!("invalid error code: {code}"))
 }

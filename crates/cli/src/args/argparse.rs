@@ -446,6 +446,12 @@ impl<'a> Parser<'a> {
         parser.read_leaf(rest, given, root, path)
     }
 
+    /// How many positionals come before one that takes the rest of the line, options included.
+    fn rest_after(&self) -> Option<usize> {
+        let mut positionals = self.command.get_positionals();
+        positionals.position(Arg::is_trailing_var_arg_set)
+    }
+
     /// Reads options and positionals of a command without further commands below it.
     fn read_leaf(
         &self,
@@ -462,12 +468,13 @@ impl<'a> Parser<'a> {
             self.classify(word)?;
         }
         let inherited = given.len();
+        let rest_after = self.rest_after();
         let mut positionals: Vec<OsString> = Vec::new();
         let mut unknown: Vec<String> = Vec::new();
         let mut at = 0;
         while at < args.len() {
             let word = &args[at];
-            if at >= options_end {
+            if at >= options_end || rest_after.is_some_and(|count| positionals.len() >= count) {
                 positionals.push(word.clone());
                 at += 1;
                 continue;

@@ -1,33 +1,62 @@
-//! `umount`: take a mounted archive away.
+//! `umount`: takes a mounted archive away.
 
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::process::ExitStatus;
+
+use super::{Run, Traits};
 use crate::args::ParseError;
-use crate::commands::{Run, Traits};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::parse::ParseContext;
+use crate::subprocess;
 
 /// What may be typed.
 #[derive(Debug, clap::Args)]
-pub(crate) struct UmountArgs {}
+pub(crate) struct UmountArgs {
+    /// Directory it is mounted on
+    #[arg(value_name = "MOUNTPOINT", required = true)]
+    mountpoint: OsString,
+}
 
 /// What will be done.
 #[derive(Debug)]
-pub(crate) struct UmountOptions {}
+pub(crate) struct UmountOptions {
+    mountpoint: OsString,
+}
 
 impl UmountArgs {
-    /// Resolves the words.
-    #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
+    /// There is nothing to resolve.
+    // The signature is that of all commands.
+    #[allow(clippy::unnecessary_wraps)]
     pub(crate) fn resolve(self, _parse: &ParseContext<'_>) -> Result<UmountOptions, ParseError> {
-        Ok(UmountOptions {})
+        Ok(UmountOptions {
+            mountpoint: self.mountpoint,
+        })
     }
 }
 
 impl Run for UmountOptions {
     fn traits(&self) -> Traits {
-        Traits::default()
+        Traits {
+            may_bypass_lock: true,
+            ..Traits::default()
+        }
     }
 
-    fn run(self: Box<Self>, _context: &Context) -> Result<(), CliError> {
-        Err(CliError::command("umount is not there yet."))
+    fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
+        let run = |program: &str, arguments: &[&str]| -> io::Result<ExitStatus> {
+            let mut command = subprocess::command(OsStr::new(program));
+            command.args(arguments).arg(&self.mountpoint).status()
+        };
+        // The first is for what an ordinary user has mounted; where it is missing root may do without.
+        let status = match run("fusermount", &["-u"]) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => run("umount", &[]),
+            other => other,
+        };
+        let status = status.map_err(|error| CliError::unexpected(error.to_string()))?;
+        let code = subprocess::exit_code(status).map_err(CliError::unexpected)?;
+        context.reporter.exit.set_code(code);
+        Ok(())
     }
 }

@@ -12,6 +12,7 @@ const STORE_ONCE: &[(&str, &[&str])] = &[
     ("prefix", &[]),
     ("glob_archives", &[]),
     ("filter", &[]),
+    ("options", &[]),
     ("files_cache", &[]),
     ("files_changed", &["ctime"]),
     (
@@ -24,7 +25,11 @@ const STORE_ONCE: &[(&str, &[&str])] = &[
 const LOG_LEVELS: &[&str] = &["critical", "error", "warning", "info", "debug"];
 
 /// Pairs that exclude each other.
-const EXCLUSIVE: &[(&str, &str)] = &[("prefix", "glob_archives"), ("first", "last")];
+const EXCLUSIVE: &[(&str, &str)] = &[
+    ("prefix", "glob_archives"),
+    ("first", "last"),
+    ("delete", "list"),
+];
 
 impl Parser<'_> {
     /// Refuses options that exclude each other.
@@ -106,8 +111,9 @@ impl Parser<'_> {
             let many = matches!(spec.get_action(), ArgAction::Append);
             if many {
                 let mut rest: Vec<OsString> = words.by_ref().collect();
-                // Each positional drops the first "--" among its own words.
-                if let Some(at) = rest.iter().position(|word| word == "--") {
+                // Each positional drops the first "--" among its own words, but for the rest of the line.
+                let drops = !spec.is_trailing_var_arg_set();
+                if let Some(at) = rest.iter().position(|word| drops && word == "--") {
                     rest.remove(at);
                 }
                 // Argparse counts a list among the missing once something before it is.
