@@ -104,18 +104,19 @@ impl Client {
         ))
     }
 
+    /// The cache stock Borg has of a repository on this machine, if it ever worked on it.
+    pub fn stock_cache(&self, repository: RepositoryId) -> StockCache {
+        StockCache {
+            storage: directory_of(&self.directories.cache, repository),
+            lock: self.lock.clone(),
+        }
+    }
+
     /// The security record of a repository.
     pub fn security_directory(&self, repository: RepositoryId) -> SecurityDirectory {
-        let directory = |base: &Path| -> Arc<dyn Storage> {
-            Arc::new(LocalStorage::new(base.join(repository.to_string())))
-        };
-        let stock_cache = StockCache {
-            storage: directory(&self.directories.cache),
-            lock: self.lock.clone(),
-        };
         SecurityDirectory::new(
-            directory(&self.directories.security),
-            Some(stock_cache),
+            directory_of(&self.directories.security, repository),
+            Some(self.stock_cache(repository)),
             Arc::clone(&self.reporter),
         )
     }
@@ -133,6 +134,11 @@ impl Client {
             message: message.into().into(),
         });
     }
+}
+
+/// The directory of a repository below `base`, as stock Borg names it.
+fn directory_of(base: &Path, repository: RepositoryId) -> Arc<dyn Storage> {
+    Arc::new(LocalStorage::new(base.join(repository.to_string())))
 }
 
 impl std::fmt::Debug for Client {

@@ -1,5 +1,6 @@
 //! Operations on archives: create, list, info, extract, rename, delete. The only crate that knows items.
 
+pub mod cache_config;
 pub mod client;
 pub mod create;
 pub mod delete;

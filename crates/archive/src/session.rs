@@ -204,7 +204,7 @@ impl Session {
     }
 
     /// Facts the security record is about.
-    fn facts(&self) -> RepositoryFacts<'_> {
+    pub(crate) fn facts(&self) -> RepositoryFacts<'_> {
         RepositoryFacts {
             location: &self.client.location,
             key_type: self.key.mode().type_byte(),

@@ -36,6 +36,12 @@ pub enum CacheError {
         /// Bytes of the plaintext at hand.
         new: u32,
     },
+    /// The config of stock Borg's cache is not the INI file it should be.
+    #[error("{reason}")]
+    MalformedConfig {
+        /// Where and why.
+        reason: String,
+    },
     /// A file could not be read or written.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -53,7 +59,7 @@ impl CacheError {
             Self::RepositoryAccessAborted => ErrorKind::CacheRepositoryAccessAborted,
             Self::RepositoryIdNotUnique => ErrorKind::CacheRepositoryIDNotUnique,
             Self::RepositoryReplay => ErrorKind::CacheRepositoryReplay,
-            Self::SizeMismatch { .. } => ErrorKind::Exception,
+            Self::SizeMismatch { .. } | Self::MalformedConfig { .. } => ErrorKind::Exception,
             Self::Storage(error) => error.kind(),
             Self::Repository(error) => error.kind(),
         }

@@ -219,6 +219,11 @@ impl SecurityDirectory {
         self.write(MANIFEST_TIMESTAMP, facts.manifest_timestamp)
     }
 
+    /// Has the repository count as last seen at another location.
+    pub fn set_location(&self, location: &str) -> Result<(), CacheError> {
+        self.write(LOCATION, location)
+    }
+
     /// Forgets the repository: it is gone.
     pub fn destroy(&self) -> Result<(), CacheError> {
         Ok(self.storage.remove_tree("")?)

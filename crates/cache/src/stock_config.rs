@@ -7,9 +7,12 @@
 
 use std::sync::Arc;
 
-use ironborg_repository::{Lock, LockOptions};
-use ironborg_storage::Storage;
+use ironborg_format::config::Config;
+use ironborg_repository::{Lock, LockOptions, RepositoryError};
+use ironborg_storage::{Storage, StorageError};
 use ironborg_types::{Event, Level, Reporter};
+
+use crate::CacheError;
 
 const FILE: &str = "config";
 const LOCK: &str = "lock";
@@ -41,6 +44,54 @@ impl StockCacheConfig {
                 None
             }
         }
+    }
+
+    /// The whole config, for those who want to see or change any value; `None` if stock Borg has no cache.
+    pub fn load_whole(storage: &dyn Storage) -> Result<Option<Config>, CacheError> {
+        let content = match storage.read(FILE) {
+            Ok(content) => content,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let text = String::from_utf8_lossy(&content);
+        let config = Config::parse(&text).map_err(|error| CacheError::MalformedConfig {
+            reason: format!("{}: {error}", storage.path(FILE).display()),
+        })?;
+        Ok(Some(config))
+    }
+
+    /// Changes the config under stock Borg's lock; says whether there is one.
+    pub fn edit(
+        storage: &Arc<dyn Storage>,
+        lock: LockOptions,
+        reporter: &Arc<dyn Reporter>,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<bool, CacheError> {
+        // Locking would make the directory, and half a cache is one stock Borg stumbles over.
+        if !Self::exists(&**storage)? {
+            return Ok(false);
+        }
+        let lock = LockOptions {
+            exclusive: true,
+            ..lock
+        };
+        let lock = Lock::acquire(Arc::clone(storage), LOCK, lock, Arc::clone(reporter))?;
+        let Some(mut config) = Self::load_whole(&**storage)? else {
+            return Ok(false);
+        };
+        change(&mut config);
+        storage.replace(FILE, &[config.to_text().as_bytes()])?;
+        lock.release()?;
+        Ok(true)
+    }
+
+    /// Removes the lock of stock Borg's cache whoever holds it.
+    pub fn break_lock(storage: &dyn Storage) -> Result<(), RepositoryError> {
+        Lock::break_lock(storage, LOCK)
+    }
+
+    fn exists(storage: &dyn Storage) -> Result<bool, StorageError> {
+        Ok(storage.status(FILE)?.is_some())
     }
 
     /// Takes the values out of an INI text, as Python's `configparser` would.

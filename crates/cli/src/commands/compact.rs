@@ -1,24 +1,59 @@
-//! `compact`: free the space of what was deleted.
+//! `compact`: frees the space of what was deleted.
 
-use crate::args::ParseError;
-use crate::commands::{Run, Traits};
-use crate::context::Context;
+use std::ffi::OsString;
+
+use ironborg_repository::{CompactOptions as Compaction, Repository};
+use ironborg_types::ChunkId;
+
+use super::{Run, Traits};
+use crate::args::{ParseError, values};
+use crate::context::{Access, Context};
 use crate::error::CliError;
-use crate::parse::ParseContext;
+use crate::location::Location;
+use crate::parse::{ArchivePart, ParseContext};
+use crate::signals::{self, PolledOperation};
 
 /// What may be typed.
 #[derive(Debug, clap::Args)]
-pub(crate) struct CompactArgs {}
+pub(crate) struct CompactArgs {
+    /// Repository to compact [default: BORG_REPO]
+    #[arg(
+        value_name = "REPOSITORY",
+        default_value = "",
+        hide_default_value = true
+    )]
+    location: OsString,
+    /// Do nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Also remove the tiny segments that very old versions left behind (once is enough)
+    #[arg(long)]
+    cleanup_commits: bool,
+    /// Rewrite segments of which more than PERCENT can be freed [default: 10]
+    #[arg(long, value_name = "PERCENT", value_parser = values::int, default_value = "10",
+          hide_default_value = true)]
+    threshold: i64,
+}
 
 /// What will be done.
 #[derive(Debug)]
-pub(crate) struct CompactOptions {}
+pub(crate) struct CompactOptions {
+    location: Location,
+    dry_run: bool,
+    cleanup_commits: bool,
+    /// Share of a segment, 1.0 being all of it.
+    threshold: f64,
+}
 
 impl CompactArgs {
-    /// Resolves the words.
-    #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
-    pub(crate) fn resolve(self, _parse: &ParseContext<'_>) -> Result<CompactOptions, ParseError> {
-        Ok(CompactOptions {})
+    /// Resolves the location.
+    pub(crate) fn resolve(self, parse: &ParseContext<'_>) -> Result<CompactOptions, ParseError> {
+        Ok(CompactOptions {
+            location: parse.location("REPOSITORY", &self.location, ArchivePart::Forbidden, None)?,
+            dry_run: self.dry_run,
+            cleanup_commits: self.cleanup_commits,
+            threshold: self.threshold as f64 / 100.0,
+        })
     }
 }
 
@@ -27,7 +62,25 @@ impl Run for CompactOptions {
         Traits::default()
     }
 
-    fn run(self: Box<Self>, _context: &Context) -> Result<(), CliError> {
-        Err(CliError::command("compact is not there yet."))
+    fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
+        let mut repository = context.open_repository(&self.location, Access::Write)?;
+        if self.dry_run {
+            return Ok(());
+        }
+        // As stock Borg does it, so that the same segments come out: the manifest, stored again as it is,
+        // begins the transaction. No key is needed for that.
+        let mut manifest = Vec::new();
+        repository.get(&ChunkId::MANIFEST, &mut manifest)?;
+        repository.put(&ChunkId::MANIFEST, &manifest)?;
+        let _polled = PolledOperation::begin();
+        repository.commit_compact(Compaction {
+            threshold: self.threshold,
+            cleanup_commits: self.cleanup_commits,
+            interrupt: Some(&signals::INTERRUPT),
+        })?;
+        if signals::INTERRUPT.stop_requested() {
+            return Err(CliError::generic("Got Ctrl-C / SIGINT."));
+        }
+        Ok(())
     }
 }

@@ -1,24 +1,40 @@
-//! `version`: show the versions of client and server.
+//! `version`: shows the versions of client and server.
 
+use std::ffi::OsString;
+
+use super::{Run, Traits};
 use crate::args::ParseError;
-use crate::commands::{Run, Traits};
+use crate::console::Stdout;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::parse::ParseContext;
+use crate::location::Location;
+use crate::parse::{ArchivePart, ParseContext};
+use crate::program::BORG_VERSION;
 
 /// What may be typed.
 #[derive(Debug, clap::Args)]
-pub(crate) struct VersionArgs {}
+pub(crate) struct VersionArgs {
+    /// Repository whose server is asked; a local one has none [default: BORG_REPO]
+    #[arg(
+        value_name = "REPOSITORY",
+        default_value = "",
+        hide_default_value = true
+    )]
+    location: OsString,
+}
 
 /// What will be done.
 #[derive(Debug)]
-pub(crate) struct VersionOptions {}
+pub(crate) struct VersionOptions {
+    location: Location,
+}
 
 impl VersionArgs {
-    /// Resolves the words.
-    #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
-    pub(crate) fn resolve(self, _parse: &ParseContext<'_>) -> Result<VersionOptions, ParseError> {
-        Ok(VersionOptions {})
+    /// Resolves the location.
+    pub(crate) fn resolve(self, parse: &ParseContext<'_>) -> Result<VersionOptions, ParseError> {
+        Ok(VersionOptions {
+            location: parse.location("REPOSITORY", &self.location, ArchivePart::Forbidden, None)?,
+        })
     }
 }
 
@@ -27,7 +43,11 @@ impl Run for VersionOptions {
         Traits::default()
     }
 
-    fn run(self: Box<Self>, _context: &Context) -> Result<(), CliError> {
-        Err(CliError::command("version is not there yet."))
+    fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
+        // Without a server in between the program is its own. The repository need not be there.
+        context.local_path(&self.location)?;
+        let mut stdout = Stdout::new();
+        stdout.text(&format!("{BORG_VERSION} / {BORG_VERSION}\n"))?;
+        stdout.finish()
     }
 }
