@@ -9,6 +9,7 @@ pub mod extract;
 pub mod info;
 pub mod items;
 pub mod keys;
+pub mod prune;
 pub mod references;
 pub mod rename;
 pub mod selection;

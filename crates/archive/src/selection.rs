@@ -2,12 +2,16 @@
 //!
 //! Source: Borg 1.4, `Archives.list` and `list_considering`.
 
+mod ages;
+
 use std::cmp::Ordering;
 use std::str::FromStr;
 
 use ironborg_format::manifest::{ArchiveEntry, Manifest};
 use ironborg_source::pattern::NameGlob;
 use ironborg_types::{ArchiveId, BytePath, Timestamp, text};
+
+pub use ages::{ArchiveAges, InvalidTimeSpan, TimeSpan};
 
 use crate::ArchiveError;
 
@@ -75,6 +79,8 @@ pub struct ArchiveSelection {
     pub glob: Option<NameGlob>,
     /// Whether checkpoints, known by `.checkpoint` in their name, are left out.
     pub without_checkpoints: bool,
+    /// Only those of these ages.
+    pub ages: ArchiveAges,
     /// Sorted by the first key, ties by the second and so on; then the manifest's order.
     pub sort_by: Vec<SortKey>,
     /// Only so many from the front; 0 is no limit.
@@ -96,9 +102,9 @@ pub fn select(
         glob.is_none_or(|glob| glob.matches(&text::display(name)))
             && !(selection.without_checkpoints && is_checkpoint(name))
     };
-    let mut archives = Vec::new();
-    for (name, entry) in manifest.archives.iter().filter(|(name, _)| is_wanted(name)) {
-        archives.push(ListedArchive::new(name, entry)?);
+    let mut archives = listed(manifest, is_wanted)?;
+    if selection.ages.is_bounded() {
+        selection.ages.retain(&mut archives, Timestamp::now());
     }
     archives.sort_by(|a, b| {
         let by = |key: &SortKey| match key {
@@ -119,6 +125,29 @@ pub fn select(
         archives.drain(..archives.len().saturating_sub(selection.last));
     }
     Ok(archives)
+}
+
+/// The archives whose names are wanted, in the manifest's order.
+pub(crate) fn listed(
+    manifest: &Manifest,
+    is_wanted: impl Fn(&[u8]) -> bool,
+) -> Result<Vec<ListedArchive>, ArchiveError> {
+    let wanted = manifest.archives.iter().filter(|(name, _)| is_wanted(name));
+    wanted
+        .map(|(name, entry)| ListedArchive::new(name, entry))
+        .collect()
+}
+
+/// The name of the archive that the archive of this name is a checkpoint of, judged by its end:
+/// `.checkpoint`, or that and a number. Source: Borg 1.4, `do_prune`.
+pub(crate) fn checkpoint_of(name: &[u8]) -> Option<&[u8]> {
+    const END: &[u8] = b".checkpoint";
+    let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit());
+    let unnumbered = match digits.count() {
+        0 => name,
+        count => name[..name.len() - count].strip_suffix(b".")?,
+    };
+    unnumbered.strip_suffix(END)
 }
 
 /// Whether an archive of this name is a checkpoint.

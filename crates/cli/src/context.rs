@@ -15,7 +15,6 @@ use ironborg_repository::{
     LocalRepository, LockMode, LockOptions, LockOwner, OpenOptions, Repository, RepositoryError,
     process_identity,
 };
-use ironborg_source::pattern::NameGlob;
 use ironborg_types::{ErrorKind, Level, Reporter, RepositoryId, text};
 
 use crate::args::filters::ArchiveFilter;
@@ -302,16 +301,10 @@ impl Context {
         filter: &ArchiveFilter,
         checkpoints: Checkpoints,
     ) -> Result<Vec<ListedArchive>, CliError> {
-        let glob = filter
-            .glob
-            .as_deref()
-            .map(|glob| NameGlob::new(&text::display(glob)));
-        let glob = glob
-            .transpose()
-            .map_err(|error| CliError::unexpected(error.to_string()))?;
         let selection = ArchiveSelection {
-            glob,
+            glob: filter.names.glob()?,
             without_checkpoints: checkpoints == Checkpoints::Skip,
+            ages: filter.ages,
             sort_by: filter.sort_by.0.clone(),
             first: filter.first.unwrap_or(0),
             last: filter.last.unwrap_or(0),

@@ -7,6 +7,7 @@ pub(crate) fn load(name: &str) -> Value {
     let text = match name {
         "cli.json" => include_str!("../../../testdata/cli.json"),
         "vectors/strings.json" => include_str!("../../../testdata/vectors/strings.json"),
+        "vectors/prune.json" => include_str!("../../../testdata/vectors/prune.json"),
         other => panic!("{other} is not among the vectors"),
     };
     // Lone surrogates, which stand for undecodable bytes, are no valid JSON text.

@@ -18,5 +18,6 @@ mod kill;
 mod listings;
 mod locks;
 mod modes;
+mod prune;
 mod questions;
 mod samples;

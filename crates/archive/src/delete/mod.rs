@@ -4,19 +4,19 @@
 //! `Archive.delete`.
 
 mod count;
+pub(crate) mod removal;
 mod repository;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ironborg_object::{Compression, Sealer};
-use ironborg_repository::RepositoryError;
 use ironborg_types::{BytePath, Event, Level};
 
+pub use removal::RemovalOptions;
 pub use repository::{RepositoryDeletion, delete_caches, delete_repository};
 
-use self::count::{DecrementCounter, PartUse};
+use self::removal::{Next, Removal};
 use crate::items::PartFiles;
-use crate::progress::PercentProgress;
 use crate::references::ChunkReferences;
 use crate::save::commit;
 use crate::selection::ListedArchive;
@@ -79,57 +79,51 @@ pub fn delete_archives(
     if options.force == Force::Twice {
         return unlist_archives(session, options);
     }
-    let mut outcome = DeleteOutcome {
+    if options.dry_run {
+        return list_archives(session, options);
+    }
+    let how = RemovalOptions {
+        despite_damage: options.force == Force::Once,
+        parts: options.parts,
+        checkpoint_interval: options.checkpoint_interval,
+        progress: true,
+    };
+    let mut removal = Removal::begin(session, &options.names, how)?;
+    let mut not_found = 0;
+    for index in 0..options.names.len() {
+        match announce(removal.session(), options, index, "Deleting archive")? {
+            None => not_found += 1,
+            Some(listed) => {
+                if removal.remove(&listed)? == Next::Stop {
+                    return Err(ArchiveError::Interrupted);
+                }
+            }
+        }
+    }
+    let (deleted, references) = removal.finish()?;
+    Ok(DeleteOutcome {
+        deleted,
+        not_found,
+        references: Some(references),
+    })
+}
+
+/// Only tells what would be deleted.
+fn list_archives(
+    session: &Session,
+    options: &DeleteOptions<'_>,
+) -> Result<DeleteOutcome, ArchiveError> {
+    let mut not_found = 0;
+    for index in 0..options.names.len() {
+        if announce(session, options, index, "Would delete archive")?.is_none() {
+            not_found += 1;
+        }
+    }
+    Ok(DeleteOutcome {
         deleted: ArchiveStatistics::default(),
-        not_found: 0,
+        not_found,
         references: None,
-    };
-    if !options.dry_run {
-        let may_be_damaged = |name: &[u8]| {
-            options.force == Force::Once && options.names.iter().any(|n| **n == *name)
-        };
-        outcome.references = Some(ChunkReferences::load_despite(session, &may_be_damaged)?);
-    }
-    let mut sealer = Sealer::new(Compression::default());
-    let (mut uncommitted, mut last_commit) = (0_usize, Instant::now());
-    let verb = if options.dry_run {
-        "Would delete archive"
-    } else {
-        "Deleting archive"
-    };
-    for (index, name) in options.names.iter().enumerate() {
-        let Some(listed) = announce(session, options, index, verb)? else {
-            outcome.not_found += 1;
-            continue;
-        };
-        let Some(references) = &mut outcome.references else {
-            continue;
-        };
-        delete_archive(session, &listed, references, options, &mut outcome.deleted)?;
-        session.manifest.archives.remove(name.0.as_slice());
-        uncommitted += 1;
-        let stop = session.client.interrupt.stop_requested();
-        let due = options
-            .checkpoint_interval
-            .is_some_and(|interval| !interval.is_zero() && last_commit.elapsed() > interval);
-        if stop {
-            let start = "checkpoint requested: starting checkpoint creation...";
-            session.client.log(Level::Info, LOGGER, start);
-        }
-        if stop || due {
-            commit(session, &mut sealer)?;
-            (uncommitted, last_commit) = (0, Instant::now());
-        }
-        if stop {
-            let end = "checkpoint requested: finished checkpoint creation!";
-            session.client.log(Level::Info, LOGGER, end);
-            return Err(ArchiveError::Interrupted);
-        }
-    }
-    if uncommitted > 0 {
-        commit(session, &mut sealer)?;
-    }
-    Ok(outcome)
+    })
 }
 
 /// Lists the archive at `index` and returns its entry, or warns that there is none.
@@ -190,64 +184,4 @@ fn unlist_archives(
         session.client.log(Level::Warning, LOGGER, "Aborted.");
     }
     Ok(outcome)
-}
-
-/// Takes one archive's references away and removes the objects nobody refers to any more.
-fn delete_archive(
-    session: &mut Session,
-    listed: &ListedArchive,
-    references: &mut ChunkReferences,
-    options: &DeleteOptions<'_>,
-    deleted: &mut ArchiveStatistics,
-) -> Result<(), ArchiveError> {
-    let archive = session.load_archive(&listed.name)?;
-    let (summary, mut damaged) = references.take_summary(session, &archive)?;
-    let parts = match options.parts {
-        PartFiles::Skip if summary.figures().nfiles_parts > 0 => {
-            PartUse::read(session, &archive, damaged)?
-        }
-        _ => PartUse::default(),
-    };
-    show_progress(session, archive.metadata.items.len());
-    let mut counter = DecrementCounter::new(deleted, &parts);
-    let mut doomed = Vec::new();
-    summary.remove_from(references.table(), |id, refs, left| {
-        counter.count(&id, refs, &left);
-        if left.refs == 0 {
-            doomed.push(id);
-        }
-    });
-    for id in doomed {
-        match session.repository.delete(&id) {
-            Err(RepositoryError::ObjectNotFound { .. }) if options.force != Force::No => {
-                damaged = true;
-            }
-            other => other?,
-        }
-    }
-    if damaged {
-        for message in [
-            "forced deletion succeeded, but the deleted archive was corrupted.",
-            "borg check --repair is required to free all space.",
-        ] {
-            session.client.log(Level::Warning, "borg.archive", message);
-        }
-    }
-    Ok(())
-}
-
-/// The steps stock Borg shows while it walks the item stream.
-fn show_progress(session: &Session, chunk_count: usize) {
-    let reporter = session.client.reporter.as_ref();
-    if !reporter.wants_progress() {
-        return;
-    }
-    let total = chunk_count as u64;
-    let mut progress = PercentProgress::start(reporter, "archive.delete", total, 5.0);
-    for step in 0..total {
-        progress.advance_to(reporter, step, None, |percent| {
-            format!("Decrementing references {percent:3.0}%")
-        });
-    }
-    progress.finish(reporter);
 }

@@ -30,7 +30,14 @@ pub(crate) enum Request {
 }
 
 /// Options stock Borg does not have: never what an abbreviation means.
-const OWN: &[&str] = &["threads", "volume_between_checkpoints"];
+const OWN: &[&str] = &[
+    "threads",
+    "volume_between_checkpoints",
+    "oldest",
+    "newest",
+    "older",
+    "newer",
+];
 /// Options stock Borg defines with one value in a list, which changes the wording of an error.
 const LIST_OF_ONE: &[&str] = &["exclude_from", "pattern", "patterns_from"];
 
@@ -107,12 +114,11 @@ pub(crate) fn argument_name(arg: &Arg) -> String {
         return positional_name(arg);
     }
     let mut names = option_strings(arg);
-    names.retain(|name| {
-        !arg.get_all_aliases()
-            .unwrap_or_default()
-            .iter()
-            .any(|alias| name[2..] == **alias)
-    });
+    // A visible alias is a second name; any other is an option of its own to stock Borg.
+    let second_names = arg.get_visible_aliases().unwrap_or_default();
+    let mut others = arg.get_all_aliases().unwrap_or_default();
+    others.retain(|alias| !second_names.contains(alias));
+    names.retain(|name| !others.iter().any(|alias| name[2..] == **alias));
     if arg.get_id() == "info" {
         names = vec!["--info".to_owned(), "-v".to_owned(), "--verbose".to_owned()];
     }

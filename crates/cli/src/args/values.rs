@@ -26,8 +26,13 @@ fn python_int(text: &str, radix: u32) -> Option<i64> {
     if misplaced || digits.starts_with(['-', '+']) {
         return None;
     }
-    let value = i64::from_str_radix(&digits.replace('_', ""), radix).ok()?;
-    Some(if negative { -value } else { value })
+    let digits = digits.replace('_', "");
+    if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
+        return None;
+    }
+    // Python's numbers have no end; for every option the largest is as good as infinite.
+    let magnitude = i64::from_str_radix(&digits, radix).unwrap_or(i64::MAX);
+    Some(if negative { -magnitude } else { magnitude })
 }
 
 /// A whole number.
@@ -72,6 +77,38 @@ pub(crate) fn storage_quota(text: &str) -> Result<u64, String> {
         ));
     }
     Ok(value.unsigned_abs())
+}
+
+/// Units of intervals, in hours.
+const INTERVAL_UNITS: [(char, i64); 5] = [
+    ('H', 1),
+    ('d', 24),
+    ('w', 24 * 7),
+    ('m', 24 * 31),
+    ('y', 24 * 365),
+];
+
+/// A length of time such as `7d`, in hours.
+pub(crate) fn interval(text: &str) -> Result<i64, String> {
+    let last = text.chars().next_back();
+    let unit = INTERVAL_UNITS
+        .iter()
+        .find(|(letter, _)| last == Some(*letter));
+    let Some((letter, hours)) = unit else {
+        let known = INTERVAL_UNITS.map(|(letter, _)| format!("'{letter}'"));
+        let last = last.map(String::from).unwrap_or_default();
+        return Err(format!(
+            "Unexpected interval time unit \"{last}\": expected one of [{}]",
+            known.join(", ")
+        ));
+    };
+    let number = &text[..text.len() - letter.len_utf8()];
+    python_int(number, 10)
+        .map(|count| count.saturating_mul(*hours))
+        .filter(|hours| *hours > 0)
+        .ok_or_else(|| {
+            format!("Unexpected interval number \"{number}\": expected an integer greater than 0")
+        })
 }
 
 /// An interval in seconds; none if it is zero or less, which means "never".
@@ -120,6 +157,35 @@ mod tests {
             positive("-1"),
             Err("A positive integer is required: -1".into())
         );
+    }
+
+    #[test]
+    fn numbers_too_large_for_a_word_count_as_its_largest() {
+        assert_eq!(int("99999999999999999999"), Ok(i64::MAX));
+        assert_eq!(int("-99999999999999999999"), Ok(-i64::MAX));
+        assert!(int("9999999999999999999x").is_err());
+        assert!(octal("99999999999999999999999").is_err());
+    }
+
+    #[test]
+    fn intervals_are_read_as_borg_reads_them() {
+        let vectors = crate::test_vectors::load("vectors/prune.json");
+        let cases = vectors["intervals"].as_array().unwrap();
+        assert!(cases.len() > 10);
+        for case in cases {
+            let found = interval(case["interval"].as_str().unwrap());
+            assert_eq!(
+                found.as_ref().ok(),
+                case["hours"].as_i64().as_ref(),
+                "{case}"
+            );
+            // For an empty text stock Borg only has a traceback.
+            if let Some(error) = case["error"].as_str().filter(|_| case["interval"] != "") {
+                let expected = error.strip_prefix("ArgumentTypeError: ").unwrap();
+                assert_eq!(found.unwrap_err(), expected, "{case}");
+            }
+        }
+        assert_eq!(interval("99999999999999999999y"), Ok(i64::MAX));
     }
 
     #[test]

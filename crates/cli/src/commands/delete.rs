@@ -17,7 +17,7 @@ use crate::context::{Access, Checkpoints, Context};
 use crate::error::CliError;
 use crate::location::Location;
 use crate::output::archive_format;
-use crate::output::stats::{self, DASHES, HEADER};
+use crate::output::stats;
 use crate::parse::{ArchivePart, ParseContext};
 use crate::reporter::levels::OutputLoggers;
 use crate::signals::PolledOperation;
@@ -116,17 +116,13 @@ impl DeleteArgs {
 
 impl Run for DeleteOptions {
     fn traits(&self) -> Traits {
-        let statistics = [("--stats", self.stats), ("--quick-stats", self.quick_stats)];
-        let ignored = statistics
-            .into_iter()
-            .filter(|(_, given)| self.dry_run && *given);
         Traits {
             output: OutputLoggers {
                 list: self.list,
                 stats: self.stats || self.quick_stats,
                 ..OutputLoggers::default()
             },
-            ignored: ignored.map(|(option, _)| option).collect(),
+            ignored: super::without_effect(self.dry_run, self.stats, self.quick_stats),
             ..Traits::default()
         }
     }
@@ -198,23 +194,17 @@ impl DeleteOptions {
         let Some(references) = outcome.references.filter(|_| wanted) else {
             return Ok(());
         };
-        let figures = &outcome.deleted;
-        let sizes = [
-            figures.original_size,
-            figures.compressed_size,
-            figures.deduplicated_size,
-        ];
-        let mut lines = vec![
-            DASHES.to_owned(),
-            HEADER.to_owned(),
-            stats::size_line("Deleted data:", sizes, context.units()),
-        ];
-        if !self.quick_stats {
-            let all = statistics::all_archives_of(session, &references, context.part_files())?;
-            lines.push(stats::cache_block(&all, context.units()));
-        }
-        lines.push(DASHES.to_owned());
-        context.reporter.stats(&lines.join("\n"));
+        let left = if self.quick_stats {
+            None
+        } else {
+            let parts = context.part_files();
+            Some(statistics::all_archives_of(session, &references, parts)?)
+        };
+        context.reporter.stats(&stats::deletion_block(
+            &outcome.deleted,
+            left.as_ref(),
+            context.units(),
+        ));
         Ok(())
     }
 }

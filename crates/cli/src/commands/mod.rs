@@ -180,6 +180,15 @@ pub(crate) struct Traits {
     pub(crate) progress_on_terminal: bool,
 }
 
+/// Statistics that were asked for and that a dry run has none of.
+pub(crate) fn without_effect(dry_run: bool, stats: bool, quick_stats: bool) -> Vec<&'static str> {
+    let statistics = [("--stats", stats), ("--quick-stats", quick_stats)];
+    let ignored = statistics
+        .into_iter()
+        .filter(|(_, given)| dry_run && *given);
+    ignored.map(|(option, _)| option).collect()
+}
+
 /// A command whose words have become options.
 pub(crate) trait Run {
     /// What the program has to know beforehand.

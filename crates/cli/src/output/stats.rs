@@ -4,7 +4,7 @@
 
 use ironborg_archive::Session;
 use ironborg_archive::keys::KeyTarget;
-use ironborg_archive::statistics::CacheStatistics;
+use ironborg_archive::statistics::{ArchiveStatistics, CacheStatistics};
 use ironborg_types::Timestamp;
 
 use super::json::Json;
@@ -37,6 +37,27 @@ pub(crate) fn cache_block(stats: &CacheStatistics, units: SizeUnits) -> String {
         stats.total_unique_chunks,
         stats.total_chunks,
     )
+}
+
+/// What was deleted, and the figures of all archives that are left if they are wanted.
+pub(crate) fn deletion_block(
+    deleted: &ArchiveStatistics,
+    left: Option<&CacheStatistics>,
+    units: SizeUnits,
+) -> String {
+    let sizes = [
+        deleted.original_size,
+        deleted.compressed_size,
+        deleted.deduplicated_size,
+    ];
+    let mut lines = vec![
+        DASHES.to_owned(),
+        HEADER.to_owned(),
+        size_line("Deleted data:", sizes, units),
+    ];
+    lines.extend(left.map(|left| cache_block(left, units)));
+    lines.push(DASHES.to_owned());
+    lines.join("\n")
 }
 
 /// A time of an archive or of the manifest in a JSON document.

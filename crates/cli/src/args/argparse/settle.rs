@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, Command};
 
 use super::{Given, Parser, argument_name, positional_name, shown};
-use crate::args::UsageError;
+use crate::args::{UsageError, values};
 
 /// Options that may be given once only, and the first values that do not count.
 const STORE_ONCE: &[(&str, &[&str])] = &[
@@ -29,18 +29,28 @@ const EXCLUSIVE: &[(&str, &str)] = &[
     ("prefix", "glob_archives"),
     ("first", "last"),
     ("delete", "list"),
+    ("keep_13weekly", "keep_3monthly"),
 ];
+
+/// Whether an option has the value it has anyway: then it excludes nothing. Source: argparse, which
+/// looks whether a value is the very object that is the default.
+fn says_nothing(option: &Given) -> bool {
+    let counts = ["keep_13weekly", "keep_3monthly"];
+    let value = option.value.as_deref().map(shown).unwrap_or_default();
+    counts.contains(&option.id.as_str()) && values::int(&value) == Ok(0)
+}
 
 impl Parser<'_> {
     /// Refuses options that exclude each other.
     pub(super) fn check_exclusive(&self, given: &[Given]) -> Result<(), UsageError> {
         for (one, other) in EXCLUSIVE {
-            let first = given
-                .iter()
+            let mut telling = given.iter().filter(|option| !says_nothing(option));
+            let first = telling
+                .clone()
                 .find(|option| option.id == *one || option.id == *other);
             let Some(first) = first else { continue };
             let rival = if first.id == *one { other } else { one };
-            if let Some(second) = given.iter().find(|option| option.id == *rival) {
+            if let Some(second) = telling.find(|option| option.id == *rival) {
                 let message = format!(
                     "argument {}: not allowed with argument {}",
                     second.name, first.name

@@ -1,0 +1,193 @@
+//! Taking archives out of a repository one after another, with commits in between.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use ironborg_object::{Compression, Sealer};
+use ironborg_repository::RepositoryError;
+use ironborg_types::{BytePath, Level};
+
+use super::LOGGER;
+use super::count::{DecrementCounter, PartUse};
+use crate::items::PartFiles;
+use crate::progress::PercentProgress;
+use crate::references::ChunkReferences;
+use crate::selection::ListedArchive;
+use crate::statistics::ArchiveStatistics;
+use crate::{ArchiveError, Session, cache_progress, save};
+
+/// How archives are taken out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RemovalOptions {
+    /// Put up with missing objects and damaged metadata of the archives that go.
+    pub despite_damage: bool,
+    /// Whether part files count in the figures.
+    pub parts: PartFiles,
+    /// Commit after this long and go on; `None` or zero: never in between.
+    pub checkpoint_interval: Option<Duration>,
+    /// Whether progress within each archive is reported.
+    pub progress: bool,
+}
+
+/// What a removal wants after an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The next archive.
+    GoOn,
+    /// The end: the user asked for it, and everything is committed.
+    Stop,
+}
+
+/// Archives on their way out.
+pub(crate) struct Removal<'a> {
+    session: &'a mut Session,
+    options: RemovalOptions,
+    references: ChunkReferences,
+    deleted: ArchiveStatistics,
+    sealer: Sealer,
+    uncommitted: usize,
+    last_commit: Instant,
+}
+
+impl<'a> Removal<'a> {
+    /// Counts all references; `names` are the archives that will go.
+    ///
+    /// # Errors
+    /// An archive that cannot be read, unless it goes and its damage is put up with.
+    pub(crate) fn begin<'n>(
+        session: &'a mut Session,
+        names: impl IntoIterator<Item = &'n BytePath>,
+        options: RemovalOptions,
+    ) -> Result<Self, ArchiveError> {
+        let doomed: HashSet<&[u8]> = names.into_iter().map(|name| name.0.as_slice()).collect();
+        let may_be_damaged = |name: &[u8]| options.despite_damage && doomed.contains(name);
+        let references = ChunkReferences::load_despite(session, &may_be_damaged)?;
+        Ok(Self {
+            session,
+            options,
+            references,
+            deleted: ArchiveStatistics::default(),
+            sealer: Sealer::new(Compression::default()),
+            uncommitted: 0,
+            last_commit: Instant::now(),
+        })
+    }
+
+    /// The session, for looking things up.
+    pub(crate) fn session(&self) -> &Session {
+        self.session
+    }
+
+    /// Deletes one archive, and commits if it is time to or the user asks for the end.
+    pub(crate) fn remove(&mut self, listed: &ListedArchive) -> Result<Next, ArchiveError> {
+        self.delete_objects(listed)?;
+        self.session
+            .manifest
+            .archives
+            .remove(listed.name.0.as_slice());
+        self.uncommitted += 1;
+        let stop = self.session.client.interrupt.stop_requested();
+        let due = self
+            .options
+            .checkpoint_interval
+            .is_some_and(|interval| !interval.is_zero() && self.last_commit.elapsed() > interval);
+        if stop {
+            let start = "checkpoint requested: starting checkpoint creation...";
+            self.session.client.log(Level::Info, LOGGER, start);
+        }
+        if stop || due {
+            self.commit()?;
+            (self.uncommitted, self.last_commit) = (0, Instant::now());
+        }
+        if stop {
+            let end = "checkpoint requested: finished checkpoint creation!";
+            self.session.client.log(Level::Info, LOGGER, end);
+            return Ok(Next::Stop);
+        }
+        Ok(Next::GoOn)
+    }
+
+    /// Commits what is not yet committed; returns the figures of all that went, and the references
+    /// that are left.
+    pub(crate) fn finish(mut self) -> Result<(ArchiveStatistics, ChunkReferences), ArchiveError> {
+        if self.uncommitted > 0 {
+            self.commit()?;
+        }
+        Ok((self.deleted, self.references))
+    }
+
+    fn commit(&mut self) -> Result<(), ArchiveError> {
+        save::commit(self.session, &mut self.sealer)?;
+        cache_progress::commit_chunks(self.session.client.reporter.as_ref());
+        Ok(())
+    }
+
+    /// Takes one archive's references away and removes the objects nobody refers to any more.
+    fn delete_objects(&mut self, listed: &ListedArchive) -> Result<(), ArchiveError> {
+        let archive = self.session.load_archive(&listed.name)?;
+        let (summary, mut damaged) = self.references.take_summary(self.session, &archive)?;
+        let parts = match self.options.parts {
+            PartFiles::Skip if summary.figures().nfiles_parts > 0 => {
+                PartUse::read(self.session, &archive, damaged)?
+            }
+            _ => PartUse::default(),
+        };
+        self.show_progress(archive.metadata.items.len());
+        let mut counter = DecrementCounter::new(&mut self.deleted, &parts);
+        let mut orphans = Vec::new();
+        summary.remove_from(self.references.table(), |id, refs, left| {
+            counter.count(&id, refs, &left);
+            if left.refs == 0 {
+                orphans.push(id);
+            }
+        });
+        for id in orphans {
+            match self.session.repository.delete(&id) {
+                Err(RepositoryError::ObjectNotFound { .. }) if self.options.despite_damage => {
+                    damaged = true;
+                }
+                other => other?,
+            }
+        }
+        if damaged {
+            for message in [
+                "forced deletion succeeded, but the deleted archive was corrupted.",
+                "borg check --repair is required to free all space.",
+            ] {
+                self.session
+                    .client
+                    .log(Level::Warning, "borg.archive", message);
+            }
+        }
+        Ok(())
+    }
+
+    /// The steps stock Borg shows while it walks the item stream.
+    fn show_progress(&self, chunk_count: usize) {
+        let reporter = self.session.client.reporter.as_ref();
+        if !reporter.wants_progress() {
+            return;
+        }
+        let total = chunk_count as u64;
+        let mut progress = self
+            .options
+            .progress
+            .then(|| PercentProgress::start(reporter, "archive.delete", total, 5.0));
+        for step in 0..total {
+            if let Some(progress) = &mut progress {
+                progress.advance_to(reporter, step, None, |percent| {
+                    format!("Decrementing references {percent:3.0}%")
+                });
+            }
+            if step == 0 && self.uncommitted == 0 {
+                cache_progress::begin(reporter);
+            }
+        }
+        if total == 0 && self.uncommitted == 0 {
+            cache_progress::begin(reporter);
+        }
+        if let Some(progress) = progress {
+            progress.finish(reporter);
+        }
+    }
+}
