@@ -11,6 +11,7 @@ mod run;
 mod samples;
 mod scratch;
 mod snapshot;
+mod stock_runs;
 pub mod tree;
 
 pub use compare::{Compare, assert_restored, assert_same_tree};

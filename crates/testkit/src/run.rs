@@ -218,6 +218,23 @@ impl Run {
         }
     }
 
+    /// A run something else has watched; `streams` are standard output and standard error.
+    pub(crate) fn from_parts(
+        command: &str,
+        status: ExitStatus,
+        streams: [Vec<u8>; 2],
+        elapsed: Duration,
+    ) -> Self {
+        let [stdout, stderr] = streams;
+        Self {
+            command: command.to_owned(),
+            status,
+            stdout,
+            stderr,
+            elapsed,
+        }
+    }
+
     /// The exit code; for a program ended by a signal 128 + its number, as a shell says it.
     ///
     /// # Panics

@@ -1,5 +1,7 @@
 //! Comparing what the two programs say and do, with what must differ (durations, process ids) made equal first.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,12 +17,55 @@ impl Scene {
         self.assert_same_output_on(&self.home, args);
     }
 
+    /// Both programs, given the same lists of arguments one after the other from the same state, say the same
+    /// on both streams and exit alike each time. Gives back our runs, and our repository's files and stock's.
+    #[track_caller]
+    pub(crate) fn assert_same_outputs(&self, lists: &[&[&str]]) -> (Vec<Run>, [Files; 2]) {
+        let owned = |args: &&[&str]| args.iter().map(|&arg| arg.to_owned()).collect();
+        let words: Vec<Vec<String>> = lists.iter().map(owned).collect();
+        let sides = self.each_from_same_state(|program| {
+            let runs = match program {
+                Program::Ours => lists.iter().map(|args| self.run(program, args)).collect(),
+                Program::Stock => self.home.stock_runs(self.scratch.path(), &words),
+            };
+            (runs, files(&self.repo))
+        });
+        let [(ours, our_files), (stock, stock_files)] = sides;
+        for (ours, stock) in ours.iter().zip(&stock) {
+            assert_same_run(ours, stock);
+        }
+        (ours, [our_files, stock_files])
+    }
+
     /// The same on another machine.
     #[track_caller]
     pub(crate) fn assert_same_output_on(&self, home: &Home, args: &[&str]) {
         let [ours, stock] = Program::BOTH.map(|program| self.run_on(home, program, args));
         assert_same_run(&ours, &stock);
     }
+}
+
+/// Files by their path below some directory, directories as empty files whose names end with a slash.
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+/// Every file below a directory.
+pub(crate) fn files(top: &Path) -> Files {
+    let mut found = BTreeMap::new();
+    let mut dirs = vec![top.to_path_buf()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(&dir).expect("a directory of this test") {
+            let path = entry.expect("an entry").path();
+            let name = path.strip_prefix(top).expect("below it");
+            let name = name.to_string_lossy().into_owned();
+            if path.is_dir() {
+                found.insert(format!("{name}/"), Vec::new());
+                dirs.push(path);
+            } else {
+                found.insert(name, fs::read(&path).expect("a file of this test"));
+            }
+        }
+    }
+    found
 }
 
 /// Repository and machine as they were, to start again from there.
