@@ -17,6 +17,7 @@ mod init;
 mod kill;
 mod listings;
 mod locks;
+mod maintenance;
 mod modes;
 mod prune;
 mod questions;

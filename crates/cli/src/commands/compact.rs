@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use ironborg_repository::{CompactOptions as Compaction, Repository};
+use ironborg_repository::{CompactOptions as Compaction, Repository, RepositoryError};
 use ironborg_types::ChunkId;
 
 use super::{Run, Traits};
@@ -71,7 +71,11 @@ impl Run for CompactOptions {
         // begins the transaction. No key is needed for that.
         let mut manifest = Vec::new();
         repository.get(&ChunkId::MANIFEST, &mut manifest)?;
-        repository.put(&ChunkId::MANIFEST, &manifest)?;
+        match repository.put(&ChunkId::MANIFEST, &manifest) {
+            // Freeing space is what one does about that; stock Borg gives up here.
+            Err(RepositoryError::StorageQuotaExceeded { .. }) => repository.rollback()?,
+            other => other?,
+        }
         let _polled = PolledOperation::begin();
         repository.commit_compact(Compaction {
             threshold: self.threshold,
