@@ -20,6 +20,7 @@ pub mod document;
 pub mod key;
 pub mod metadata_error;
 pub mod tam;
+pub mod tar;
 
 pub use archive::ArchiveMetadata;
 pub use item::{ChunkEntry, Item, ItemDecoder, ItemError, ItemView, OwnerName};
