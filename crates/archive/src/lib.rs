@@ -15,6 +15,7 @@ pub mod rename;
 pub mod selection;
 pub mod session;
 pub mod statistics;
+pub mod tar;
 
 mod cache_progress;
 mod item_stream;

@@ -25,6 +25,7 @@ mod stored_passphrase;
 mod subprocess;
 mod sys;
 mod system_information;
+mod tar_filter;
 
 mod console;
 mod error;

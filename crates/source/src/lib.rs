@@ -9,6 +9,7 @@ pub mod pattern;
 pub mod walk;
 
 pub mod attributes;
+pub mod filter;
 pub mod named_file;
 pub mod restore;
 pub mod stream;

@@ -1,8 +1,9 @@
-//! Small files named by the user, or kept for them: pattern lists, secrets, passphrases.
+//! Files named by the user, or kept for them: pattern lists, secrets, passphrases, tarballs.
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -11,6 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{ErrorFile, errno_text};
+use crate::walk::SourceFile;
 
 /// Largest file accepted; pattern lists of millions of lines fit.
 const FILE_LEN_MAX: usize = 256 << 20;
@@ -55,6 +57,48 @@ pub fn read(path: &OsStr) -> Result<Vec<u8>, NamedFileError> {
     let file =
         rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(fail)?;
     read_descriptor(file.as_fd()).map_err(fail)
+}
+
+/// Opens a file to be read as a stream.
+pub fn open(path: &OsStr) -> Result<SourceFile, NamedFileError> {
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let file = file.map_err(|errno| NamedFileError::new(errno, path))?;
+    Ok(SourceFile::from(file))
+}
+
+/// Opens a file to be written as a stream: made if it is not there, emptied if it is.
+pub fn create(path: &OsStr) -> Result<OutputFile, NamedFileError> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o666));
+    let file = file.map_err(|errno| NamedFileError::new(errno, path))?;
+    Ok(OutputFile(file))
+}
+
+/// Standard output, without a buffer.
+pub fn stdout() -> Result<OutputFile, NamedFileError> {
+    let copy = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3);
+    let copy = copy.map_err(|errno| NamedFileError::new(errno, OsStr::new("-")))?;
+    Ok(OutputFile(copy))
+}
+
+/// A file that is written as a stream.
+#[derive(Debug)]
+pub struct OutputFile(OwnedFd);
+
+impl io::Write for OutputFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(&self.0, bytes)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl From<OutputFile> for OwnedFd {
+    fn from(file: OutputFile) -> Self {
+        file.0
+    }
 }
 
 /// Reads an open descriptor to its end.

@@ -42,13 +42,7 @@ impl CommandOutput {
         };
         let mut command = Command::new(program);
         command.args(arguments).stdout(Stdio::piped());
-        for (key, value) in environment {
-            match value {
-                Some(value) => command.env(key, value),
-                None => command.env_remove(key),
-            };
-        }
-        crate::sys::ignore_sigint(&mut command);
+        crate::filter::set_up(&mut command, environment);
         let name = BytePath::new(program.as_bytes());
         let mut child = command.spawn().map_err(|error| SourceError::CommandStart {
             reason: error.raw_os_error().map_or_else(

@@ -14,7 +14,7 @@ const GROUP_LEN: u64 = 1 << 20;
 
 /// Hands out plaintexts in order. Memory: [`GROUP_LEN`] bytes of plaintext and their objects; with
 /// entries that lie about their lengths, [`GROUP_COUNT`] of the largest objects.
-pub(super) struct ChunkQueue<'a> {
+pub(crate) struct ChunkQueue<'a> {
     reader: ObjectReader<'a>,
     queue: Vec<ChunkEntry>,
     next: usize,
@@ -25,7 +25,7 @@ pub(super) struct ChunkQueue<'a> {
 }
 
 impl<'a> ChunkQueue<'a> {
-    pub(super) fn new(reader: ObjectReader<'a>) -> Self {
+    pub(crate) fn new(reader: ObjectReader<'a>) -> Self {
         Self {
             reader,
             queue: Vec::new(),
@@ -37,19 +37,19 @@ impl<'a> ChunkQueue<'a> {
     }
 
     /// Replaces what is going to be taken.
-    pub(super) fn set<'c>(&mut self, chunks: impl Iterator<Item = &'c ChunkEntry>) {
+    pub(crate) fn set<'c>(&mut self, chunks: impl Iterator<Item = &'c ChunkEntry>) {
         self.queue.clear();
         self.queue.extend(chunks);
         self.next = 0;
     }
 
     /// How many chunks were taken or passed over.
-    pub(super) fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.next
     }
 
     /// Passes over chunks that nobody wants any more.
-    pub(super) fn skip_to(&mut self, position: usize) {
+    pub(crate) fn skip_to(&mut self, position: usize) {
         self.next = position;
     }
 
@@ -57,7 +57,7 @@ impl<'a> ChunkQueue<'a> {
     ///
     /// # Panics
     /// When there is none.
-    pub(super) fn take(&mut self) -> Result<&[u8], ArchiveError> {
+    pub(crate) fn take(&mut self) -> Result<&[u8], ArchiveError> {
         let id = self.queue[self.next].id;
         let known = self.ids.iter().position(|known| *known == id);
         let slot = known.unwrap_or_else(|| {

@@ -10,7 +10,7 @@ use ironborg_types::BytePath;
 
 /// What is known of the first of several hard links when a later one comes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Master {
+pub(crate) enum Master {
     /// It was not selected; these are its chunks. The first link that is selected takes them.
     Passed(Option<Vec<ChunkEntry>>),
     /// A link that took its chunks was restored here.
@@ -22,7 +22,7 @@ pub(super) enum Master {
 /// Memory: the chunk lists of files that were not selected and may have later hard links; nothing
 /// for a whole archive.
 #[derive(Debug)]
-pub(super) struct ItemFilter {
+pub(crate) struct ItemFilter {
     matcher: PatternMatcher,
     strip: usize,
     partial: bool,
@@ -30,7 +30,7 @@ pub(super) struct ItemFilter {
 }
 
 impl ItemFilter {
-    pub(super) fn new(matcher: PatternMatcher, strip: usize) -> Self {
+    pub(crate) fn new(matcher: PatternMatcher, strip: usize) -> Self {
         let partial = !matcher.is_empty() || strip > 0;
         Self {
             matcher,
@@ -41,7 +41,7 @@ impl ItemFilter {
     }
 
     /// Where the item is to be restored, or `None` if it is not. `path` is the item's own.
-    pub(super) fn admit<'p>(&mut self, path: &'p [u8], item: &ItemView<'_>) -> Option<&'p [u8]> {
+    pub(crate) fn admit<'p>(&mut self, path: &'p [u8], item: &ItemView<'_>) -> Option<&'p [u8]> {
         let stripped = if self.strip > 0 {
             strip_components(path, self.strip)
         } else {
@@ -64,12 +64,12 @@ impl ItemFilter {
 
     /// What is known of the hard link's master at `source` (the master's own path); `None`: it was
     /// restored, or comes never.
-    pub(super) fn master(&self, source: &[u8]) -> Option<&Master> {
+    pub(crate) fn master(&self, source: &[u8]) -> Option<&Master> {
         self.masters.get(source)
     }
 
     /// Notes that a link to `source` was restored at `path` in place of its master.
-    pub(super) fn restored_at(&mut self, source: &[u8], path: &[u8]) {
+    pub(crate) fn restored_at(&mut self, source: &[u8], path: &[u8]) {
         if let Some(master) = self.masters.get_mut(source) {
             *master = Master::Restored(path.into());
         }
@@ -77,7 +77,7 @@ impl ItemFilter {
 
     /// Bytes the item will take: its own, or its master's if that was not selected.
     /// Source: Borg 1.4, `Item.get_size`.
-    pub(super) fn size_of(&self, item: &ItemView<'_>) -> u64 {
+    pub(crate) fn size_of(&self, item: &ItemView<'_>) -> u64 {
         if let Some(size) = item.size {
             return size;
         }
@@ -96,7 +96,7 @@ impl ItemFilter {
     }
 
     /// PATH arguments that no item matched, as they were given.
-    pub(super) fn never_matched(&self) -> Vec<&BytePath> {
+    pub(crate) fn never_matched(&self) -> Vec<&BytePath> {
         self.matcher.never_matched()
     }
 }

@@ -8,11 +8,11 @@
 //! Source: Borg 1.4, `do_extract`, `Archive.extract_item`, `Archive.restore_attrs`.
 
 mod attributes;
-mod chunks;
+pub(crate) mod chunks;
 mod deferred;
 mod engine;
 mod file;
-mod filter;
+pub(crate) mod filter;
 mod in_flight;
 mod report;
 mod stream;
@@ -32,6 +32,7 @@ use self::engine::{Engine, Work};
 use self::file::FileRestorer;
 use self::filter::ItemFilter;
 use self::report::Report;
+pub(crate) use self::stream::cannot_write;
 use crate::items::{ObjectSource, PartFiles, with_items};
 use crate::progress::PercentProgress;
 use crate::{Archive, ArchiveError, Session};
@@ -95,7 +96,8 @@ pub fn extract(
     let dry_run = matches!(destination, Destination::Nowhere);
     let mut filter = ItemFilter::new(matcher, strip_components);
     let progress = if reporter.wants_progress() {
-        Some(measure(session, archive, &mut filter, parts)?)
+        let announcement = "Calculating total archive size for the progress indicator (might take long for large archives)";
+        Some(measure(session, archive, &mut filter, parts, announcement)?)
     } else {
         None
     };
@@ -139,18 +141,16 @@ pub fn extract(
 }
 
 /// Adds up what will be extracted, for the percentages.
-fn measure(
+pub(crate) fn measure(
     session: &Session,
     archive: &Archive,
     filter: &mut ItemFilter,
     parts: PartFiles,
+    announcement: &str,
 ) -> Result<PercentProgress, ArchiveError> {
     let reporter = session.client.reporter.as_ref();
     let mut progress = PercentProgress::start(reporter, engine::CONTENT, 0, 0.1);
-    progress.announce(
-        reporter,
-        "Calculating total archive size for the progress indicator (might take long for large archives)",
-    );
+    progress.announce(reporter, announcement);
     let mut total = 0_u64;
     with_items(session, archive, parts, |items| {
         items.for_each(|item| {

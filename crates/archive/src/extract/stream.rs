@@ -93,6 +93,6 @@ fn write_item(
     Ok(())
 }
 
-fn cannot_write(error: &std::io::Error) -> ArchiveError {
+pub(crate) fn cannot_write(error: &std::io::Error) -> ArchiveError {
     ArchiveError::other(format!("cannot write to the output stream: {error}"))
 }

@@ -31,6 +31,7 @@ pub(crate) enum Request {
 
 /// Options stock Borg does not have: never what an abbreviation means.
 const OWN: &[&str] = &[
+    "tar_format",
     "threads",
     "volume_between_checkpoints",
     "oldest",

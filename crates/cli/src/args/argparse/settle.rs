@@ -12,6 +12,7 @@ const STORE_ONCE: &[(&str, &[&str])] = &[
     ("prefix", &[]),
     ("glob_archives", &[]),
     ("filter", &[]),
+    ("import_filter", &["auto"]),
     ("options", &[]),
     ("files_cache", &[]),
     ("files_changed", &["ctime"]),
