@@ -221,15 +221,9 @@ impl EncryptedKeyBlob {
         })
     }
 
-    /// The text form: base64 in lines of 70 columns, without a final newline.
+    /// The text form; see [`encode_key_text`].
     pub fn to_text(&self) -> String {
-        let mut text = STANDARD.encode(self.encode());
-        let mut at = TEXT_COLUMNS;
-        while at < text.len() {
-            text.insert(at, '\n');
-            at += TEXT_COLUMNS + 1;
-        }
-        text
+        encode_key_text(&self.encode())
     }
 
     /// Decodes the text form; see [`decode_key_text`].
@@ -306,9 +300,53 @@ pub fn check_key_file<'a>(
     Ok(text)
 }
 
+/// Takes the text of an exported key out of its file, which must be for `repository_id` to the letter.
+///
+/// Source: Borg 1.4, `KeyManager.import_keyfile`. Unlike there a text that is no key at all is refused: it would
+/// take the place of a good one.
+///
+/// # Errors
+/// [`KeyTextError::Invalid`] if it does not begin like a key, [`KeyTextError::OtherRepository`], and
+/// [`KeyTextError::Blob`] if what follows is damaged.
+pub fn check_key_backup<'a>(
+    content: &'a str,
+    repository_id: &RepositoryId,
+) -> Result<&'a str, KeyTextError> {
+    if !content.starts_with(KEY_FILE_MARK.trim_end()) {
+        return Err(KeyTextError::Invalid);
+    }
+    let text = content
+        .strip_prefix(&format!("{KEY_FILE_MARK}{repository_id}\n"))
+        .ok_or(KeyTextError::OtherRepository)?;
+    match EncryptedKeyBlob::from_text(text) {
+        // A key that only a newer program can open is a key.
+        Ok(_)
+        | Err(KeyTextError::Blob(
+            MetadataError::EncryptedKeyVersion(_) | MetadataError::EncryptedKeyAlgorithm(_),
+        )) => Ok(text),
+        Err(KeyTextError::Blob(error)) => Err(KeyTextError::Blob(error)),
+        Err(_) => Err(KeyTextError::Blob(MetadataError::MissingKey {
+            document: Document::EncryptedKey,
+            key: "data",
+        })),
+    }
+}
+
 /// The content of a key file.
 pub fn key_file_content(repository_id: &RepositoryId, text: &str) -> String {
+    let text = text.strip_suffix('\n').unwrap_or(text);
     format!("{KEY_FILE_MARK}{repository_id}\n{text}\n")
+}
+
+/// The text form of an encoded key: base64 in lines of 70 columns, without a final newline.
+pub fn encode_key_text(blob: &[u8]) -> String {
+    let mut text = STANDARD.encode(blob);
+    let mut at = TEXT_COLUMNS;
+    while at < text.len() {
+        text.insert(at, '\n');
+        at += TEXT_COLUMNS + 1;
+    }
+    text
 }
 
 /// Decodes base64 as leniently as Python does: characters outside the alphabet are skipped, and reading

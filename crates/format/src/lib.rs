@@ -19,6 +19,7 @@ pub mod item;
 pub mod document;
 pub mod key;
 pub mod metadata_error;
+pub mod paper_key;
 pub mod tam;
 pub mod tar;
 

@@ -4,6 +4,7 @@
 
 pub mod error_kind;
 pub mod event;
+pub mod hex;
 pub mod id;
 pub mod interrupt;
 pub mod limits;
