@@ -94,6 +94,15 @@ pub enum ArchiveError {
         /// The key file.
         file: String,
     },
+    /// What is to be imported is no key.
+    #[error("{}", ErrorKind::NotABorgKeyFile.message(&[]))]
+    NotAKeyBackup,
+    /// What is to be imported is the key of another repository.
+    #[error("{}", ErrorKind::RepoIdMismatch.message(&[]))]
+    KeyOfOther,
+    /// There is no key to be exported or imported.
+    #[error("{}", ErrorKind::UnencryptedRepo.message(&[]))]
+    Unencrypted,
     /// The passphrase given without a person asking does not open the key.
     #[error("{}", ErrorKind::PassphraseWrong.message(&[]))]
     PassphraseWrong,
@@ -151,6 +160,9 @@ impl ArchiveError {
             Self::KeyfileNotFound { .. } => ErrorKind::KeyfileNotFoundError,
             Self::KeyfileInvalid { .. } => ErrorKind::KeyfileInvalidError,
             Self::KeyfileMismatch { .. } => ErrorKind::KeyfileMismatchError,
+            Self::NotAKeyBackup => ErrorKind::NotABorgKeyFile,
+            Self::KeyOfOther => ErrorKind::RepoIdMismatch,
+            Self::Unencrypted => ErrorKind::UnencryptedRepo,
             Self::PassphraseWrong => ErrorKind::PassphraseWrong,
             Self::PasswordRetriesExceeded => ErrorKind::PasswordRetriesExceeded,
             Self::Cancelled => ErrorKind::CancelledByUser,

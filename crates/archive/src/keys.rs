@@ -3,25 +3,19 @@
 //! Where the key is kept depends on the mode: nowhere, in the repository's config, or in a file of the
 //! client's keys directory. Source: Borg 1.4, `KeyfileKeyBase`, `KeyfileKey`, `RepoKey`.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use ironborg_crypto::{CryptoError, Key, KeyMode, KeyStorage, Passphrase, RelatedSecrets};
-use ironborg_format::key::{decode_key_text, key_file_content};
 use ironborg_repository::Repository;
-use ironborg_storage::{EntryKind, LocalStorage, Storage};
-use ironborg_types::{Level, RepositoryId};
+use ironborg_types::Level;
 
 use crate::client::Client;
 use crate::error::ArchiveError;
+use crate::key_files;
 
 /// How often a person is asked for the passphrase of an existing key.
 const PASSPHRASE_TRIES: usize = 3;
-/// First word of a key file.
-const FILE_ID: &[u8] = b"BORG_KEY ";
-const LOGGER: &str = "borg.crypto.key";
-/// Longest key file looked at: real ones have less than 1 KiB.
-const KEY_FILE_SIZE_MAX: u64 = 1 << 20;
+pub(crate) const LOGGER: &str = "borg.crypto.key";
 
 /// Where a key was found or put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +28,38 @@ pub enum KeyTarget {
     File(PathBuf),
 }
 
+impl KeyTarget {
+    /// Where that is, as shown to people, for the repository at `location`.
+    pub fn shown(&self, location: &str) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Repository | Self::None => location.to_owned(),
+        }
+    }
+}
+
+/// A key with what has to be known to keep it.
+#[derive(Debug)]
+pub struct OpenedKey {
+    /// The key.
+    pub key: Key,
+    /// Where it is kept.
+    pub target: KeyTarget,
+    /// The passphrase it is kept with.
+    pub passphrase: Passphrase,
+}
+
+impl OpenedKey {
+    /// A key that is kept nowhere, or not to be kept again.
+    fn unkept(key: Key, target: KeyTarget) -> Self {
+        Self {
+            key,
+            target,
+            passphrase: Passphrase::new(Vec::new()),
+        }
+    }
+}
+
 /// Opens the key of the repository whose manifest object is `manifest`.
 ///
 /// # Errors
@@ -43,15 +69,16 @@ pub fn open_key(
     repository: &dyn Repository,
     manifest: &[u8],
     tam_required: bool,
-) -> Result<(Key, KeyTarget), ArchiveError> {
+) -> Result<OpenedKey, ArchiveError> {
     let mode = KeyMode::of_manifest(manifest)?;
     if mode.storage() == KeyStorage::None {
-        return Ok((Key::plaintext(), KeyTarget::None));
+        return Ok(OpenedKey::unkept(Key::plaintext(), KeyTarget::None));
     }
     if mode.is_authenticated_only() && client.workarounds.authenticated_no_key {
-        return Ok((Key::without_secrets(mode), KeyTarget::Repository));
+        let key = Key::without_secrets(mode);
+        return Ok(OpenedKey::unkept(key, KeyTarget::Repository));
     }
-    let (text, target, label) = find_key(client, repository, mode)?;
+    let (text, target) = find_key(client, repository, mode.storage())?;
     let text = String::from_utf8_lossy(&text).into_owned();
     let unlock = |passphrase: &Passphrase| match Key::unlock(mode, &text, passphrase, tam_required)
     {
@@ -62,20 +89,46 @@ pub fn open_key(
         }),
         other => other.map_err(ArchiveError::from),
     };
+    let opened = |key, passphrase| OpenedKey {
+        key,
+        target: target.clone(),
+        passphrase,
+    };
     if let Some(passphrase) = client.passphrases.given()? {
         let key = unlock(&passphrase)?.ok_or(ArchiveError::PassphraseWrong)?;
-        return Ok((key, target));
+        return Ok(opened(key, passphrase));
     }
-    if let Some(key) = unlock(&Passphrase::new(Vec::new()))? {
-        return Ok((key, target));
+    let empty = Passphrase::new(Vec::new());
+    if let Some(key) = unlock(&empty)? {
+        return Ok(opened(key, empty));
     }
+    let label = target.shown(&client.location);
     let prompt = format!("Enter passphrase for key {label}: ");
     for _ in 0..PASSPHRASE_TRIES {
-        if let Some(key) = unlock(&client.passphrases.ask(&prompt)?)? {
-            return Ok((key, target));
+        let passphrase = client.passphrases.ask(&prompt)?;
+        if let Some(key) = unlock(&passphrase)? {
+            return Ok(opened(key, passphrase));
         }
     }
     Err(ArchiveError::PasswordRetriesExceeded)
+}
+
+/// Keeps a key with a passphrase, in the place of what was kept there. At any time the old or the new one is
+/// there, whole.
+///
+/// # Errors
+/// A key without secrets; a failed write.
+pub(crate) fn keep_key(
+    key: &mut Key,
+    passphrase: &Passphrase,
+    target: &KeyTarget,
+    repository: &mut dyn Repository,
+) -> Result<(), ArchiveError> {
+    let text = key.lock(passphrase)?;
+    match target {
+        KeyTarget::File(path) => key_files::save(path, repository.id(), &text),
+        KeyTarget::Repository | KeyTarget::None => Ok(repository.save_key(text.as_bytes())?),
+    }
 }
 
 /// Makes the key for a new repository and keeps it where its mode says.
@@ -87,14 +140,14 @@ pub fn create_key(
     repository: &mut dyn Repository,
     mode: KeyMode,
     related: Option<&RelatedSecrets>,
-) -> Result<(Key, KeyTarget), ArchiveError> {
+) -> Result<OpenedKey, ArchiveError> {
     if mode == KeyMode::None {
         client.log(
             Level::Info,
             LOGGER,
             "Encryption NOT enabled.\nUse the \"--encryption=repokey|keyfile\" to enable encryption.",
         );
-        return Ok((Key::plaintext(), KeyTarget::None));
+        return Ok(OpenedKey::unkept(Key::plaintext(), KeyTarget::None));
     }
     let passphrase = client.passphrases.new_passphrase()?;
     let mut key = match related {
@@ -103,7 +156,7 @@ pub fn create_key(
     };
     let text = key.lock(&passphrase)?;
     let target = match mode.storage() {
-        KeyStorage::Keyfile => KeyTarget::File(create_key_file(client, repository.id(), &text)?),
+        KeyStorage::Keyfile => KeyTarget::File(key_files::create(client, repository.id(), &text)?),
         KeyStorage::Repository | KeyStorage::None => {
             repository.save_key(text.as_bytes())?;
             KeyTarget::Repository
@@ -120,155 +173,28 @@ pub fn create_key(
         LOGGER,
         "Keep this key safe. Your data will be inaccessible without it.",
     );
-    Ok((key, target))
+    Ok(OpenedKey {
+        key,
+        target,
+        passphrase,
+    })
 }
 
-/// The key's text without a key file's first line, where it is, and what prompts call it.
-fn find_key(
+/// The key's text without a key file's first line, and where it is.
+pub(crate) fn find_key(
     client: &Client,
     repository: &dyn Repository,
-    mode: KeyMode,
-) -> Result<(Vec<u8>, KeyTarget, String), ArchiveError> {
-    if mode.storage() == KeyStorage::Repository {
+    storage: KeyStorage,
+) -> Result<(Vec<u8>, KeyTarget), ArchiveError> {
+    if storage == KeyStorage::Repository {
         let text = repository.load_key()?;
         if text.is_empty() {
             return Err(ArchiveError::RepoKeyNotFound {
                 location: client.location.clone(),
             });
         }
-        return Ok((text, KeyTarget::Repository, client.location.clone()));
+        return Ok((text, KeyTarget::Repository));
     }
-    let (path, text) = find_key_file(client, repository.id())?;
-    let label = path.display().to_string();
-    Ok((text, KeyTarget::File(path), label))
-}
-
-/// The key file for a repository: the one the user names, else the first in the keys directory that fits.
-fn find_key_file(client: &Client, id: RepositoryId) -> Result<(PathBuf, Vec<u8>), ArchiveError> {
-    if let Some(path) = &client.directories.key_file {
-        let text = read_key_file(client, path, id)?;
-        return Ok((path.clone(), text));
-    }
-    let keys_dir = &client.directories.keys;
-    let storage = LocalStorage::new(keys_dir);
-    let entries = match storage.list("") {
-        Err(error) if error.is_not_found() => Vec::new(),
-        entries => entries?,
-    };
-    for entry in entries {
-        if entry.kind == EntryKind::Directory {
-            continue;
-        }
-        let path = keys_dir.join(&entry.name);
-        match read_key_file(client, &path, id) {
-            Ok(text) => return Ok((path, text)),
-            Err(ArchiveError::KeyfileInvalid { .. } | ArchiveError::KeyfileMismatch { .. }) => {}
-            Err(other) => return Err(other),
-        }
-    }
-    Err(ArchiveError::KeyfileNotFound {
-        location: client.location.clone(),
-        keys_dir: keys_dir.clone(),
-    })
-}
-
-/// Reads a key file that must be for repository `id`; returns what follows its first line.
-fn read_key_file(client: &Client, path: &Path, id: RepositoryId) -> Result<Vec<u8>, ArchiveError> {
-    let (storage, name) = storage_of(path);
-    let invalid = || ArchiveError::KeyfileInvalid {
-        location: client.location.clone(),
-        file: path.display().to_string(),
-    };
-    let mismatch = || ArchiveError::KeyfileMismatch {
-        location: client.location.clone(),
-        file: path.display().to_string(),
-    };
-    let warn = |problem: &str| {
-        let message = format!("borg key sanity check: {problem} [{}]", path.display());
-        client.log(Level::Warning, LOGGER, message);
-    };
-    match storage.status(&name)? {
-        Some(status) if status.size > KEY_FILE_SIZE_MAX => return Err(invalid()),
-        _ => {}
-    }
-    let content = storage.read(&name)?;
-    let rest = content.strip_prefix(FILE_ID).ok_or_else(invalid)?;
-    if !rest.starts_with(id.to_string().as_bytes()) {
-        return Err(mismatch());
-    }
-    let line_end = content
-        .iter()
-        .position(|&byte| byte == b'\n')
-        .map_or(content.len(), |at| at + 1);
-    let (first, text) = content.split_at(line_end);
-    if text.is_empty() {
-        warn("expected 2+ lines total.");
-        return Err(invalid());
-    }
-    if first.trim_ascii_end().len() > FILE_ID.len() + 2 * RepositoryId::LEN {
-        warn("key line 1 seems too long.");
-        return Err(invalid());
-    }
-    if std::str::from_utf8(text)
-        .ok()
-        .and_then(decode_key_text)
-        .is_none()
-    {
-        warn("key line 2+ does not look like base64, or is suspiciously short.");
-        return Err(invalid());
-    }
-    Ok(text.to_vec())
-}
-
-/// Writes a new key file, never over another one.
-fn create_key_file(client: &Client, id: RepositoryId, text: &str) -> Result<PathBuf, ArchiveError> {
-    let path = if let Some(path) = &client.directories.key_file {
-        path.clone()
-    } else {
-        LocalStorage::new(&client.directories.keys).create_dir_all("")?;
-        free_name(&client.directories.keys, &client.key_file_stem)?
-    };
-    let (storage, name) = storage_of(&path);
-    if storage
-        .status(&name)?
-        .is_some_and(|status| status.kind == EntryKind::File)
-    {
-        let message = format!(
-            "Aborting because key in \"{}\" already exists.",
-            path.display()
-        );
-        return Err(ArchiveError::other(message));
-    }
-    save_key_file(&path, id, text)?;
-    Ok(path)
-}
-
-/// Replaces a key file whole.
-fn save_key_file(path: &Path, id: RepositoryId, text: &str) -> Result<(), ArchiveError> {
-    let (storage, name) = storage_of(path);
-    storage.replace(&name, &[key_file_content(&id, text).as_bytes()])?;
-    Ok(())
-}
-
-/// `STEM`, or `STEM.2`, `STEM.3`… if that is taken.
-fn free_name(dir: &Path, stem: &str) -> Result<PathBuf, ArchiveError> {
-    let storage = LocalStorage::new(dir);
-    let mut name = stem.to_owned();
-    let mut number = 1;
-    while storage.status(&name)?.is_some() {
-        number += 1;
-        name = format!("{stem}.{number}");
-    }
-    Ok(dir.join(name))
-}
-
-/// The directory of a file as a storage, and the file's name in it.
-fn storage_of(path: &Path) -> (Arc<dyn Storage>, String) {
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    let name = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    (Arc::new(LocalStorage::new(dir)), name)
+    let (path, text) = key_files::find(client, repository.id())?;
+    Ok((text, KeyTarget::File(path)))
 }

@@ -8,7 +8,9 @@ pub mod error;
 pub mod extract;
 pub mod info;
 pub mod items;
+pub mod key_backup;
 pub mod keys;
+pub mod passphrase_mode;
 pub mod prune;
 pub mod references;
 pub mod rename;
@@ -19,6 +21,7 @@ pub mod tar;
 
 mod cache_progress;
 mod item_stream;
+mod key_files;
 mod progress;
 mod save;
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use ironborg_cache::{RepositoryFacts, SecurityDirectory, UnknownUnencrypted};
 use ironborg_crypto::tam::{self, TamContext, TamDemand};
-use ironborg_crypto::{CryptoError, Key, KeyMode, Nonces, RelatedSecrets, envelope_nonce};
+use ironborg_crypto::{
+    CryptoError, Key, KeyMode, Nonces, Passphrase, RelatedSecrets, envelope_nonce,
+};
 use ironborg_format::{ArchiveEntry, ArchiveMetadata, Manifest, MetadataError, Operation};
 use ironborg_object::{Compression, Opener, Sealer};
 use ironborg_repository::{Repository, RepositoryError};
@@ -14,7 +16,7 @@ use ironborg_types::{ArchiveId, BytePath, ChunkId, ErrorKind, Level, Timestamp};
 
 use crate::client::Client;
 use crate::error::ArchiveError;
-use crate::keys::{self, KeyTarget};
+use crate::keys::{self, KeyTarget, OpenedKey};
 
 const LOGGER: &str = "borg.archive";
 
@@ -26,6 +28,8 @@ pub struct Session {
     pub key: Arc<Key>,
     /// Where the key is kept.
     pub key_target: KeyTarget,
+    /// What the key is kept with.
+    pub(crate) passphrase: Passphrase,
     /// Hands out counter values; shared with worker threads.
     pub nonces: Arc<Nonces>,
     /// The archives.
@@ -73,7 +77,11 @@ impl Session {
         }
         let security = client.security_directory(repository.id());
         let default = security.tam_required();
-        let (key, key_target) = keys::open_key(&client, repository.as_ref(), &object, default)?;
+        let OpenedKey {
+            key,
+            target: key_target,
+            passphrase,
+        } = keys::open_key(&client, repository.as_ref(), &object, default)?;
         let mut packed = Vec::new();
         Opener::new().open_manifest(&key, &object, &mut packed)?;
         let (manifest, verified) = decode_manifest(&client, &key, &packed)?;
@@ -82,6 +90,7 @@ impl Session {
             manifest_id: key.id_hash(&packed),
             key: Arc::new(key),
             key_target,
+            passphrase,
             nonces: Arc::new(nonces),
             manifest,
             repository,
@@ -110,13 +119,18 @@ impl Session {
         mode: KeyMode,
         related: Option<&RelatedSecrets>,
     ) -> Result<Self, ArchiveError> {
-        let (key, key_target) = keys::create_key(&client, repository.as_mut(), mode, related)?;
+        let OpenedKey {
+            key,
+            target: key_target,
+            passphrase,
+        } = keys::create_key(&client, repository.as_mut(), mode, related)?;
         let security = client.security_directory(repository.id());
         let nonces = nonces_for(&key, repository.as_ref(), &security, None)?;
         let mut session = Self {
             manifest_id: ChunkId::MANIFEST,
             key: Arc::new(key),
             key_target,
+            passphrase,
             nonces: Arc::new(nonces),
             manifest: Manifest::new(),
             repository,
@@ -201,6 +215,37 @@ impl Session {
             tam_verified,
             csize,
         })
+    }
+
+    /// Keeps the key with another passphrase. At any time the old or the new one opens it.
+    ///
+    /// # Errors
+    /// A repository without a key, or opened without one; a failed write.
+    pub fn change_passphrase(&mut self, passphrase: Passphrase) -> Result<(), ArchiveError> {
+        if self.key_target == KeyTarget::None {
+            return Err(ArchiveError::Command {
+                message: "This repository is not encrypted, cannot change the passphrase.".into(),
+            });
+        }
+        self.passphrase = passphrase;
+        self.keep_key(|_| {})
+    }
+
+    /// Changes the key and keeps it with its passphrase.
+    pub(crate) fn keep_key(&mut self, change: impl FnOnce(&mut Key)) -> Result<(), ArchiveError> {
+        let key = Arc::get_mut(&mut self.key).expect("no other thread works with the key now");
+        change(key);
+        keys::keep_key(
+            key,
+            &self.passphrase,
+            &self.key_target,
+            self.repository.as_mut(),
+        )
+    }
+
+    /// Where the key is kept, as shown to people.
+    pub fn key_location(&self) -> String {
+        self.key_target.shown(&self.client.location)
     }
 
     /// Facts the security record is about.

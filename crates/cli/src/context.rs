@@ -60,6 +60,8 @@ pub(crate) enum Access {
     Read,
     /// Writes: nobody else may have it open.
     Write,
+    /// Looks at what is replaced whole only, whoever works with the repository meanwhile.
+    Unlocked,
 }
 
 impl Context {
@@ -123,7 +125,6 @@ impl Context {
             json: self.reporter.json(),
         };
         let reporter: Arc<dyn Reporter> = self.reporter.clone();
-        let absolute = location.clone().absolute(&self.cwd);
         Client {
             directories: ClientDirectories {
                 keys: self.absolute(&self.directories.keys),
@@ -159,7 +160,7 @@ impl Context {
             subprocess_environment: subprocess::environment(),
             threads: self.threads(),
             location: self.canonical(location),
-            key_file_stem: absolute.key_file_stem(),
+            key_file_stem: location.key_file_stem(),
         }
     }
 
@@ -188,6 +189,7 @@ impl Context {
                 _ if self.common.bypass_lock => LockMode::None,
                 Access::Read => LockMode::Shared,
                 Access::Write => LockMode::Exclusive,
+                Access::Unlocked => LockMode::None,
             },
             lock_wait: Some(self.lock_wait()),
             owner: self.lock_owner(),

@@ -13,6 +13,7 @@ mod placeholders;
 mod timestamp;
 
 mod context;
+mod dash;
 mod default_repository;
 mod directories;
 mod environment;
@@ -20,6 +21,7 @@ mod identity;
 mod passphrase;
 mod program;
 mod questions;
+mod related_secrets;
 mod signals;
 mod stored_passphrase;
 mod subprocess;

@@ -15,7 +15,7 @@ use ironborg_source::named_file;
 use ironborg_types::{Answer, ErrorKind, Event, Level, Question, Questioner, Reporter};
 use zeroize::Zeroizing;
 
-use crate::console;
+use crate::console::{self, Stdout};
 use crate::environment::PassphraseVariables;
 use crate::output::pyformat::repr;
 use crate::questions::ConsoleQuestioner;
@@ -129,7 +129,9 @@ impl ConsolePassphrases {
         let mut secret = Zeroizing::new(Vec::new());
         match io::stdin().lock().read_until(b'\n', &mut secret) {
             Ok(0) | Err(_) => {
-                console::stderr_line("");
+                // Stock Borg ends the prompt's line here, though it is of the other stream.
+                let mut stdout = Stdout::new();
+                let _ = stdout.text("\n").and_then(|()| stdout.finish());
                 Err(self.prompt_failed())
             }
             Ok(_) => Ok(Passphrase::new(without_line_end(secret.to_vec()))),

@@ -25,15 +25,36 @@ pub(crate) struct ConsoleQuestioner {
 }
 
 impl ConsoleQuestioner {
+    /// Asks what no variable can answer; without an answer it is no. Anything else than yes or no is waited for.
+    pub(crate) fn confirm(self, message: &str) -> bool {
+        self.show("question_prompt", None, message, true);
+        let _prompt = Prompt::begin();
+        loop {
+            let answer = read_answer().unwrap_or_else(|| "no".to_owned());
+            let answer = answer.as_str();
+            if TRUE_WORDS.contains(&answer) {
+                return true;
+            }
+            if FALSE_WORDS.contains(&answer) || DEFAULT_WORDS.contains(&answer) {
+                return false;
+            }
+        }
+    }
+
     fn say(self, kind: &'static str, question: &Question<'_>, text: &str, prompt: bool) {
+        self.show(kind, Some(question.env_var), text, prompt);
+    }
+
+    fn show(self, kind: &'static str, msgid: Option<&str>, text: &str, prompt: bool) {
         if self.json {
+            let msgid = msgid.map_or(Json::Null, Json::from);
             let mut members: Vec<(&'static str, Json)> = Vec::new();
             if kind == "question_env_answer" {
-                members.push(("env_var", question.env_var.into()));
+                members.push(("env_var", msgid.clone()));
             }
             members.extend([
                 ("type", kind.into()),
-                ("msgid", question.env_var.into()),
+                ("msgid", msgid),
                 ("message", text.into()),
             ]);
             console::stderr_line(&line(&Json::Object(members)));

@@ -64,7 +64,8 @@ pub(crate) fn install(finish: impl Fn(&CliError) + Send + 'static) {
                     }
                     last_interrupt = Some(now);
                     INTERRUPT.request_stop();
-                    if !first {
+                    // A prompt waits for a person, who has just answered.
+                    if !first || PROMPTS.load(Ordering::SeqCst) > 0 {
                         end(2, QUICK_STOP_LIMIT, &finish);
                     }
                 }

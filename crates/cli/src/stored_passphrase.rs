@@ -51,6 +51,23 @@ pub(crate) fn create(config: &Path, id: RepositoryId) -> Result<Zeroizing<Vec<u8
     Ok(passphrase)
 }
 
+/// Stores another passphrase in the place of the stored one, if there is one; returns its file.
+pub(crate) fn replace(
+    config: &Path,
+    id: RepositoryId,
+    passphrase: &[u8],
+) -> Result<Option<PathBuf>, CliError> {
+    let path = path(config, id);
+    if !named_file::exists(&path) {
+        return Ok(None);
+    }
+    let mut content = Zeroizing::new(passphrase.to_vec());
+    content.push(b'\n');
+    named_file::replace_private(&path, &content)
+        .map_err(|error| CliError::generic(error.to_string()))?;
+    Ok(Some(path))
+}
+
 /// Removes the stored passphrase of a repository that is no more.
 pub(crate) fn remove(config: &Path, id: RepositoryId) {
     let _ = named_file::remove(&path(config, id));
@@ -78,6 +95,13 @@ mod tests {
             create(config.path(), id).is_err(),
             "an existing passphrase is never replaced"
         );
+        let replaced = replace(config.path(), id, b"another").unwrap();
+        assert_eq!(replaced, Some(path(config.path(), id)));
+        let stored = load(config.path(), id).unwrap();
+        assert_eq!(stored.as_slice(), b"another");
+        let other = RepositoryId([8; 32]);
+        assert_eq!(replace(config.path(), other, b"another").unwrap(), None);
+        assert_eq!(load(config.path(), other), None);
         remove(config.path(), id);
         assert_eq!(load(config.path(), id), None);
     }

@@ -149,6 +149,23 @@ impl Key {
         Self::from_key_map(KeyMode::Passphrase, secrets).expect("the lengths are right")
     }
 
+    /// The same secrets as a key that is kept in the repository and demands authenticated manifests: what a key
+    /// of the dead passphrase mode becomes.
+    ///
+    /// # Panics
+    /// For any other mode.
+    #[must_use]
+    pub fn into_repokey(self) -> Self {
+        assert!(
+            self.mode == KeyMode::Passphrase,
+            "a key of mode {:?} is kept where it is",
+            self.mode
+        );
+        let mut secrets = self.secrets.expect("keys of this mode have secrets");
+        secrets.tam_required = Some(true);
+        Self::from_key_map(KeyMode::Repokey, secrets).expect("the modes have secrets of one length")
+    }
+
     /// A key of a mode that does not encrypt, opened without its secrets: it reads and verifies
     /// nothing, and writes nothing. For Borg's workaround `authenticated_no_key`.
     ///

@@ -35,6 +35,18 @@ impl NamedFileError {
     }
 }
 
+impl NamedFileError {
+    /// Whether there is a directory where a file is wanted.
+    pub fn is_a_directory(&self) -> bool {
+        self.errno == Errno::ISDIR
+    }
+
+    /// Whether there is nothing of that name.
+    pub fn is_not_found(&self) -> bool {
+        self.errno == Errno::NOENT
+    }
+}
+
 impl fmt::Display for NamedFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&errno_text(
@@ -126,18 +138,53 @@ pub fn create_private(path: &Path, content: &[u8]) -> Result<(), NamedFileError>
     make_directories(directory, 0o700)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map_err(fail)?;
+    write_all(&file, content).map_err(fail)?;
+    rustix::fs::fsync(&file).map_err(fail)?;
+    sync_directory(directory).map_err(fail)
+}
+
+fn write_all(file: impl AsFd, content: &[u8]) -> Result<(), Errno> {
     let mut rest = content;
     while !rest.is_empty() {
         match rustix::io::write(&file, rest) {
             Ok(len) => rest = &rest[len..],
             Err(Errno::INTR) => {}
-            Err(errno) => return Err(fail(errno)),
+            Err(errno) => return Err(errno),
         }
     }
-    rustix::fs::fsync(&file).map_err(fail)?;
+    Ok(())
+}
+
+fn sync_directory(directory: &Path) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(directory, flags, Mode::empty()).map_err(fail)?;
-    rustix::fs::fsync(&directory).map_err(fail)
+    let directory = rustix::fs::open(directory, flags, Mode::empty())?;
+    rustix::fs::fsync(&directory)
+}
+
+/// Writes a file the user names, new or in the place of what was in it, with the permissions the umask leaves, and
+/// makes it durable. It may as well be a device or a pipe.
+pub fn write(path: &OsStr, content: &[u8]) -> Result<(), NamedFileError> {
+    let fail = |errno| NamedFileError::new(errno, path);
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o666)).map_err(fail)?;
+    write_all(&file, content).map_err(fail)?;
+    match rustix::fs::fsync(&file) {
+        // What a pipe or a terminal says, where nothing can be made durable.
+        Ok(()) | Err(Errno::INVAL | Errno::ROFS | Errno::NOTSUP) => Ok(()),
+        Err(errno) => Err(fail(errno)),
+    }
+}
+
+/// Puts other content in the place of a private file: at any time the old or the new one is there, whole.
+pub fn replace_private(path: &Path, content: &[u8]) -> Result<(), NamedFileError> {
+    let mut staged = path.as_os_str().to_owned();
+    staged.push(".new");
+    let staged = Path::new(&staged);
+    remove(staged)?;
+    create_private(staged, content)?;
+    let fail = |errno| NamedFileError::new(errno, path.as_os_str());
+    rustix::fs::rename(staged, path).map_err(fail)?;
+    sync_directory(path.parent().unwrap_or(Path::new("/"))).map_err(fail)
 }
 
 /// Makes a directory and those above it that are missing, with these permission bits less the umask.
@@ -196,6 +243,18 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_written_over_and_a_directory_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        super::write(path.as_os_str(), b"some more content").unwrap();
+        super::write(path.as_os_str(), b"content").unwrap();
+        assert_eq!(super::read(path.as_os_str()).unwrap(), b"content");
+        let error = super::write(dir.path().as_os_str(), b"").unwrap_err();
+        assert!(error.is_a_directory());
+        super::write("/dev/null".as_ref(), b"content").unwrap();
+    }
+
+    #[test]
     fn a_private_file_is_made_once_and_for_its_owner_only() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b/secret");
@@ -205,6 +264,9 @@ mod tests {
         let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&path) & 0o777, 0o600);
         assert_eq!(mode(path.parent().unwrap()) & 0o777, 0o700);
+        super::replace_private(&path, b"other").unwrap();
+        assert_eq!(super::read(path.as_os_str()).unwrap(), b"other");
+        assert_eq!(mode(&path) & 0o777, 0o600);
         super::remove(&path).unwrap();
         super::remove(&path).unwrap();
         assert!(!super::exists(&path));

@@ -1,13 +1,11 @@
 //! `init`: makes a repository.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use ironborg_crypto::{KeyMode, RelatedSecrets};
+use ironborg_crypto::KeyMode;
 use ironborg_repository::{CreateOptions, LocalRepository};
-use ironborg_source::named_file;
 use ironborg_types::{Level, text};
-use zeroize::Zeroizing;
 
 use super::{Run, Traits};
 use crate::args::{ParseError, values};
@@ -15,6 +13,7 @@ use crate::context::{Access, Context};
 use crate::error::CliError;
 use crate::location::Location;
 use crate::parse::{ArchivePart, ParseContext};
+use crate::{dash, related_secrets};
 
 /// Modes in the order stock Borg lists them.
 const MODES: [&str; 7] = [
@@ -108,11 +107,13 @@ impl Run for InitOptions {
 
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
         let path = context.local_path(&self.location)?;
-        let related = self
-            .related_secrets
-            .as_deref()
-            .map(read_related_secrets)
-            .transpose()?;
+        let related = match &self.related_secrets {
+            Some(path) => {
+                let content = dash::read(path)?;
+                Some(related_secrets::read(&content, &path.to_string_lossy())?)
+            }
+            None => None,
+        };
         let create = CreateOptions {
             append_only: self.append_only,
             storage_quota: self.storage_quota.filter(|&quota| quota > 0),
@@ -132,64 +133,4 @@ impl Run for InitOptions {
         }
         Ok(())
     }
-}
-
-/// Reads what `key export-related-secrets` wrote.
-fn read_related_secrets(path: &OsStr) -> Result<RelatedSecrets, CliError> {
-    let shown = path.to_string_lossy();
-    let content = if path == "-" {
-        named_file::read_descriptor(rustix::stdio::stdin())
-            .map_err(|errno| CliError::unexpected(named_file::error_text(errno.raw_os_error())))?
-    } else {
-        named_file::read(path).map_err(|error| CliError::unexpected(error.to_string()))?
-    };
-    let content = Zeroizing::new(content);
-    let json: serde_json::Value = serde_json::from_slice(&content)
-        .map_err(|_| CliError::command(format!("Invalid JSON in related secrets file: {shown}")))?;
-    let version = &json["version"];
-    if version.as_u64() != Some(1) {
-        let shown = if version.is_null() {
-            "None".to_owned()
-        } else {
-            version.to_string()
-        };
-        return Err(CliError::command(format!(
-            "Unsupported related secrets version: {shown}"
-        )));
-    }
-    let invalid = || CliError::command(format!("Invalid id_key in related secrets file: {shown}"));
-    let id_key = json["id_key"]
-        .as_str()
-        .and_then(from_hex)
-        .ok_or_else(invalid)?;
-    let mode = json["key_name"].as_str().and_then(KeyMode::from_name);
-    let seed = json["chunk_seed"]
-        .as_i64()
-        .and_then(|seed| i32::try_from(seed).ok());
-    let (Some(mode), Some(chunk_seed)) = (mode, seed) else {
-        return Err(CliError::command(format!(
-            "Incomplete related secrets file: {shown}"
-        )));
-    };
-    Ok(RelatedSecrets {
-        mode,
-        id_key,
-        chunk_seed,
-    })
-}
-
-fn from_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) {
-        return None;
-    }
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
-    let pairs = digits
-        .chunks_exact(2)
-        .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?));
-    pairs.collect::<Option<Vec<u8>>>().map(Zeroizing::new)
 }

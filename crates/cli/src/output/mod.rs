@@ -7,6 +7,7 @@ pub(crate) mod item_fields;
 pub(crate) mod item_format;
 pub(crate) mod item_json;
 pub(crate) mod json;
+pub(crate) mod key_page;
 pub(crate) mod pyformat;
 pub(crate) mod shell;
 pub(crate) mod size;

@@ -1,27 +1,44 @@
 //! `key migrate-to-repokey`: give a repository in passphrase mode a key of its own.
 
+use std::ffi::OsString;
+
+use ironborg_archive::passphrase_mode::migrate_to_repokey;
+use ironborg_types::Level;
+
 use crate::args::ParseError;
 use crate::commands::{Run, Traits};
-use crate::context::Context;
+use crate::context::{Access, Context};
 use crate::error::CliError;
-use crate::parse::ParseContext;
+use crate::location::Location;
+use crate::parse::{ArchivePart, ParseContext};
 
 /// What may be typed.
 #[derive(Debug, clap::Args)]
-pub(crate) struct KeyMigrateToRepokeyArgs {}
+pub(crate) struct KeyMigrateToRepokeyArgs {
+    /// Repository [default: BORG_REPO]
+    #[arg(
+        value_name = "REPOSITORY",
+        default_value = "",
+        hide_default_value = true
+    )]
+    location: OsString,
+}
 
 /// What will be done.
 #[derive(Debug)]
-pub(crate) struct KeyMigrateToRepokeyOptions {}
+pub(crate) struct KeyMigrateToRepokeyOptions {
+    location: Location,
+}
 
 impl KeyMigrateToRepokeyArgs {
-    /// Resolves the words.
-    #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
+    /// Resolves the location.
     pub(crate) fn resolve(
         self,
-        _parse: &ParseContext<'_>,
+        parse: &ParseContext<'_>,
     ) -> Result<KeyMigrateToRepokeyOptions, ParseError> {
-        Ok(KeyMigrateToRepokeyOptions {})
+        let location =
+            parse.location("REPOSITORY", &self.location, ArchivePart::Forbidden, None)?;
+        Ok(KeyMigrateToRepokeyOptions { location })
     }
 }
 
@@ -30,9 +47,11 @@ impl Run for KeyMigrateToRepokeyOptions {
         Traits::default()
     }
 
-    fn run(self: Box<Self>, _context: &Context) -> Result<(), CliError> {
-        Err(CliError::command(
-            "key migrate-to-repokey is not there yet.",
-        ))
+    fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
+        let mut repository = context.open_repository(&self.location, Access::Read)?;
+        let client = context.client(&self.location);
+        migrate_to_repokey(&client, &mut repository)?;
+        context.log(Level::Info, "Key updated");
+        Ok(())
     }
 }
