@@ -93,7 +93,7 @@ fn show_progress(session: &Session, archive: &Archive) {
 }
 
 /// Borg before 1.2 knew one chunker and stored its four numbers only.
-fn with_chunker_name(params: &[Value<'static>]) -> Vec<Value<'static>> {
+pub(crate) fn with_chunker_name(params: &[Value<'static>]) -> Vec<Value<'static>> {
     let mut named = Vec::with_capacity(params.len() + 1);
     if params.len() == 4 && params.iter().all(|value| value.as_u64().is_some()) {
         named.push(Value::Raw(b"buzhash".as_slice().into()));

@@ -1,9 +1,10 @@
-//! Operations on archives: create, list, info, extract, rename, delete. The only crate that knows items.
+//! Operations on archives: create, list, info, diff, extract, rename, delete. The only crate that knows items.
 
 pub mod cache_config;
 pub mod client;
 pub mod create;
 pub mod delete;
+pub mod diff;
 pub mod error;
 pub mod extract;
 pub mod info;

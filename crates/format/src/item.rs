@@ -78,6 +78,16 @@ impl<B: AsRef<[u8]>> OwnerName<B> {
     }
 }
 
+impl<'a> OwnerName<&'a [u8]> {
+    /// The name, if there is one, for as long as the item's bytes live.
+    pub const fn name(&self) -> Option<&'a [u8]> {
+        match self {
+            Self::Name(name) => Some(name),
+            Self::Absent | Self::Nil => None,
+        }
+    }
+}
+
 /// `None` is nil: every item Borg creates has the key.
 impl<B> From<Option<B>> for OwnerName<B> {
     fn from(name: Option<B>) -> Self {

@@ -11,16 +11,22 @@ use crate::scene::Scene;
 const SCRIPT: &str = include_str!("hostile.py");
 
 /// Regular file, directory, symlink: the mode field of an item.
-const FILE: u32 = 0o100_644;
-const DIR: u32 = 0o040_755;
-const LINK: u32 = 0o120_777;
+pub(crate) const FILE: u32 = 0o100_644;
+pub(crate) const DIR: u32 = 0o040_755;
+pub(crate) const LINK: u32 = 0o120_777;
 
 /// A repository with an archive `x` of the given description, and a place outside to be protected.
-fn scene(archive: &Value) -> Scene {
+pub(crate) fn scene(archive: &Value) -> Scene {
     let scene = Scene::with_repository(Program::Stock, "repokey");
     let outside = scene.scratch.dir("outside");
     fs::write(outside.join("secret"), b"not to be touched").expect("room on the disk");
-    let args = [scene.repo(), "x"];
+    write_archive(&scene, "x", archive);
+    scene
+}
+
+/// Writes one more archive of the given description.
+pub(crate) fn write_archive(scene: &Scene, name: &str, archive: &Value) {
+    let args = [scene.repo(), name];
     let bytes = serde_json::to_vec(archive).expect("JSON");
     scene
         .home
@@ -29,10 +35,9 @@ fn scene(archive: &Value) -> Scene {
         .dir(scene.scratch.path())
         .run()
         .ok();
-    scene
 }
 
-fn item(path: &str, mode: u32, more: &Value) -> Value {
+pub(crate) fn item(path: &str, mode: u32, more: &Value) -> Value {
     let mut item = json!({
         "path": path, "mode": mode, "uid": 0, "gid": 0, "user": "root", "group": "root",
         "mtime": 1_600_000_000_000_000_000_u64,

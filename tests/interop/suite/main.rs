@@ -10,6 +10,7 @@ mod scene;
 mod alternate;
 mod create_options;
 mod damage;
+mod diff;
 mod extract_options;
 mod heavy;
 mod hostile;

@@ -7,7 +7,7 @@ use crate::ArchiveError;
 
 /// Reads what files hold: the plaintext of their chunks, in order, verified.
 pub struct ContentReader<'a> {
-    read_ahead: ReadAhead<'a>,
+    pub(super) read_ahead: ReadAhead<'a>,
 }
 
 impl<'a> ContentReader<'a> {

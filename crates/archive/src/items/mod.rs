@@ -7,10 +7,13 @@
 mod content;
 mod fetch;
 mod reader;
+mod same;
+mod size;
 
 pub use content::ContentReader;
 pub use fetch::{ObjectReader, ObjectSource, ReadAhead};
 pub use reader::{ItemReader, PartFiles};
+pub use size::item_size;
 
 use crate::{Archive, ArchiveError, Session};
 

@@ -105,6 +105,42 @@ impl<'a> ItemReader<'a> {
         }
     }
 
+    /// Calls `use_it` with the next item that `select` lets through, without copying it. `None`: there
+    /// are no more.
+    pub fn next_selected<T>(
+        &mut self,
+        select: impl Fn(&ItemView<'_>) -> bool,
+        use_it: impl FnOnce(&ItemView<'_>) -> T,
+    ) -> Result<Option<T>, ArchiveError> {
+        loop {
+            match self.decoder.next_view() {
+                Ok(Some(item)) => {
+                    if (self.parts == PartFiles::Consider || item.part.is_none()) && select(&item) {
+                        return Ok(Some(use_it(&item)));
+                    }
+                }
+                Ok(None) => {
+                    if !self.feed()? {
+                        return self.end().map(|()| None);
+                    }
+                }
+                Err(error) => return Err(self.damaged(&error.to_string())),
+            }
+        }
+    }
+
+    /// Steps over the next item if it is `encoded`, byte for byte. `encoded` is one that the other
+    /// functions would hand out.
+    pub fn skip_if(&mut self, encoded: &[u8]) -> Result<bool, ArchiveError> {
+        loop {
+            match self.decoder.skip_if(encoded) {
+                Some(skipped) => return Ok(skipped),
+                None if self.feed()? => {}
+                None => return Ok(false),
+            }
+        }
+    }
+
     fn decode_into(&mut self, item: &mut Item) -> Result<bool, ArchiveError> {
         self.decoder
             .next_into(item)

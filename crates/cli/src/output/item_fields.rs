@@ -128,26 +128,12 @@ impl<'a> Owner<'a> {
 
     /// Of the item's user.
     pub(crate) fn user(item: &ItemView<'a>) -> Self {
-        Self::new(item.user.as_bytes_copied(), item.uid)
+        Self::new(item.user.name(), item.uid)
     }
 
     /// Of the item's group.
     pub(crate) fn group(item: &ItemView<'a>) -> Self {
-        Self::new(item.group.as_bytes_copied(), item.gid)
-    }
-}
-
-/// Borrowing the name for as long as the item's bytes live.
-trait CopiedName<'a> {
-    fn as_bytes_copied(&self) -> Option<&'a [u8]>;
-}
-
-impl<'a> CopiedName<'a> for ironborg_format::item::OwnerName<&'a [u8]> {
-    fn as_bytes_copied(&self) -> Option<&'a [u8]> {
-        match self {
-            Self::Name(name) => Some(name),
-            Self::Absent | Self::Nil => None,
-        }
+        Self::new(item.group.name(), item.gid)
     }
 }
 
@@ -167,13 +153,20 @@ pub(crate) fn type_letter(mode: u32) -> u8 {
     }
 }
 
-/// A mode as `ls` shows it; a later hard link has `h` in front.
+/// The mode of an item as `ls` shows it; a later hard link has `h` in front.
 pub(crate) fn mode_letters(item: &ItemView<'_>) -> [u8; 10] {
-    let mode = item.mode;
-    let mut letters = *b"----------";
-    let kind = type_letter(mode);
+    let mut letters = letters_of(item.mode);
     let is_link = item.source.is_some_and(|source| !source.is_empty());
-    letters[0] = if is_link && kind != b'l' { b'h' } else { kind };
+    if is_link && letters[0] != b'l' {
+        letters[0] = b'h';
+    }
+    letters
+}
+
+/// A mode as `ls` shows it.
+pub(crate) fn letters_of(mode: u32) -> [u8; 10] {
+    let mut letters = *b"----------";
+    letters[0] = type_letter(mode);
     for (index, letter) in b"rwxrwxrwx".iter().enumerate() {
         if mode & (0o400 >> index) != 0 {
             letters[index + 1] = *letter;
@@ -209,24 +202,12 @@ pub(crate) fn push_extra(item: &ItemView<'_>, out: &mut String) {
     }
 }
 
-/// Size: as stored, else of a symlink's target in characters, else the sum over the chunks.
-pub(crate) fn size(item: &ItemView<'_>) -> u64 {
-    match item.size {
-        Some(size) => size,
-        None => sum_of_chunks(item, |chunk| chunk.size),
-    }
-}
-
-/// Stored size.
+/// Stored size; of a symlink the characters of its target.
 pub(crate) fn csize(item: &ItemView<'_>) -> u64 {
-    sum_of_chunks(item, |chunk| chunk.csize)
-}
-
-fn sum_of_chunks(item: &ItemView<'_>, of: impl Fn(&ChunkEntry) -> u32) -> u64 {
     if type_letter(item.mode) == b'l' {
         return source(item).chars().count() as u64;
     }
-    chunks(item).map(|chunk| u64::from(of(&chunk))).sum()
+    chunks(item).map(|chunk| u64::from(chunk.csize)).sum()
 }
 
 /// The item's chunks; none for items without content.

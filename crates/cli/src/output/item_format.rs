@@ -2,6 +2,7 @@
 //!
 //! Source: Borg 1.4, `ItemFormatter`.
 
+use ironborg_archive::items::item_size;
 use ironborg_format::item::ItemView;
 use ironborg_types::text;
 
@@ -271,7 +272,7 @@ pub(crate) fn number_of(key: ItemKey, item: &ItemView<'_>, facts: &ItemFacts) ->
         ItemKey::User => return owner(Owner::user(item)),
         ItemKey::Group => return owner(Owner::group(item)),
         ItemKey::Flags => i128::from(item.bsdflags.unwrap_or(0)),
-        ItemKey::Size => i128::from(item_fields::size(item)),
+        ItemKey::Size => i128::from(item_size(item)),
         ItemKey::Csize => i128::from(item_fields::csize(item)),
         ItemKey::Dsize => i128::from(facts.unique[0]),
         ItemKey::Dcsize => i128::from(facts.unique[1]),

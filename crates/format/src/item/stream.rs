@@ -77,6 +77,21 @@ impl ItemDecoder {
         Ok(true)
     }
 
+    /// Steps over the next item if it is `encoded`, byte for byte; `None` if more bytes are needed to tell.
+    pub fn skip_if(&mut self, encoded: &[u8]) -> Option<bool> {
+        let pending = &self.buffer[self.start..];
+        let len = pending.len().min(encoded.len());
+        if pending[..len] != encoded[..len] {
+            return Some(false);
+        }
+        if len < encoded.len() {
+            return None;
+        }
+        self.start += len;
+        self.scan = Scan::default();
+        Some(true)
+    }
+
     /// Bytes pushed and not decoded yet.
     pub fn pending_len(&self) -> usize {
         self.buffer.len() - self.start

@@ -58,6 +58,8 @@ pub struct ItemView<'a> {
     pub part: Option<u64>,
     /// See [`Item::unknown`].
     pub unknown: Vec<(&'a [u8], &'a [u8])>,
+    /// The bytes all of this was decoded from. Equal ones are equal items.
+    pub encoded: &'a [u8],
 }
 
 /// A list of chunks that was checked when the item was decoded and is read while iterating.
@@ -81,6 +83,7 @@ impl<'a> ItemView<'a> {
     /// As [`Item::decode`]; [`MsgpackError::Truncated`] inside may mean that more bytes are needed.
     pub fn decode(reader: &mut Reader<'a>) -> Result<Self, ItemError> {
         let mut item = Self::default();
+        let start = reader.rest();
         let mut path = None;
         let mut mode = None;
         let entry_count = reader.read_map_len().map_err(malformed(Document::Item))?;
@@ -94,6 +97,7 @@ impl<'a> ItemView<'a> {
         }
         item.path = path.ok_or(missing("path"))?;
         item.mode = mode.ok_or(missing("mode"))?;
+        item.encoded = &start[..start.len() - reader.remaining()];
         Ok(item)
     }
 

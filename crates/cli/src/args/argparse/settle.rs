@@ -16,6 +16,7 @@ const STORE_ONCE: &[(&str, &[&str])] = &[
     ("options", &[]),
     ("files_cache", &[]),
     ("files_changed", &["ctime"]),
+    ("sort_fields", &[]),
     (
         "chunker_params",
         &["default", "19,23,21,4095", "buzhash,19,23,21,4095"],
