@@ -3,6 +3,7 @@
 pub mod cache_config;
 pub mod client;
 pub mod create;
+pub mod debug;
 pub mod delete;
 pub mod diff;
 pub mod error;

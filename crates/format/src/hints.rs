@@ -2,11 +2,15 @@
 //!
 //! Layout: docs/format.md, "Hints". Whether the content is right is for `repository` to find out.
 
+mod listing;
+
 use std::collections::{BTreeMap, HashMap};
 
 use ironborg_types::ChunkId;
 
 use crate::msgpack::{self, MsgpackError, Reader};
+
+pub use listing::HintsListing;
 
 /// The version written.
 const VERSION: i64 = 2;

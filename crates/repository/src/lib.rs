@@ -22,6 +22,9 @@ mod space;
 mod error;
 
 pub use error::RepositoryError;
-pub use local::{CompactOptions, CreateOptions, LocalRepository, LockMode, OpenOptions};
+pub use local::{
+    CompactOptions, CreateOptions, LocalRepository, LockMode, OpenOptions, SegmentScan,
+};
 pub use lock::{Lock, LockOptions, LockOwner, process_identity};
 pub use repository::Repository;
+pub use segments::FoundEntry;

@@ -6,7 +6,9 @@
 
 mod compact;
 mod create;
+mod hints;
 mod options;
+mod scan;
 mod write;
 
 use std::path::Path;
@@ -17,6 +19,7 @@ use ironborg_storage::{EntryKind, LocalStorage, Storage};
 use ironborg_types::{ChunkId, Event, Level, NonceStore, Reporter, RepositoryId, SegmentId};
 
 pub use options::{CompactOptions, CreateOptions, LockMode, OpenOptions};
+pub use scan::SegmentScan;
 
 use crate::index::{EntryLocation, Index};
 use crate::lock::{Lock, LockOptions};
@@ -421,6 +424,14 @@ impl Repository for LocalRepository {
         marker: Option<&ChunkId>,
     ) -> Result<Vec<ChunkId>, RepositoryError> {
         self.with_index(|index| index.ids(limit, marker))
+    }
+
+    fn scan(
+        &self,
+        limit: usize,
+        marker: Option<&ChunkId>,
+    ) -> Result<Vec<ChunkId>, RepositoryError> {
+        self.scan_current(limit, marker)
     }
 
     fn contains(&self, id: &ChunkId) -> Result<bool, RepositoryError> {

@@ -43,6 +43,13 @@ pub trait Repository: Send + Sync {
         marker: Option<&ChunkId>,
     ) -> Result<Vec<ChunkId>, RepositoryError>;
 
+    /// Ids in storage order after `marker`, at most `limit`.
+    ///
+    /// Only what the segments really hold is found: behind a damaged entry header the rest of a segment
+    /// is left out.
+    fn scan(&self, limit: usize, marker: Option<&ChunkId>)
+    -> Result<Vec<ChunkId>, RepositoryError>;
+
     /// Whether an object is stored.
     fn contains(&self, id: &ChunkId) -> Result<bool, RepositoryError>;
 

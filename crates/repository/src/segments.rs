@@ -6,6 +6,7 @@ mod entries;
 mod writer;
 
 use std::io::IoSliceMut;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ironborg_format::segment::{
@@ -15,6 +16,7 @@ use ironborg_storage::{EntryKind, Storage, StorageError};
 use ironborg_types::{ChunkId, SegmentId};
 
 pub(crate) use entries::Entries;
+pub use entries::FoundEntry;
 use writer::Writer;
 
 use crate::RepositoryError;
@@ -75,6 +77,11 @@ impl SegmentLog {
             .filter(|number| number / self.segments_per_dir == dir)
             .map(SegmentId)
             .collect())
+    }
+
+    /// Where a segment's file is, for messages.
+    pub(crate) fn path(&self, segment: SegmentId) -> PathBuf {
+        self.storage.path(&self.name(segment))
     }
 
     /// Every segment file, ascending; logically deleted ones (of no length) too.

@@ -66,6 +66,9 @@ impl Repository for Ids {
         // Pages are smaller than asked for, as a server's may be.
         Ok(ids.take(limit.unwrap_or(usize::MAX).min(3)).collect())
     }
+    fn scan(&self, _: usize, _: Option<&ChunkId>) -> Result<Vec<ChunkId>, RepositoryError> {
+        unreachable!("a table does not care about storage order")
+    }
     fn contains(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
         Ok(self.csizes.contains_key(id))
     }

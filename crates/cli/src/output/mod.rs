@@ -3,6 +3,7 @@
 pub(crate) mod archive_format;
 pub(crate) mod difference_order;
 pub(crate) mod differences;
+pub(crate) mod dump;
 pub(crate) mod float;
 pub(crate) mod hashes;
 pub(crate) mod item_fields;
@@ -10,6 +11,7 @@ pub(crate) mod item_format;
 pub(crate) mod item_json;
 pub(crate) mod json;
 pub(crate) mod key_page;
+pub(crate) mod marshal;
 pub(crate) mod pyformat;
 pub(crate) mod shell;
 pub(crate) mod size;

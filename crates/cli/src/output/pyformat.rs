@@ -372,6 +372,13 @@ pub(crate) fn push_repr(text: &str, ascii_only: bool, out: &mut String) {
     out.push(quote);
 }
 
+/// Appends bytes as Python's `repr` does.
+pub(crate) fn push_bytes_repr(bytes: &[u8], out: &mut String) {
+    let text: String = bytes.iter().map(|&byte| char::from(byte)).collect();
+    out.push('b');
+    push_repr(&text, true, out);
+}
+
 /// [`push_repr`] as a value.
 pub(crate) fn repr(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);

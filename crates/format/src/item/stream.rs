@@ -92,6 +92,20 @@ impl ItemDecoder {
         Some(true)
     }
 
+    /// The bytes of the next value, whatever it is; `None` if more are needed.
+    ///
+    /// # Errors
+    /// As [`ItemDecoder::next_view`], but only for what is no value at all.
+    pub fn next_bytes(&mut self) -> Result<Option<&[u8]>, ItemError> {
+        if !self.scan.advance(&self.buffer[self.start..])? {
+            return Ok(None);
+        }
+        let from = self.start;
+        self.start += self.scan.offset;
+        self.scan = Scan::default();
+        Ok(Some(&self.buffer[from..self.start]))
+    }
+
     /// Bytes pushed and not decoded yet.
     pub fn pending_len(&self) -> usize {
         self.buffer.len() - self.start

@@ -3,9 +3,9 @@
 use std::io::IoSliceMut;
 
 use ironborg_format::segment::{
-    Entry, EntryError, HEADER_LEN, Header, MAGIC, MAGIC_LEN, decode_entry,
+    Entry, EntryError, HEADER_LEN, Header, KEYED_HEADER_LEN, MAGIC, MAGIC_LEN, Tag, decode_entry,
 };
-use ironborg_types::SegmentId;
+use ironborg_types::{ChunkId, SegmentId};
 
 use super::{SegmentLog, bad_entry};
 use crate::RepositoryError;
@@ -17,12 +17,23 @@ const FIRST_WINDOW_LEN: usize = 4 << 10;
 
 /// An entry and where it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FoundEntry<'a> {
-    pub(crate) entry: Entry<'a>,
+pub struct FoundEntry<'a> {
+    /// What it does.
+    pub entry: Entry<'a>,
+    /// Bytes from the start of the segment file.
+    pub offset: u32,
+    /// The whole entry, header included.
+    pub size: u32,
+}
+
+/// The header of an entry and where it was; nothing behind it was read, so nothing is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FoundHeader {
+    pub(crate) tag: Tag,
+    /// Of a PUT or DELETE.
+    pub(crate) id: Option<ChunkId>,
     /// Bytes from the start of the segment file.
     pub(crate) offset: u32,
-    /// The whole entry, header included.
-    pub(crate) size: u32,
 }
 
 /// The entries of one segment, in order. Memory: one window, or the largest entry.
@@ -38,16 +49,32 @@ pub(crate) struct Entries {
     at: usize,
     /// Where what was read ends in the window.
     end: usize,
+    /// Bytes read at once.
+    window_len: usize,
 }
 
 impl Entries {
     pub(crate) fn new(segment: SegmentId) -> Self {
+        Self::starting_at(segment, 0)
+    }
+
+    /// Begins with the entry at `offset`; with 0 the magic comes before the first entry.
+    pub(crate) fn starting_at(segment: SegmentId, offset: u64) -> Self {
         Self {
             segment,
-            offset: 0,
+            offset,
             window: Vec::new(),
             at: 0,
             end: 0,
+            window_len: WINDOW_LEN,
+        }
+    }
+
+    /// As [`Entries::starting_at`], for one who looks at headers only and skips what lies between.
+    pub(crate) fn headers_from(segment: SegmentId, offset: u64) -> Self {
+        Self {
+            window_len: FIRST_WINDOW_LEN,
+            ..Self::starting_at(segment, offset)
         }
     }
 
@@ -79,6 +106,52 @@ impl Entries {
         }))
     }
 
+    /// The header of the next entry; `None` at the end of the segment.
+    ///
+    /// # Errors
+    /// [`RepositoryError::BadEntry`] for a header behind which no further one can be found.
+    pub(crate) fn next_header(
+        &mut self,
+        log: &SegmentLog,
+    ) -> Result<Option<FoundHeader>, RepositoryError> {
+        if self.offset == 0 {
+            self.check_magic(log)?;
+        }
+        let have = self.fill(log, KEYED_HEADER_LEN)?;
+        if have == 0 {
+            return Ok(None);
+        }
+        let (segment, offset) = (self.segment, self.offset);
+        let bad = |error| bad_entry(segment, offset, error);
+        let bytes = &self.window[self.at..self.end];
+        let header = Header::decode(bytes, HEADER_LEN).map_err(bad)?;
+        let tag = Tag::from_byte(header.tag)
+            .ok_or(EntryError::UnacceptableTag(header.tag))
+            .map_err(bad)?;
+        let id = match tag {
+            Tag::Commit => None,
+            Tag::Put | Tag::Delete => {
+                let id = bytes[HEADER_LEN..].first_chunk::<{ ChunkId::LEN }>();
+                let found = bytes.len() - HEADER_LEN;
+                let expected = ChunkId::LEN;
+                let id = id.ok_or_else(|| bad(EntryError::TruncatedData { expected, found }))?;
+                Some(ChunkId(*id))
+            }
+        };
+        let size = header.size as usize;
+        if size <= have {
+            self.at += size;
+        } else {
+            (self.at, self.end) = (0, 0);
+        }
+        self.offset += size as u64;
+        Ok(Some(FoundHeader {
+            tag,
+            id,
+            offset: u32::try_from(offset).map_err(|_| bad(EntryError::TooBig(header.size)))?,
+        }))
+    }
+
     fn check_magic(&mut self, log: &SegmentLog) -> Result<(), RepositoryError> {
         let have = self.fill(log, MAGIC_LEN)?;
         if have < MAGIC_LEN || self.window[..MAGIC_LEN] != MAGIC {
@@ -104,7 +177,7 @@ impl Entries {
         let wanted = len.max(if self.offset == 0 {
             FIRST_WINDOW_LEN
         } else {
-            WINDOW_LEN
+            self.window_len
         });
         if self.window.len() < wanted {
             let mut larger = vec![0; wanted];

@@ -1,10 +1,15 @@
 //! `debug info`: show what to put into a bug report.
 
+use ironborg_types::text;
+
 use crate::args::ParseError;
 use crate::commands::{Run, Traits};
+use crate::console::Stdout;
 use crate::context::Context;
 use crate::error::CliError;
+use crate::output::pyformat::repr;
 use crate::parse::ParseContext;
+use crate::system_information;
 
 /// What may be typed.
 #[derive(Debug, clap::Args)]
@@ -15,8 +20,8 @@ pub(crate) struct DebugInfoArgs {}
 pub(crate) struct DebugInfoOptions {}
 
 impl DebugInfoArgs {
-    /// Resolves the words.
-    #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
+    /// There is nothing to resolve.
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self)] // As the other commands have it.
     pub(crate) fn resolve(self, _parse: &ParseContext<'_>) -> Result<DebugInfoOptions, ParseError> {
         Ok(DebugInfoOptions {})
     }
@@ -27,7 +32,16 @@ impl Run for DebugInfoOptions {
         Traits::default()
     }
 
-    fn run(self: Box<Self>, _context: &Context) -> Result<(), CliError> {
-        Err(CliError::command("debug info is not there yet."))
+    fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
+        let mut stdout = Stdout::new();
+        if context.environment.show_sysinfo {
+            stdout.text(&system_information::text())?;
+        }
+        let host = repr(&text::display(context.identity.host_id()));
+        let process = std::process::id();
+        stdout.text(&format!(
+            "\nCRC implementation: crc32fast\nProcess ID: ({host}, {process}, 0)\n"
+        ))?;
+        stdout.finish()
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod dump_repo_objs;
 pub(crate) mod get_obj;
 pub(crate) mod id_hash;
 pub(crate) mod info;
+mod object;
 pub(crate) mod put_obj;
 pub(crate) mod refcount_obj;
 pub(crate) mod search_repo_objs;

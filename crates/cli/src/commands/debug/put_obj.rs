@@ -1,27 +1,52 @@
 //! `debug put-obj`: store a file as an object.
 
+use std::ffi::OsString;
+
+use ironborg_repository::Repository;
+use ironborg_source::named_file;
+
+use super::object::{TypedId, file_error};
 use crate::args::ParseError;
 use crate::commands::{Run, Traits};
-use crate::context::Context;
+use crate::console::Stdout;
+use crate::context::{Access, Context};
 use crate::error::CliError;
-use crate::parse::ParseContext;
+use crate::location::Location;
+use crate::parse::{ArchivePart, ParseContext};
 
 /// What may be typed.
 #[derive(Debug, clap::Args)]
-pub(crate) struct DebugPutObjArgs {}
+pub(crate) struct DebugPutObjArgs {
+    /// Repository to store it in
+    #[arg(value_name = "REPOSITORY", required = true)]
+    location: OsString,
+    /// Id of the object, 64 hexadecimal digits
+    #[arg(value_name = "ID", required = true)]
+    id: OsString,
+    /// File with the object as it is to be stored
+    #[arg(value_name = "PATH", required = true)]
+    path: OsString,
+}
 
 /// What will be done.
 #[derive(Debug)]
-pub(crate) struct DebugPutObjOptions {}
+pub(crate) struct DebugPutObjOptions {
+    location: Location,
+    id: TypedId,
+    path: OsString,
+}
 
 impl DebugPutObjArgs {
-    /// Resolves the words.
-    #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
+    /// Resolves the location.
     pub(crate) fn resolve(
         self,
-        _parse: &ParseContext<'_>,
+        parse: &ParseContext<'_>,
     ) -> Result<DebugPutObjOptions, ParseError> {
-        Ok(DebugPutObjOptions {})
+        Ok(DebugPutObjOptions {
+            location: parse.location("REPOSITORY", &self.location, ArchivePart::Forbidden, None)?,
+            id: TypedId::new(&self.id),
+            path: self.path,
+        })
     }
 }
 
@@ -30,7 +55,14 @@ impl Run for DebugPutObjOptions {
         Traits::default()
     }
 
-    fn run(self: Box<Self>, _context: &Context) -> Result<(), CliError> {
-        Err(CliError::command("debug put-obj is not there yet."))
+    fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
+        let mut repository = context.open_repository(&self.location, Access::Write)?;
+        let object = named_file::read(&self.path).map_err(file_error)?;
+        let id = self.id.required()?;
+        repository.put(&id, &object)?;
+        let mut stdout = Stdout::new();
+        stdout.text(&format!("object {} put.\n", self.id.shown))?;
+        repository.commit()?;
+        stdout.finish()
     }
 }

@@ -1,0 +1,96 @@
+//! Looking at the segment files as they lie there: every entry, whether committed, superseded or deleted.
+//!
+//! For repair, for looking into damaged repositories, and for reading objects in storage order. What is
+//! found may be what an unfinished transaction left.
+
+use std::path::PathBuf;
+
+use ironborg_format::segment::Tag;
+use ironborg_types::{ChunkId, SegmentId};
+
+use crate::index::EntryLocation;
+use crate::segments::{Entries, FoundEntry, SegmentLog};
+use crate::{LocalRepository, RepositoryError};
+
+/// The entries of one segment, in order. Memory: one window, or the largest entry.
+pub struct SegmentScan<'a> {
+    log: &'a SegmentLog,
+    entries: Entries,
+}
+
+impl SegmentScan<'_> {
+    /// The next entry, checked against its checksum; `None` at the end of the segment.
+    ///
+    /// # Errors
+    /// [`RepositoryError::BadEntry`] for damage, behind which no further entry can be found.
+    pub fn next_entry(&mut self) -> Result<Option<FoundEntry<'_>>, RepositoryError> {
+        self.entries.next(self.log)
+    }
+}
+
+impl LocalRepository {
+    /// All segments there are files of, ascending; files of no length too.
+    ///
+    /// # Errors
+    /// A directory that cannot be listed.
+    pub fn segments(&self) -> Result<Vec<SegmentId>, RepositoryError> {
+        Ok(self.log.segments()?)
+    }
+
+    /// Where a segment's file is, for messages.
+    pub fn segment_path(&self, segment: SegmentId) -> PathBuf {
+        self.log.path(segment)
+    }
+
+    /// The entries of a segment from `offset` on, which must be that of an entry; 0 for all of them, the
+    /// magic before them checked.
+    pub fn scan_segment(&self, segment: SegmentId, offset: u64) -> SegmentScan<'_> {
+        SegmentScan {
+            log: &self.log,
+            entries: Entries::starting_at(segment, offset),
+        }
+    }
+
+    /// Source: Borg 1.4, `Repository.scan`.
+    pub(crate) fn scan_current(
+        &self,
+        limit: usize,
+        marker: Option<&ChunkId>,
+    ) -> Result<Vec<ChunkId>, RepositoryError> {
+        let mut found = Vec::new();
+        let after = match marker {
+            Some(id) => Some(self.find(id)?.ok_or_else(|| self.not_found(id))?),
+            None => None,
+        };
+        for segment in self.log.segments()? {
+            if after.is_some_and(|after| segment < after.segment) {
+                continue;
+            }
+            let offset = after.filter(|after| after.segment == segment);
+            let offset = offset.map_or(0, |after| u64::from(after.offset));
+            let mut entries = Entries::headers_from(segment, offset);
+            loop {
+                let header = match entries.next_header(&self.log) {
+                    Ok(Some(header)) => header,
+                    Ok(None) | Err(RepositoryError::BadEntry { .. }) => break,
+                    Err(error) => return Err(error),
+                };
+                let at = EntryLocation {
+                    segment,
+                    offset: header.offset,
+                };
+                let Some(id) = header.id.filter(|_| header.tag == Tag::Put) else {
+                    continue;
+                };
+                if after == Some(at) || self.find(&id)? != Some(at) {
+                    continue;
+                }
+                if found.len() == limit {
+                    return Ok(found);
+                }
+                found.push(id);
+            }
+        }
+        Ok(found)
+    }
+}
