@@ -11,6 +11,7 @@ mod alternate;
 mod create_options;
 mod damage;
 mod diff;
+mod debug;
 mod extract_options;
 mod heavy;
 mod hostile;
