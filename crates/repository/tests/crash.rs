@@ -15,6 +15,13 @@ use ironborg_storage::{
 use ironborg_types::ChunkId;
 use support::{create_options, id, open, reading, writing};
 
+/// Rewrites every segment of which anything at all can be freed.
+const EVERYTHING: CompactOptions = CompactOptions {
+    threshold: 0.0,
+    cleanup_commits: false,
+    interrupt: None,
+};
+
 type Content = BTreeMap<ChunkId, Vec<u8>>;
 
 /// What a run has achieved: the content at each acknowledged commit, and what was being committed.
@@ -61,17 +68,12 @@ impl Run {
     fn commit(
         &mut self,
         repository: &mut LocalRepository,
-        compact: bool,
+        compact: Option<CompactOptions>,
     ) -> Result<(), RepositoryError> {
         self.progress.in_flight = Some(self.content.clone());
-        if compact {
-            repository.commit_compact(CompactOptions {
-                threshold: 0.0,
-                cleanup_commits: false,
-                interrupt: None,
-            })?;
-        } else {
-            repository.commit()?;
+        match compact {
+            Some(options) => repository.commit_compact(options)?,
+            None => repository.commit()?,
         }
         self.progress.acknowledged = self.content.clone();
         self.progress.in_flight = None;
@@ -94,17 +96,27 @@ impl Run {
             self.put(&mut repository, &format!("{i}"), &[i; 70])?;
         }
         self.put(&mut repository, "manifest", b"one")?;
-        self.commit(&mut repository, false)?;
+        self.commit(&mut repository, None)?;
 
         self.delete(&mut repository, "0")?;
         self.put(&mut repository, "1", b"changed")?;
         self.put(&mut repository, "manifest", b"two")?;
-        self.commit(&mut repository, false)?;
+        self.commit(&mut repository, None)?;
 
         self.delete(&mut repository, "4")?;
         self.put(&mut repository, "0", b"back again")?;
         self.put(&mut repository, "manifest", b"three")?;
-        self.commit(&mut repository, true)?;
+        self.commit(&mut repository, Some(EVERYTHING))?;
+
+        // Some segments are worth it, some are not, and those with nothing but a COMMIT go too.
+        self.delete(&mut repository, "2")?;
+        self.put(&mut repository, "manifest", b"four")?;
+        let options = CompactOptions {
+            threshold: 0.5,
+            cleanup_commits: true,
+            interrupt: None,
+        };
+        self.commit(&mut repository, Some(options))?;
 
         self.put(&mut repository, "never committed", b"x")?;
         repository.close()
@@ -165,13 +177,7 @@ fn check(storage: &MemoryStorage, progress: &Progress, context: &str) {
         repository.delete(&gone).unwrap();
         expected.remove(&gone);
     }
-    repository
-        .commit_compact(CompactOptions {
-            threshold: 0.0,
-            cleanup_commits: false,
-            interrupt: None,
-        })
-        .unwrap();
+    repository.commit_compact(EVERYTHING).unwrap();
     assert_eq!(read_all(&repository), expected, "{context}, compacted");
     drop(repository);
 
@@ -271,9 +277,13 @@ fn record() -> Recorded {
         ],
         &contents[1],
     ));
+    contents.push(expected_after(
+        &[("2", None), ("manifest", Some(b"four"))],
+        &contents[2],
+    ));
     let ends = (1..=operations.len()).filter(|&i| published(&operations[i - 1]));
     let commits: Vec<(usize, Content)> = ends.zip(contents).collect();
-    assert_eq!(commits.len(), 3);
+    assert_eq!(commits.len(), 4);
     // The last removal of a lock directory before the first segment ends the creation.
     let first_segment = operations
         .iter()

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use ironborg_repository::{CompactOptions, LocalRepository, Repository, RepositoryError};
 use ironborg_storage::{MemoryStorage, Storage};
-use ironborg_types::ChunkId;
 use ironborg_types::limits::OBJECT_SIZE_MAX;
+use ironborg_types::{ChunkId, Interrupt};
 use proptest::prelude::*;
 use support::{create, id, open, reading, writing};
 
@@ -424,6 +424,52 @@ fn a_reader_without_a_lock_finds_objects_that_were_moved_meanwhile() {
     }
     let gone = reader.get(&id("0"), &mut object).unwrap_err();
     assert!(matches!(gone, RepositoryError::ObjectNotFound { .. }));
+}
+
+/// Told to stop, a compaction commits what it has done; the rest is still there to be done.
+#[test]
+fn a_compaction_can_be_stopped_and_finished_later() {
+    static STOP: Interrupt = Interrupt::new();
+    STOP.request_stop();
+    let storage = small_segments(100);
+    let mut repository = open(&storage, writing());
+    for i in 0..6 {
+        repository.put(&id(&i.to_string()), &[i; 60]).unwrap();
+    }
+    repository.commit().unwrap();
+    for i in [0, 2, 4] {
+        repository.delete(&id(&i.to_string())).unwrap();
+    }
+    let mut options = CompactOptions {
+        threshold: 0.0,
+        cleanup_commits: false,
+        interrupt: Some(&STOP),
+    };
+    let size = || -> u64 {
+        storage
+            .files()
+            .iter()
+            .map(|(_, bytes)| bytes.len() as u64)
+            .sum()
+    };
+    repository.commit_compact(options).unwrap();
+    let stopped = size();
+    for finish in [false, true] {
+        if finish {
+            options.interrupt = None;
+            repository.put(&id("1"), &[1; 60]).unwrap();
+            repository.commit_compact(options).unwrap();
+        }
+        drop(repository);
+        repository = open(&storage, writing());
+        assert_eq!(repository.len().unwrap(), 3);
+        let mut object = Vec::new();
+        for i in [1, 3, 5] {
+            repository.get(&id(&i.to_string()), &mut object).unwrap();
+            assert_eq!(object, [i; 60]);
+        }
+    }
+    assert!(size() < stopped);
 }
 
 #[test]
