@@ -14,6 +14,7 @@ pub mod key_backup;
 pub mod keys;
 pub mod passphrase_mode;
 pub mod prune;
+pub mod recreate;
 pub mod references;
 pub mod rename;
 pub mod selection;

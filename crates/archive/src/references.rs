@@ -234,6 +234,19 @@ pub(crate) fn keep_summary(session: &Session, id: &ArchiveId, summary: &ArchiveS
     note(session, summaries(session).save(id, summary));
 }
 
+/// Notes in what is kept about archives that objects have other sizes now.
+pub(crate) fn renew_csizes(session: &Session, replaced: &HashMap<ChunkId, u32>) {
+    let reporter = session.client.reporter.as_ref();
+    let store = summaries(session);
+    for entry in session.manifest.archives.values() {
+        if let Some(mut summary) = store.load(&entry.id, reporter)
+            && summary.renew_csizes(|id| replaced.get(id).copied())
+        {
+            note(session, store.save(&entry.id, &summary));
+        }
+    }
+}
+
 /// A cache that cannot be written costs time, not the operation.
 fn note(session: &Session, result: Result<(), ironborg_cache::CacheError>) {
     if let Err(error) = result {

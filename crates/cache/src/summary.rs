@@ -215,6 +215,25 @@ impl ArchiveSummary {
             .sum()
     }
 
+    /// Takes over new stored sizes of chunks; says whether anything changed. The archive's own figures
+    /// stay: they are what its items say.
+    pub fn renew_csizes(&mut self, renewed: impl Fn(&ChunkId) -> Option<u32>) -> bool {
+        let mut changed = false;
+        let records = &mut self.bytes[self.records_at..];
+        for record in records.as_chunks_mut::<RECORD_LEN>().0 {
+            let (id, numbers) = record.split_at_mut(ChunkId::LEN);
+            let id = ChunkId(<[u8; ChunkId::LEN]>::try_from(&*id).expect(WHOLE));
+            let csize = &mut numbers[2 * size_of::<u32>()..];
+            if let Some(new) = renewed(&id)
+                && *csize != new.to_le_bytes()
+            {
+                csize.copy_from_slice(&new.to_le_bytes());
+                changed = true;
+            }
+        }
+        changed
+    }
+
     /// How many different chunks hold the archive's content.
     pub fn content_count(&self) -> usize {
         self.content_len / RECORD_LEN

@@ -4,6 +4,7 @@
 
 use crate::codec;
 use crate::compression::Compression;
+use crate::decompress::StoredForm;
 use crate::obfuscation::PaddingRandom;
 use flate2::Compress;
 use zstd_safe::CCtx;
@@ -102,6 +103,29 @@ impl Compressor {
             out.truncate(start);
             store(data, out);
         }
+    }
+
+    /// What `auto` chooses for `data`; `None`: another `auto`, which is no stored form.
+    pub(crate) fn decide_auto(&mut self, inner: &Compression, data: &[u8]) -> Option<StoredForm> {
+        // Taken out for as long as it is used.
+        let mut cheap = std::mem::take(&mut self.candidate);
+        cheap.clear();
+        self.compress(&Compression::Lz4, data, &mut cheap);
+        let form = if (cheap.len() as f64 / (data.len() + marker::LEN) as f64) < AUTO_COMPRESSIBLE {
+            match inner {
+                Compression::None => Some(StoredForm::None),
+                Compression::Lz4 => Some(StoredForm::Lz4),
+                Compression::Zstd(_) => Some(StoredForm::Zstd),
+                Compression::Zlib(_) => Some(StoredForm::Zlib),
+                Compression::Lzma(_) => Some(StoredForm::Lzma),
+                Compression::Obfuscate(..) => Some(StoredForm::Obfuscated),
+                Compression::Auto(_) => None,
+            }
+        } else {
+            StoredForm::of(&cheap)
+        };
+        self.candidate = cheap;
+        form
     }
 
     /// LZ4 is quick, and good at telling whether anything can be gained.

@@ -96,6 +96,37 @@ impl std::fmt::Debug for Decompressor {
     }
 }
 
+/// How an object's content is stored, as its first bytes tell; levels do not show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoredForm {
+    /// As it is.
+    None,
+    /// By LZ4.
+    Lz4,
+    /// By LZMA.
+    Lzma,
+    /// By Zstandard.
+    Zstd,
+    /// By zlib.
+    Zlib,
+    /// Padded, whatever is inside.
+    Obfuscated,
+}
+
+impl StoredForm {
+    /// What `stored` begins with; `None` for nothing that is known.
+    pub fn of(stored: &[u8]) -> Option<Self> {
+        match *stored.first_chunk::<{ marker::LEN }>()? {
+            marker::NONE => Some(Self::None),
+            marker::LZ4 => Some(Self::Lz4),
+            marker::LZMA => Some(Self::Lzma),
+            marker::ZSTD => Some(Self::Zstd),
+            marker::OBFUSCATED => Some(Self::Obfuscated),
+            other => is_zlib(other).then_some(Self::Zlib),
+        }
+    }
+}
+
 /// Whether a zlib stream (RFC 1950) may begin like this.
 fn is_zlib(header: [u8; 2]) -> bool {
     header[0] & 0x0f == 8 && u16::from_be_bytes(header).is_multiple_of(31)

@@ -17,7 +17,7 @@ mod obfuscation;
 
 pub use compress::Compressor;
 pub use compression::{Compression, InvalidCompression};
-pub use decompress::{Decompressor, PLAINTEXT_LEN_MAX};
+pub use decompress::{Decompressor, PLAINTEXT_LEN_MAX, StoredForm};
 pub use error::ObjectError;
 pub use obfuscation::Obfuscation;
 pub use opener::Opener;

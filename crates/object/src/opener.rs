@@ -1,6 +1,6 @@
 //! Object to chunk.
 
-use crate::decompress::Decompressor;
+use crate::decompress::{Decompressor, StoredForm};
 use crate::error::ObjectError;
 use ironborg_crypto::{CryptoError, Key};
 use ironborg_types::ChunkId;
@@ -41,12 +41,29 @@ impl Opener {
         object: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), ObjectError> {
-        self.open_unverified(key, Some(id), object, out)?;
+        self.open_form(key, id, object, out).map(drop)
+    }
+
+    /// As [`Self::open`]; also tells the form the plaintext was stored in.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    ///
+    /// # Panics
+    /// Never: what was decompressed is of a known form.
+    pub fn open_form(
+        &mut self,
+        key: &Key,
+        id: &ChunkId,
+        object: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<StoredForm, ObjectError> {
+        let form = self.open_unverified(key, Some(id), object, out)?;
         if let Err(error) = key.verify_id(id, out) {
             out.clear();
             return Err(error.into());
         }
-        Ok(())
+        Ok(form)
     }
 
     /// Opens the manifest, the one object that is not stored under the hash of its plaintext: its
@@ -61,7 +78,7 @@ impl Opener {
         out: &mut Vec<u8>,
     ) -> Result<(), ObjectError> {
         // Borg reads the manifest without naming it, which shows in the messages.
-        self.open_unverified(key, None, object, out)
+        self.open_unverified(key, None, object, out).map(drop)
     }
 
     /// Opens several objects as [`Self::open`] opens one, verifying their ids side by side: with
@@ -80,7 +97,7 @@ impl Opener {
         let mut results: Vec<_> = objects
             .iter()
             .zip(&mut *outs)
-            .map(|((id, object), out)| self.open_unverified(key, Some(id), object, out))
+            .map(|((id, object), out)| self.open_unverified(key, Some(id), object, out).map(drop))
             .collect();
         let opened: Vec<usize> = (0..objects.len()).filter(|i| results[*i].is_ok()).collect();
         let ids: Vec<ChunkId> = opened.iter().map(|i| objects[*i].0).collect();
@@ -104,10 +121,11 @@ impl Opener {
         named: Option<&ChunkId>,
         object: &[u8],
         out: &mut Vec<u8>,
-    ) -> Result<(), ObjectError> {
+    ) -> Result<StoredForm, ObjectError> {
         out.clear();
         let stored = key.open_envelope(named, object, &mut self.compressed)?;
-        self.decompressor.decompress(stored, out)
+        self.decompressor.decompress(stored, out)?;
+        Ok(StoredForm::of(stored).expect("what was decompressed is of a known form"))
     }
 }
 

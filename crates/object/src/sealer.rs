@@ -2,7 +2,7 @@
 
 use crate::compress::Compressor;
 use crate::compression::Compression;
-use crate::decompress::PLAINTEXT_LEN_MAX;
+use crate::decompress::{PLAINTEXT_LEN_MAX, StoredForm};
 use crate::error::ObjectError;
 use ironborg_crypto::{Key, Nonces};
 
@@ -42,12 +42,52 @@ impl Sealer {
         data: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), ObjectError> {
+        self.compress(key, data, out)?;
+        Ok(key.seal_in_place(nonces, out)?)
+    }
+
+    /// As [`Self::seal`], unless the object would be of the form `present`: then nothing is encrypted,
+    /// `out` is empty, and the answer is false. Source: Borg 1.4, `ArchiveRecreater.chunk_processor`.
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    pub fn seal_unless(
+        &mut self,
+        present: StoredForm,
+        key: &Key,
+        nonces: &Nonces,
+        data: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<bool, ObjectError> {
+        let undecided = match &self.compression {
+            // What LZ4 decides counts, not what comes of it in the end.
+            Compression::Auto(inner) => {
+                let decided = self.compressor.decide_auto(inner, data);
+                if decided == Some(present) {
+                    out.clear();
+                    return Ok(false);
+                }
+                false
+            }
+            _ => true,
+        };
+        self.compress(key, data, out)?;
+        if undecided && StoredForm::of(&out[key.envelope_overhead()..]) == Some(present) {
+            out.clear();
+            return Ok(false);
+        }
+        key.seal_in_place(nonces, out)?;
+        Ok(true)
+    }
+
+    /// Leaves room for the envelope and the stored form behind it.
+    fn compress(&mut self, key: &Key, data: &[u8], out: &mut Vec<u8>) -> Result<(), ObjectError> {
         if data.len() > PLAINTEXT_LEN_MAX {
             return Err(ObjectError::PlaintextTooLong { len: data.len() });
         }
         out.clear();
         out.resize(key.envelope_overhead(), 0);
         self.compressor.compress(&self.compression, data, out);
-        Ok(key.seal_in_place(nonces, out)?)
+        Ok(())
     }
 }

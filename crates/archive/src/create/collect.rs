@@ -14,6 +14,7 @@ use ironborg_types::{ArchiveProgress, ErrorKind, Event, Level};
 
 use super::Statistics;
 use super::gate::Gate;
+use super::items::part_of;
 use super::outcome::{Done, EntryOutcome, FilePart, Outcome, SealedObjects};
 use super::save::Saver;
 use super::shared::Shared;
@@ -333,14 +334,8 @@ impl<'a, 's> Collector<'a, 's> {
 
     fn add_part(&mut self, item: &Item, chunks: Vec<ChunkEntry>) -> Result<(), ArchiveError> {
         self.parts_of_head += 1;
-        let mut part = item.clone();
-        part.path
-            .0
-            .extend_from_slice(format!(".borg_part_{}", self.parts_of_head).as_bytes());
-        part.part = Some(self.parts_of_head);
         self.summary.add_file(&chunks, true);
-        part.chunks = Some(chunks);
-        super::items::set_size(&mut part);
+        let part = part_of(item, self.parts_of_head, chunks);
         self.add_item(&part)
     }
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use ironborg_format::{Item, OwnerName};
+use ironborg_format::{ChunkEntry, Item, OwnerName};
 use ironborg_source::{ExtendedAttributes, FileStat, Names};
 use ironborg_types::BytePath;
 use ironborg_types::limits::TIMESTAMP_NS_MAX;
@@ -66,6 +66,18 @@ pub(super) fn set_size(item: &mut Item) {
         .chunks
         .as_ref()
         .map(|chunks| chunks.iter().map(|chunk| u64::from(chunk.size)).sum());
+}
+
+/// A part of a file that is not archived as a whole yet: the chunks since the part before.
+pub(crate) fn part_of(item: &Item, number: u64, chunks: Vec<ChunkEntry>) -> Item {
+    let mut part = item.clone();
+    part.path
+        .0
+        .extend_from_slice(format!(".borg_part_{number}").as_bytes());
+    part.part = Some(number);
+    part.chunks = Some(chunks);
+    set_size(&mut part);
+    part
 }
 
 /// Borg stores no time before 1970 or after what its readers can show.

@@ -16,7 +16,7 @@ mod content;
 mod dry_run;
 mod feed;
 mod gate;
-mod items;
+pub(crate) mod items;
 mod options;
 mod outcome;
 mod piped;
@@ -85,14 +85,14 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    fn add(&mut self, chunks: &[ChunkEntry]) {
+    pub(crate) fn add(&mut self, chunks: &[ChunkEntry]) {
         for chunk in chunks {
             self.size += u64::from(chunk.size);
             self.csize += u64::from(chunk.csize);
         }
     }
 
-    fn add_parts(&mut self, chunks: &[ChunkEntry]) {
+    pub(crate) fn add_parts(&mut self, chunks: &[ChunkEntry]) {
         for chunk in chunks {
             self.size_parts += u64::from(chunk.size);
             self.csize_parts += u64::from(chunk.csize);

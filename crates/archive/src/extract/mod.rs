@@ -204,7 +204,7 @@ impl ExtractRun<'_> {
             drop((job_rx, done_tx)); // Only workers may hold these ends, or nobody ever ends.
             let engine = Engine {
                 root,
-                repository: source.repository,
+                repository: session.repository.as_ref(),
                 interrupt,
                 report,
                 filter,

@@ -1,21 +1,60 @@
 //! Fetching objects ahead of their reader.
 
 use std::collections::VecDeque;
+use std::sync::{PoisonError, RwLock};
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use ironborg_crypto::Key;
-use ironborg_object::Opener;
-use ironborg_repository::Repository;
+use ironborg_object::{Opener, StoredForm};
+use ironborg_repository::{Repository, RepositoryError};
 use ironborg_types::ChunkId;
 
 use crate::{ArchiveError, Session};
+
+/// Something that objects can be read from, by many threads at once.
+pub trait ReadObject: Sync {
+    /// Reads one object into `out`, replacing what was there.
+    ///
+    /// # Errors
+    /// As [`Repository::get`].
+    fn read_object(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError>;
+
+    /// Whether the object is there.
+    ///
+    /// # Errors
+    /// As [`Repository::contains`].
+    fn has_object(&self, id: &ChunkId) -> Result<bool, RepositoryError>;
+}
+
+impl ReadObject for Box<dyn Repository> {
+    fn read_object(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {
+        self.get(id, out)
+    }
+
+    fn has_object(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
+        self.contains(id)
+    }
+}
+
+/// A session that is written to in between.
+impl ReadObject for RwLock<&mut Session> {
+    fn read_object(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {
+        let session = self.read().unwrap_or_else(PoisonError::into_inner);
+        session.repository.get(id, out)
+    }
+
+    fn has_object(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
+        let session = self.read().unwrap_or_else(PoisonError::into_inner);
+        session.repository.contains(id)
+    }
+}
 
 /// Where objects come from and what opens them.
 #[derive(Clone, Copy)]
 pub struct ObjectSource<'a> {
     /// Holds the objects.
-    pub repository: &'a dyn Repository,
+    pub objects: &'a dyn ReadObject,
     /// Opens them.
     pub key: &'a Key,
 }
@@ -24,7 +63,7 @@ impl<'a> ObjectSource<'a> {
     /// The objects of an open repository.
     pub fn of(session: &'a Session) -> Self {
         Self {
-            repository: session.repository.as_ref(),
+            objects: &session.repository,
             key: &session.key,
         }
     }
@@ -53,9 +92,22 @@ impl ObjectReader<'_> {
     /// Reads one object, verifies it and leaves its plaintext in `out` (replaced, capacity reused).
     /// Returns the object's stored size in bytes.
     pub fn read(&mut self, id: &ChunkId, out: &mut Vec<u8>) -> Result<usize, ArchiveError> {
-        self.source.repository.get(id, &mut self.object)?;
+        self.source.objects.read_object(id, &mut self.object)?;
         self.opener.open(self.source.key, id, &self.object, out)?;
         Ok(self.object.len())
+    }
+
+    /// As [`ObjectReader::read`]; also tells the form the plaintext is stored in.
+    pub(crate) fn read_form(
+        &mut self,
+        id: &ChunkId,
+        out: &mut Vec<u8>,
+    ) -> Result<(usize, StoredForm), ArchiveError> {
+        self.source.objects.read_object(id, &mut self.object)?;
+        let form = self
+            .opener
+            .open_form(self.source.key, id, &self.object, out)?;
+        Ok((self.object.len(), form))
     }
 
     /// Reads several objects, as [`ObjectReader::read`] reads one; `None`: `outs[i]` has the plaintext
@@ -81,7 +133,7 @@ impl ObjectReader<'_> {
         let got: Vec<_> = ids
             .iter()
             .zip(objects.iter_mut())
-            .map(|(id, object)| source.repository.get(id, object))
+            .map(|(id, object)| source.objects.read_object(id, object))
             .collect();
         let named: Vec<(ChunkId, &[u8])> = ids
             .iter()

@@ -42,6 +42,9 @@ const OWN: &[&str] = &[
 /// Options stock Borg defines with one value in a list, which changes the wording of an error.
 const LIST_OF_ONE: &[&str] = &["exclude_from", "pattern", "patterns_from"];
 
+/// Options whose value may be left out, and what they then have.
+const OPTIONAL_VALUE: &[(&str, &str)] = &[("recompress", "if-different")];
+
 /// An option given on the command line.
 #[derive(Debug, Clone)]
 struct Given {
@@ -344,6 +347,10 @@ impl<'a> Parser<'a> {
         {
             *at += 1;
             return Ok(word.clone());
+        }
+        let optional = OPTIONAL_VALUE.iter().find(|(id, _)| arg.get_id() == id);
+        if let Some((_, value)) = optional {
+            return Ok(value.into());
         }
         let count = if LIST_OF_ONE.contains(&arg.get_id().as_str()) {
             "1"

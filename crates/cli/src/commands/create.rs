@@ -27,7 +27,7 @@ use crate::location::Location;
 use crate::output::float::percent;
 use crate::output::json::Json;
 use crate::output::pyformat::repr;
-use crate::output::size::format_duration;
+use crate::output::size::{SizeUnits, format_duration};
 use crate::output::stats::{self, DASHES, HEADER};
 use crate::output::time;
 use crate::parse::{ArchivePart, ParseContext};
@@ -186,7 +186,7 @@ fn files_cache_mode(text: &str) -> Result<FilesCacheMode, String> {
         .map_err(|error: ironborg_cache::InvalidFilesCacheMode| error.to_string())
 }
 
-fn chunker_params(text: &str) -> Result<ChunkerParams, String> {
+pub(crate) fn chunker_params(text: &str) -> Result<ChunkerParams, String> {
     text.parse()
         .map_err(|error: ironborg_chunker::InvalidChunkerParams| {
             let message = error.to_string();
@@ -426,26 +426,10 @@ pub(crate) fn block(
     all: Option<&CacheStatistics>,
 ) -> String {
     let units = context.units();
-    let time = |at| time::text(time::local_time(at));
-    let signed = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
-    let figures = &created.stats;
-    let sizes = [
-        signed(figures.size),
-        signed(figures.csize),
-        signed(figures.unique_csize),
-    ];
     let mut block = format!(
-        "{DASHES}\nRepository: {}\nArchive name: {}\nArchive fingerprint: {}\nTime (start): {}\nTime (end):   {}\n\
-         Duration: {}\nNumber of files: {}\nUtilization of max. archive size: {}\n{DASHES}\n{HEADER}\n{}\n",
-        session.client.location,
-        created.name,
-        created.id,
-        time(created.start),
-        time(created.end),
-        format_duration(created.end.0 - created.start.0),
-        figures.nfiles,
-        percent(share_of_limit(created)),
-        stats::size_line("This archive:", sizes, units),
+        "{DASHES}\n{}{DASHES}\n{HEADER}\n{}\n",
+        facts(session, created),
+        figures(created, units)
     );
     if let Some(all) = all {
         block.push_str(&stats::cache_block(all, units));
@@ -453,6 +437,31 @@ pub(crate) fn block(
     }
     block.push_str(DASHES);
     block
+}
+
+/// Facts about an archive that was made.
+pub(crate) fn facts(session: &Session, created: &Created) -> String {
+    let time = |at| time::text(time::local_time(at));
+    format!(
+        "Repository: {}\nArchive name: {}\nArchive fingerprint: {}\nTime (start): {}\nTime (end):   {}\n\
+         Duration: {}\nNumber of files: {}\nUtilization of max. archive size: {}\n",
+        session.client.location,
+        created.name,
+        created.id,
+        time(created.start),
+        time(created.end),
+        format_duration(created.end.0 - created.start.0),
+        created.stats.nfiles,
+        percent(share_of_limit(created)),
+    )
+}
+
+/// The line of its sizes.
+pub(crate) fn figures(created: &Created, units: SizeUnits) -> String {
+    let figures = &created.stats;
+    let sizes = [figures.size, figures.csize, figures.unique_csize]
+        .map(|size| i64::try_from(size).unwrap_or(i64::MAX));
+    stats::size_line("This archive:", sizes, units)
 }
 
 /// How much of the largest possible archive it takes.

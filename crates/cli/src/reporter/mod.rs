@@ -83,6 +83,11 @@ impl ConsoleReporter {
         }
     }
 
+    /// Whether a logger's messages of this importance are shown.
+    pub(crate) fn shows(&self, level: Level, logger: &str) -> bool {
+        self.options.levels.enabled(logger, level)
+    }
+
     /// Prints statistics: one record for each line.
     pub(crate) fn stats(&self, block: &str) {
         for line in block.lines() {

@@ -86,18 +86,23 @@ impl PatternMatcher {
 
     /// What the patterns say of a path; its leading slashes do not count.
     pub fn decide(&self, path: &[u8]) -> Decision {
-        let fallback = Decision {
+        self.rule_for(path).unwrap_or(Decision {
             include: self.fallback,
             recurse: true,
-        };
+        })
+    }
+
+    /// What the first pattern that matches says of a path; `None` if there is none and the fallback
+    /// decides.
+    pub fn rule_for(&self, path: &[u8]) -> Option<Decision> {
         if self.is_empty() {
-            return fallback;
+            return None;
         }
         let path = without_leading_slashes(path);
         if !self.full.is_empty()
             && let Some(&action) = self.full.get(path)
         {
-            return decision(action);
+            return Some(decision(action));
         }
         let text = PathText::new(path);
         if let Some((_, action)) = self
@@ -105,22 +110,17 @@ impl PatternMatcher {
             .iter()
             .find(|(pattern, _)| pattern.matches_text(path, &text))
         {
-            return decision(*action);
+            return Some(decision(*action));
         }
-        let include = self
-            .includes
-            .iter()
-            .find(|include| include.pattern.matches_text(path, &text));
-        match include {
-            Some(include) => {
-                // Mostly it is known already, and then no cache line is written.
-                if !include.matched.load(Ordering::Relaxed) {
-                    include.matched.store(true, Ordering::Relaxed);
-                }
-                decision(Action::Include)
+        let mut includes = self.includes.iter();
+        let include = includes.find(|include| include.pattern.matches_text(path, &text));
+        include.map(|include| {
+            // Mostly it is known already, and then no cache line is written.
+            if !include.matched.load(Ordering::Relaxed) {
+                include.matched.store(true, Ordering::Relaxed);
             }
-            None => fallback,
-        }
+            decision(Action::Include)
+        })
     }
 
     /// Whether a path is selected.

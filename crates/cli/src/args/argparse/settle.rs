@@ -21,6 +21,8 @@ const STORE_ONCE: &[(&str, &[&str])] = &[
         "chunker_params",
         &["default", "19,23,21,4095", "buzhash,19,23,21,4095"],
     ),
+    // The option of the same name of "recreate", where none is the default.
+    ("rechunk", &[]),
 ];
 
 /// The switches that set one and the same thing: the last one wins.
