@@ -9,14 +9,8 @@ mod repository;
 
 use std::time::Duration;
 
-use ironborg_cache::{ArchiveSummary, ChunkTable, Unreferenced};
 use ironborg_object::{Compression, Sealer};
-<<<<<<< HEAD
 use ironborg_types::{BytePath, Event, Level};
-=======
-use ironborg_repository::RepositoryError;
-use ironborg_types::{BytePath, ChunkId, Event, Level};
->>>>>>> 54408a6 (archive, cli: recreate)
 
 pub use removal::RemovalOptions;
 pub use repository::{RepositoryDeletion, delete_caches, delete_repository};
@@ -191,88 +185,3 @@ fn unlist_archives(
     }
     Ok(outcome)
 }
-<<<<<<< HEAD
-=======
-
-/// Takes one archive's references away and removes the objects nobody refers to any more.
-fn delete_archive(
-    session: &mut Session,
-    listed: &ListedArchive,
-    references: &mut ChunkReferences,
-    options: &DeleteOptions<'_>,
-    deleted: &mut ArchiveStatistics,
-) -> Result<(), ArchiveError> {
-    let archive = session.load_archive(&listed.name)?;
-    let (summary, mut damaged) = references.take_summary(session, &archive)?;
-    let parts = match options.parts {
-        PartFiles::Skip if summary.figures().nfiles_parts > 0 => {
-            PartUse::read(session, &archive, damaged)?
-        }
-        _ => PartUse::default(),
-    };
-    show_progress(session, archive.metadata.items.len());
-    let mut counter = DecrementCounter::new(deleted, &parts);
-    let missing = remove_references(session, &summary, references.table(), |id, refs, left| {
-        counter.count(id, refs, left);
-    })?;
-    if let Some(first) = missing {
-        if options.force == Force::No {
-            return Err(first.into());
-        }
-        damaged = true;
-    }
-    if damaged {
-        for message in [
-            "forced deletion succeeded, but the deleted archive was corrupted.",
-            "borg check --repair is required to free all space.",
-        ] {
-            session.client.log(Level::Warning, "borg.archive", message);
-        }
-    }
-    Ok(())
-}
-
-/// Takes an archive's references out of `table` and deletes the objects nobody refers to any more; `each`
-/// hears of every chunk. Gives the first error about an object that was gone already: the others are
-/// deleted all the same.
-pub(crate) fn remove_references(
-    session: &mut Session,
-    summary: &ArchiveSummary,
-    table: &ChunkTable,
-    mut each: impl FnMut(&ChunkId, u32, &Unreferenced),
-) -> Result<Option<RepositoryError>, ArchiveError> {
-    let mut doomed = Vec::new();
-    summary.remove_from(table, |id, refs, left| {
-        each(&id, refs, &left);
-        if left.refs == 0 {
-            doomed.push(id);
-        }
-    });
-    let mut missing = None;
-    for id in doomed {
-        match session.repository.delete(&id) {
-            Err(error @ RepositoryError::ObjectNotFound { .. }) => {
-                missing.get_or_insert(error);
-            }
-            other => other?,
-        }
-    }
-    Ok(missing)
-}
-
-/// The steps stock Borg shows while it walks the item stream.
-pub(crate) fn show_progress(session: &Session, chunk_count: usize) {
-    let reporter = session.client.reporter.as_ref();
-    if !reporter.wants_progress() {
-        return;
-    }
-    let total = chunk_count as u64;
-    let mut progress = PercentProgress::start(reporter, "archive.delete", total, 5.0);
-    for step in 0..total {
-        progress.advance_to(reporter, step, None, |percent| {
-            format!("Decrementing references {percent:3.0}%")
-        });
-    }
-    progress.finish(reporter);
-}
->>>>>>> 54408a6 (archive, cli: recreate)

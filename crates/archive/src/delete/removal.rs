@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use ironborg_cache::{ArchiveSummary, ChunkTable, Unreferenced};
 use ironborg_object::{Compression, Sealer};
 use ironborg_repository::RepositoryError;
-use ironborg_types::{BytePath, Level};
+use ironborg_types::{BytePath, ChunkId, Level, Reporter};
 
 use super::LOGGER;
 use super::count::{DecrementCounter, PartUse};
@@ -132,22 +133,22 @@ impl<'a> Removal<'a> {
             }
             _ => PartUse::default(),
         };
-        self.show_progress(archive.metadata.items.len());
+        show_steps(
+            self.session.client.reporter.as_ref(),
+            archive.metadata.items.len(),
+            self.options.progress,
+            self.uncommitted == 0,
+        );
         let mut counter = DecrementCounter::new(&mut self.deleted, &parts);
-        let mut orphans = Vec::new();
-        summary.remove_from(self.references.table(), |id, refs, left| {
-            counter.count(&id, refs, &left);
-            if left.refs == 0 {
-                orphans.push(id);
+        let table = self.references.table();
+        let missing = remove_references(self.session, &summary, table, |id, refs, left| {
+            counter.count(id, refs, left);
+        })?;
+        if let Some(missing) = missing {
+            if !self.options.despite_damage {
+                return Err(missing.into());
             }
-        });
-        for id in orphans {
-            match self.session.repository.delete(&id) {
-                Err(RepositoryError::ObjectNotFound { .. }) if self.options.despite_damage => {
-                    damaged = true;
-                }
-                other => other?,
-            }
+            damaged = true;
         }
         if damaged {
             for message in [
@@ -161,33 +162,64 @@ impl<'a> Removal<'a> {
         }
         Ok(())
     }
+}
 
-    /// The steps stock Borg shows while it walks the item stream.
-    fn show_progress(&self, chunk_count: usize) {
-        let reporter = self.session.client.reporter.as_ref();
-        if !reporter.wants_progress() {
-            return;
+/// Takes an archive's references out of `table` and deletes the objects nobody refers to any more; `each`
+/// hears of every chunk. Gives the first error about an object that was gone already: the others are
+/// deleted all the same.
+pub(crate) fn remove_references(
+    session: &mut Session,
+    summary: &ArchiveSummary,
+    table: &ChunkTable,
+    mut each: impl FnMut(&ChunkId, u32, &Unreferenced),
+) -> Result<Option<RepositoryError>, ArchiveError> {
+    let mut orphans = Vec::new();
+    summary.remove_from(table, |id, refs, left| {
+        each(&id, refs, &left);
+        if left.refs == 0 {
+            orphans.push(id);
         }
-        let total = chunk_count as u64;
-        let mut progress = self
-            .options
-            .progress
-            .then(|| PercentProgress::start(reporter, "archive.delete", total, 5.0));
-        for step in 0..total {
-            if let Some(progress) = &mut progress {
-                progress.advance_to(reporter, step, None, |percent| {
-                    format!("Decrementing references {percent:3.0}%")
-                });
+    });
+    let mut missing = None;
+    for id in orphans {
+        match session.repository.delete(&id) {
+            Err(error @ RepositoryError::ObjectNotFound { .. }) => {
+                missing.get_or_insert(error);
             }
-            if step == 0 && self.uncommitted == 0 {
-                cache_progress::begin(reporter);
-            }
+            other => other?,
         }
-        if total == 0 && self.uncommitted == 0 {
+    }
+    Ok(missing)
+}
+
+/// The steps stock Borg shows, if `shown`, while it walks an item stream of so many chunks; whether its
+/// first change opens a transaction of the cache.
+pub(crate) fn show_steps(
+    reporter: &dyn Reporter,
+    chunk_count: usize,
+    shown: bool,
+    begins_transaction: bool,
+) {
+    if !reporter.wants_progress() {
+        return;
+    }
+    let total = chunk_count as u64;
+    let mut progress =
+        shown.then(|| PercentProgress::start(reporter, "archive.delete", total, 5.0));
+    for step in 0..total {
+        if let Some(progress) = &mut progress {
+            progress.advance_to(reporter, step, None, |percent| {
+                format!("Decrementing references {percent:3.0}%")
+            });
+        }
+        if step == 0 && begins_transaction {
             cache_progress::begin(reporter);
         }
-        if let Some(progress) = progress {
-            progress.finish(reporter);
-        }
+    }
+    if total == 0 && begins_transaction {
+        cache_progress::begin(reporter);
+    }
+    if let Some(progress) = progress {
+        progress.finish(reporter);
     }
 }

@@ -11,7 +11,7 @@ mod rewrite;
 mod tags;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::RwLock;
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use ironborg_cache::ChunkTable;
@@ -29,7 +29,7 @@ use self::filter::ItemFilter;
 use self::rewrite::{Rewriter, Rewritten};
 use self::tags::TaggedDirectories;
 use crate::create::{Created, Statistics};
-use crate::delete::{remove_references, show_progress};
+use crate::delete::removal::{remove_references, show_steps};
 use crate::info::with_chunker_name;
 use crate::items::{PartFiles, with_items};
 use crate::references::{ChunkReferences, keep_summary, renew_csizes};
@@ -245,8 +245,7 @@ impl<'o> Recreater<'o> {
         job: &Job<'_>,
         filter: ItemFilter<'_>,
     ) -> Result<Rewritten, ArchiveError> {
-        let reporter = std::sync::Arc::clone(&session.client.reporter);
-        cache_progress::begin(reporter.as_ref());
+        let reporter = Arc::clone(&session.client.reporter);
         let known = self.known.as_ref().expect("learnt before");
         let shared = RwLock::new(session);
         let rewriter = Rewriter::new(
@@ -259,6 +258,9 @@ impl<'o> Recreater<'o> {
         )?;
         let rewritten = rewriter.run(filter)?;
         reporter.report(Event::ArchiveProgressEnd);
+        if !rewritten.in_transaction {
+            cache_progress::begin(reporter.as_ref());
+        }
         Ok(rewritten)
     }
 
@@ -274,6 +276,7 @@ impl<'o> Recreater<'o> {
             mut items,
             mut summary,
             stats,
+            ..
         } = rewritten;
         let old = job.archive;
         let name = target.unwrap_or(&old.name);
@@ -290,7 +293,7 @@ impl<'o> Recreater<'o> {
             &mut summary,
             metadata,
         )?;
-        let reporter = std::sync::Arc::clone(&session.client.reporter);
+        let reporter = Arc::clone(&session.client.reporter);
         if let (None, Known::All(references)) = (target, known) {
             // Stock Borg commits in between.
             cache_progress::commit_chunks(reporter.as_ref());
@@ -342,13 +345,12 @@ impl<'o> Recreater<'o> {
     ) -> ArchiveMetadata {
         let (options, old) = (self.options, &job.archive.metadata);
         let mut metadata = new_metadata(session, options, stats, name);
-        match options.timestamp {
-            None => {
-                metadata.time.clone_from(&old.time);
-                let end = old.time_end.as_ref().filter(|end| !end.is_empty());
-                metadata.time_end = Some(end.unwrap_or(&old.time).clone());
-            }
-            Some(_) => (metadata.time, metadata.time_end) = job.time_texts(options.timestamp),
+        if options.timestamp.is_some() {
+            (metadata.time, metadata.time_end) = job.time_texts(options.timestamp);
+        } else {
+            metadata.time.clone_from(&old.time);
+            let end = old.time_end.as_ref().filter(|end| !end.is_empty());
+            metadata.time_end = Some(end.unwrap_or(&old.time).clone());
         }
         let comment = options.comment.as_ref().or(old.comment.as_ref());
         metadata.comment = Some(comment.cloned().unwrap_or_default());
@@ -429,7 +431,8 @@ fn delete_old(
     references: &mut ChunkReferences,
 ) -> Result<(), ArchiveError> {
     let (summary, _) = references.take_summary(session, old)?;
-    show_progress(session, old.metadata.items.len());
+    let reporter = session.client.reporter.as_ref();
+    show_steps(reporter, old.metadata.items.len(), true, true);
     let missing = remove_references(session, &summary, references.table(), |_, _, _| {})?;
     if let Some(missing) = missing {
         // It was to go anyway.

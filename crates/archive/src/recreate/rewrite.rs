@@ -40,6 +40,8 @@ pub(super) struct Rewritten {
     pub(super) items: ItemStream,
     pub(super) summary: SummaryBuilder,
     pub(super) stats: Statistics,
+    /// Whether stock Borg's cache would have changed since the last commit.
+    pub(super) in_transaction: bool,
 }
 
 /// What happens next in the new archive.
@@ -82,6 +84,7 @@ pub(super) struct Rewriter<'a, 's> {
     summary: SummaryBuilder,
     stats: Statistics,
     last_checkpoint: Instant,
+    in_transaction: bool,
 }
 
 impl<'a, 's> Rewriter<'a, 's> {
@@ -110,6 +113,7 @@ impl<'a, 's> Rewriter<'a, 's> {
             summary: SummaryBuilder::new(),
             stats: Statistics::default(),
             last_checkpoint: Instant::now(),
+            in_transaction: false,
         })
     }
 
@@ -155,6 +159,7 @@ impl<'a, 's> Rewriter<'a, 's> {
             items: self.items,
             summary: self.summary,
             stats: self.stats,
+            in_transaction: self.in_transaction,
         })
     }
 
@@ -293,6 +298,14 @@ impl<'a, 's> Rewriter<'a, 's> {
         Ok(())
     }
 
+    /// The first change since a commit: stock Borg's cache opens a transaction.
+    fn begin_transaction(&mut self) {
+        if !self.in_transaction {
+            self.in_transaction = true;
+            cache_progress::begin(self.client.reporter.as_ref());
+        }
+    }
+
     fn add_chunk(&mut self, chunk: ChunkEntry) {
         let current = self.current.as_mut().expect("chunks are within items");
         current.chunks.push(chunk);
@@ -304,6 +317,7 @@ impl<'a, 's> Rewriter<'a, 's> {
             size: chunk.size,
             csize: chunk.csize,
         };
+        self.begin_transaction();
         self.table.add(&chunk.id, 1, sizes);
         let known = self.table.get(&chunk.id).unwrap_or(sizes);
         let csize = match known.csize {
@@ -333,6 +347,7 @@ impl<'a, 's> Rewriter<'a, 's> {
             let csize = chunk.stored_size;
             return self.reference(&ChunkEntry { id, size, csize });
         };
+        self.begin_transaction();
         write(self.shared).repository.put(&id, &object)?;
         let csize = u32::try_from(object.len()).expect("the repository took it");
         let is_new = self.table.claim(&id, size)? == Claim::New;
@@ -486,6 +501,9 @@ impl<'a, 's> Rewriter<'a, 's> {
         cache_progress::commit_chunks(self.client.reporter.as_ref());
         unlist_checkpoint(session, self.table, name, &entry)?;
         self.last_checkpoint = Instant::now();
+        // Taking it off the list again was a change.
+        self.in_transaction = true;
+        cache_progress::begin(self.client.reporter.as_ref());
         Ok(())
     }
 }

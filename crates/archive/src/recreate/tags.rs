@@ -88,7 +88,7 @@ impl TaggedDirectories {
             })
         })?;
         if !cache_tags.is_empty() {
-            found.add_caches(session, archive, cache_tags)?;
+            found.add_caches(session, archive, &cache_tags)?;
         }
         Ok(found)
     }
@@ -98,11 +98,11 @@ impl TaggedDirectories {
         &mut self,
         session: &Session,
         archive: &Archive,
-        tags: Vec<CacheTag>,
+        tags: &[CacheTag],
     ) -> Result<(), ArchiveError> {
-        let masters = masters_of(session, archive, &tags)?;
+        let masters = masters_of(session, archive, tags)?;
         with_content(session, |content| {
-            for tag in &tags {
+            for tag in tags {
                 let chunks = match &tag.content {
                     Content::Chunks(chunks) => chunks,
                     Content::With(master) => match masters.get(master) {
