@@ -68,7 +68,31 @@ impl Contestant {
 
     /// Removes everything of this program.
     pub(crate) fn clear(&self) -> Result<()> {
+        remove(&self.aside())?;
         remove(&self.place)
+    }
+
+    /// Copies everything of this program aside, in place of an earlier copy.
+    pub(crate) fn save(&self) -> Result<()> {
+        let aside = self.aside();
+        remove(&aside)?;
+        copy(&self.place, &aside)
+    }
+
+    /// Puts everything back as it was saved.
+    pub(crate) fn restore(&self) -> Result<()> {
+        remove(&self.place)?;
+        copy(&self.aside(), &self.place)
+    }
+
+    /// Takes a copy of the other program's repository for its own.
+    pub(crate) fn take_repository(&self, other: &Self) -> Result<()> {
+        remove(&self.repository())?;
+        copy(&other.repository(), &self.repository())
+    }
+
+    fn aside(&self) -> PathBuf {
+        self.place.with_extension("saved")
     }
 
     /// Makes a new repository, forgetting an old one and everything known about it.
@@ -156,6 +180,14 @@ fn size_of(dir: &Path) -> Result<u64> {
         };
     }
     Ok(total)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let status = Command::new("cp").arg("-a").args([from, to]).status()?;
+    if !status.success() {
+        bail!("cannot copy {}: {status}", from.display());
+    }
+    Ok(())
 }
 
 fn remove(path: &Path) -> Result<()> {

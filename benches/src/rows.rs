@@ -32,6 +32,7 @@ pub(crate) struct Row {
 enum Tree {
     Large,
     Small,
+    Changing,
     Usr,
     None,
 }
@@ -44,12 +45,22 @@ enum Kind {
     Unchanged(&'static str, &'static str),
     Extract(&'static str, &'static str),
     List(&'static str, &'static str),
+    /// One archive of many deleted.
+    Delete,
+    /// Most of many archives deleted.
+    Prune,
+    /// The space of those given back.
+    Compact,
     Version,
 }
 
 /// Key mode and compression of the rows on large, and on small files.
 const LARGE: (&str, &str) = ("repokey-blake2", "zstd,3");
 const SMALL: (&str, &str) = ("repokey", "lz4");
+
+/// Archives of the rows on many archives, and how many of them stay.
+const MANY: usize = 50;
+const KEPT: &str = "10";
 
 pub(crate) static ROWS: &[Row] = &[
     Row {
@@ -95,6 +106,27 @@ pub(crate) static ROWS: &[Row] = &[
         kind: Kind::List(SMALL.0, SMALL.1),
     },
     Row {
+        name: "delete",
+        what: "delete of one of 50 archives of 100,000 files",
+        aim: Some(0.20),
+        tree: Tree::Changing,
+        kind: Kind::Delete,
+    },
+    Row {
+        name: "prune",
+        what: "prune of 40 of 50 archives of 100,000 files",
+        aim: Some(0.20),
+        tree: Tree::Changing,
+        kind: Kind::Prune,
+    },
+    Row {
+        name: "compact",
+        what: "compact after that",
+        aim: Some(0.20),
+        tree: Tree::Changing,
+        kind: Kind::Compact,
+    },
+    Row {
         name: "version",
         what: "--version",
         aim: None,
@@ -138,6 +170,7 @@ fn run_row(options: &Options, row: &'static Row) -> Result<RowResult> {
     let tree = match row.tree {
         Tree::Large => trees::large(options)?,
         Tree::Small => trees::small(options)?,
+        Tree::Changing => trees::changing(options)?,
         Tree::Usr => trees::usr(options)?,
         Tree::None => options.dir.clone(),
     };
@@ -145,8 +178,12 @@ fn run_row(options: &Options, row: &'static Row) -> Result<RowResult> {
         [Program::Ours, Program::Stock].map(|program| Contestant::new(options, program, row.name));
     let [ours, stock] = contestants;
     let contestants = [ours?, stock?];
-    for contestant in &contestants {
-        prepare(contestant, row.kind, &tree)?;
+    if row.tree == Tree::Changing {
+        prepare_many(options, &contestants, row.kind, &tree)?;
+    } else {
+        for contestant in &contestants {
+            prepare(contestant, row.kind, &tree)?;
+        }
     }
     let mut results = [Vec::new(), Vec::new()];
     for repetition in 0..options.repetitions {
@@ -174,7 +211,7 @@ fn run_row(options: &Options, row: &'static Row) -> Result<RowResult> {
 /// What is there before the first timed run.
 fn prepare(contestant: &Contestant, kind: Kind, tree: &Path) -> Result<()> {
     match kind {
-        Kind::First(..) | Kind::Version => Ok(()),
+        Kind::First(..) | Kind::Delete | Kind::Prune | Kind::Compact | Kind::Version => Ok(()),
         Kind::Unchanged(mode, compression)
         | Kind::Extract(mode, compression)
         | Kind::List(mode, compression) => {
@@ -187,6 +224,37 @@ fn prepare(contestant: &Contestant, kind: Kind, tree: &Path) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Has ours make a repository with many archives, gives stock Borg a copy, and lets each get to know it.
+fn prepare_many(
+    options: &Options,
+    contestants: &[Contestant; 2],
+    kind: Kind,
+    tree: &Path,
+) -> Result<()> {
+    let [ours, stock] = contestants;
+    ours.init(SMALL.0)?;
+    for generation in 0..MANY {
+        trees::change(options, tree, generation)?;
+        create(ours, &format!("a{generation:02}"), SMALL.1, tree)?;
+    }
+    stock.take_repository(ours)?;
+    for contestant in contestants {
+        let repository = contestant.repository();
+        contestant.run(tree, ["info".as_ref(), repository.as_os_str()])?;
+        if kind == Kind::Compact {
+            prune(contestant, tree)?;
+        }
+        contestant.save()?;
+    }
+    Ok(())
+}
+
+fn prune(contestant: &Contestant, tree: &Path) -> Result<Measurement> {
+    let repository = contestant.repository();
+    let rule = ["prune", "--keep-last", KEPT].map(std::ffi::OsStr::new);
+    contestant.run(tree, [rule.as_slice(), &[repository.as_os_str()]].concat())
 }
 
 fn run_once(
@@ -214,6 +282,19 @@ fn run_once(
             Ok(measurement)
         }
         Kind::List(..) => contestant.run(tree, ["list", "--json-lines", &contestant.archive("a")]),
+        Kind::Delete | Kind::Prune | Kind::Compact => {
+            contestant.restore()?;
+            settle();
+            let measurement = match kind {
+                Kind::Delete => contestant.run(tree, ["delete", &contestant.archive("a20")]),
+                Kind::Prune => prune(contestant, tree),
+                _ => {
+                    let repository = contestant.repository();
+                    contestant.run(tree, ["compact".as_ref(), repository.as_os_str()])
+                }
+            };
+            contestant.with_size(measurement?)
+        }
         Kind::Version => contestant.run(tree, ["--version"]),
     }
 }

@@ -19,6 +19,12 @@ const LARGE_COUNT: usize = 2_000;
 /// Small files at scale 1.
 const SMALL_COUNT: usize = 200_000;
 
+/// Files of the tree that changes, at scale 1.
+const CHANGING_COUNT: usize = 100_000;
+
+/// One in so many of them is another from one backup to the next.
+const CHANGING_STRIDE: usize = 200;
+
 /// The large files: a third incompressible, a third text, a third binaries and duplicates.
 pub(crate) fn large(options: &Options) -> Result<PathBuf> {
     make(options, "large", |top| {
@@ -94,25 +100,50 @@ fn binary(random: &mut Random, len: usize) -> Vec<u8> {
 /// The small files: 0 to 6 KB, a hundred to a directory.
 pub(crate) fn small(options: &Options) -> Result<PathBuf> {
     make(options, "small", |top| {
-        let mut random = Random::new(200);
-        let mut dir = top.to_path_buf();
-        for index in 0..options.scaled(SMALL_COUNT) {
-            if index % 100 == 0 {
-                dir = top
-                    .join(format!("d{:02}", index / 10_000))
-                    .join(format!("d{:04}", index / 100));
-                fs::create_dir_all(&dir)?;
-            }
-            let len = random.below(3_000) + random.below(3_000);
-            let bytes = if index % 2 == 0 {
-                tree::text(&mut random, len)
-            } else {
-                random.bytes(len)
-            };
-            File::create_new(dir.join(format!("f{index:06}")))?.write_all(&bytes)?;
-        }
-        Ok(())
+        small_files(top, options.scaled(SMALL_COUNT))
     })
+}
+
+/// Half as many small files, to be changed by [`change`].
+pub(crate) fn changing(options: &Options) -> Result<PathBuf> {
+    make(options, "changing", |top| {
+        small_files(top, options.scaled(CHANGING_COUNT))
+    })
+}
+
+/// Changes some files, all over the tree, to what they are in backup number `generation`.
+pub(crate) fn change(options: &Options, top: &Path, generation: usize) -> Result<()> {
+    let mut random = Random::new(generation as u64);
+    let first = generation % CHANGING_STRIDE;
+    for index in (first..options.scaled(CHANGING_COUNT)).step_by(CHANGING_STRIDE) {
+        let len = 1 + random.below(6_000);
+        fs::write(small_file(top, index), random.bytes(len))?;
+    }
+    Ok(())
+}
+
+fn small_files(top: &Path, count: usize) -> Result<()> {
+    let mut random = Random::new(200);
+    for index in 0..count {
+        let path = small_file(top, index);
+        if index % 100 == 0 {
+            fs::create_dir_all(path.parent().context("files are in directories")?)?;
+        }
+        let len = random.below(3_000) + random.below(3_000);
+        let bytes = if index % 2 == 0 {
+            tree::text(&mut random, len)
+        } else {
+            random.bytes(len)
+        };
+        File::create_new(path)?.write_all(&bytes)?;
+    }
+    Ok(())
+}
+
+fn small_file(top: &Path, index: usize) -> PathBuf {
+    top.join(format!("d{:02}", index / 10_000))
+        .join(format!("d{:04}", index / 100))
+        .join(format!("f{index:06}"))
 }
 
 /// A copy of this machine's `/usr`: real files, but not the same everywhere.

@@ -23,6 +23,7 @@ pub mod statistics;
 pub mod tar;
 
 mod cache_progress;
+mod gate;
 mod item_stream;
 mod key_files;
 mod progress;

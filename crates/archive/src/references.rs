@@ -1,21 +1,19 @@
 //! How often every chunk is referenced, over all archives of a repository.
 //!
 //! Archives never change, so what each refers to is read once and kept as a summary in the cache; the
-//! counts are the sum of the summaries. Memory: one table, under 50 bytes a chunk, and one summary at a
-//! time. What counts: every chunk reference of every item, part files included, each chunk of an item
+//! counts are the sum of the summaries. Memory: one table, under 50 bytes a chunk, and one summary for
+//! each thread. What counts: every chunk reference of every item, part files included, each chunk of an item
 //! stream, and each archive object; not the manifest. Source: Borg 1.4, `LocalCache.sync`.
 
+mod read;
+
 use std::collections::{HashMap, HashSet};
-use std::ops::ControlFlow;
 
-use ironborg_cache::{
-    ArchiveSummary, ChunkTable, ChunkTotals, Counts, SummaryBuilder, SummaryStore,
-};
+use ironborg_cache::{ArchiveSummary, ChunkTable, ChunkTotals, Counts, SummaryStore};
 use ironborg_format::item::ChunkEntry;
-use ironborg_types::{ArchiveId, ChunkId, Level, text};
+use ironborg_types::{ArchiveId, ChunkId, Level};
 
-use crate::items::{ItemReader, ObjectSource, PartFiles, with_items};
-use crate::progress::PercentProgress;
+use self::read::summarize;
 use crate::{Archive, ArchiveError, Session};
 
 const LOGGER: &str = "borg.cache";
@@ -24,8 +22,35 @@ const LOGGER: &str = "borg.cache";
 #[derive(Debug)]
 pub struct ChunkReferences {
     table: ChunkTable,
-    /// What could be read of archives whose damage is put up with.
-    salvaged: HashMap<ArchiveId, ArchiveSummary>,
+    /// What was found in archives that had to be read.
+    read: HashMap<ArchiveId, Found>,
+}
+
+/// An archive that was read.
+#[derive(Debug)]
+enum Found {
+    /// It is whole; its summary was kept.
+    Whole {
+        /// Chunks of its item stream.
+        stream_len: usize,
+    },
+    /// It is damaged, which is put up with.
+    Damaged {
+        /// What could be read.
+        partial: ArchiveSummary,
+        /// Chunks of its item stream.
+        stream_len: usize,
+    },
+}
+
+/// The summary of an archive that goes.
+pub(crate) struct TakenSummary {
+    /// All its references, or as many as could be read.
+    pub(crate) summary: ArchiveSummary,
+    /// Chunks of its item stream.
+    pub(crate) stream_len: usize,
+    /// Whether the archive is damaged.
+    pub(crate) damaged: bool,
 }
 
 /// What an item's chunks are that nothing else refers to.
@@ -53,42 +78,11 @@ impl ChunkReferences {
     /// can be read is counted.
     pub(crate) fn load_despite(
         session: &Session,
-        may_be_damaged: &dyn Fn(&[u8]) -> bool,
+        may_be_damaged: &(dyn Fn(&[u8]) -> bool + Sync),
     ) -> Result<Self, ArchiveError> {
-        let reporter = session.client.reporter.as_ref();
-        let repository = session.repository.as_ref();
-        let mut salvaged = HashMap::new();
-        let table = ChunkTable::new(repository.len()?, Counts::Complete);
-        let mut progress: Option<PercentProgress> = None;
-        for (done, (raw_name, entry)) in session.manifest.archives.iter().enumerate() {
-            let summary = if let Some(known) = summaries(session).load(&entry.id, reporter) {
-                known
-            } else {
-                let progress = progress.get_or_insert_with(|| {
-                    let total = session.manifest.archives.len() as u64;
-                    PercentProgress::start(reporter, "cache.sync", total, 0.1)
-                });
-                let name = text::display(raw_name);
-                progress.advance_to(reporter, done as u64, Some(&name), |percent| {
-                    format!("{percent:3.0}% Syncing chunks cache. Processing archive {name}")
-                });
-                let archive = session.load_archive_entry(raw_name, entry)?;
-                match summarize(session, &archive) {
-                    Ok(summary) => summary,
-                    Err((_, partial)) if may_be_damaged(raw_name) => {
-                        partial.add_to(&table);
-                        salvaged.insert(entry.id, *partial);
-                        continue;
-                    }
-                    Err((error, _)) => return Err(error),
-                }
-            };
-            summary.add_to(&table);
-        }
-        if let Some(progress) = progress {
-            progress.finish(reporter);
-        }
-        let references = Self { table, salvaged };
+        let table = ChunkTable::new(session.repository.len()?, Counts::Complete);
+        let read = read::add_all(session, &table, may_be_damaged)?;
+        let references = Self { table, read };
         references.look_up_csizes(session)?;
         let archives: HashSet<_> = session
             .manifest
@@ -115,17 +109,41 @@ impl ChunkReferences {
         Ok(summary_of(session, archive)?.unique_csize(&self.table))
     }
 
-    /// The archive's summary, to be taken out of the table; and whether that is all that could be
-    /// read of a damaged one.
+    /// The archive's summary, to be taken out of the table.
+    ///
+    /// What had to be read for counting is not read again.
     pub(crate) fn take_summary(
         &mut self,
         session: &Session,
-        archive: &Archive,
-    ) -> Result<(ArchiveSummary, bool), ArchiveError> {
-        match self.salvaged.remove(&archive.id) {
-            Some(partial) => Ok((partial, true)),
-            None => Ok((summary_of(session, archive)?, false)),
+        name: &[u8],
+        id: &ArchiveId,
+    ) -> Result<TakenSummary, ArchiveError> {
+        let taken = |summary, stream_len| TakenSummary {
+            summary,
+            stream_len,
+            damaged: false,
+        };
+        match self.read.remove(id) {
+            Some(Found::Damaged {
+                partial,
+                stream_len,
+            }) => {
+                return Ok(TakenSummary {
+                    damaged: true,
+                    ..taken(partial, stream_len)
+                });
+            }
+            Some(Found::Whole { stream_len }) => {
+                let known = summaries(session).load(id, session.client.reporter.as_ref());
+                if let Some(summary) = known {
+                    return Ok(taken(summary, stream_len));
+                }
+            }
+            None => {}
         }
+        let archive = session.load_archive(name)?;
+        let summary = summary_of(session, &archive)?;
+        Ok(taken(summary, archive.metadata.items.len()))
     }
 
     /// Sums over those of an item's chunks that nothing but this item refers to, repetitions within
@@ -167,69 +185,11 @@ pub(crate) fn summary_of(
 ) -> Result<ArchiveSummary, ArchiveError> {
     match summaries(session).load(&archive.id, session.client.reporter.as_ref()) {
         Some(summary) => Ok(summary),
-        None => summarize(session, archive).map_err(|(error, _)| error),
+        None => summarize(session, session.client.threads, archive).map_err(|(error, _)| error),
     }
 }
 
-/// Reads what an archive refers to, and remembers it.
-///
-/// # Errors
-/// What is wrong with it, and what could be read: the references of all items before the damage, and
-/// all chunks of the item stream.
-fn summarize(
-    session: &Session,
-    archive: &Archive,
-) -> Result<ArchiveSummary, (ArchiveError, Box<ArchiveSummary>)> {
-    let mut builder = SummaryBuilder::new();
-    let mut plaintext = Vec::new();
-    let id = ChunkId::from(archive.id);
-    let read = ObjectSource::of(session).reader().read(&id, &mut plaintext);
-    let size = u32::try_from(plaintext.len()).expect("objects are smaller than 4 GiB");
-    builder.add_metadata(&ChunkEntry {
-        id,
-        size,
-        csize: archive.csize,
-    });
-    let mut stream_chunks = Vec::new();
-    let result = read.map(drop).and_then(|()| {
-        with_items(session, archive, PartFiles::Consider, |items| {
-            items.note_sizes();
-            let result = add_items(&mut builder, items);
-            stream_chunks = items.metadata_chunks();
-            result
-        })
-    });
-    for chunk in &stream_chunks {
-        builder.add_metadata(chunk);
-    }
-    if let Err(error) = result {
-        for id in archive.metadata.items.iter().skip(stream_chunks.len()) {
-            builder.add_metadata(&ChunkEntry {
-                id: *id,
-                size: 0,
-                csize: 0,
-            });
-        }
-        return Err((error, Box::new(builder.finish())));
-    }
-    let summary = builder.finish();
-    note(session, summaries(session).save(&archive.id, &summary));
-    Ok(summary)
-}
-
-fn add_items(builder: &mut SummaryBuilder, items: &mut ItemReader<'_>) -> Result<(), ArchiveError> {
-    let mut chunks: Vec<ChunkEntry> = Vec::new();
-    items.for_each(|item| {
-        if let Some(list) = item.chunks {
-            chunks.clear();
-            chunks.extend(&list);
-            builder.add_file(&chunks, item.part.is_some());
-        }
-        Ok(ControlFlow::Continue(()))
-    })
-}
-
-/// Keeps what a new archive refers to.
+/// Keeps what an archive refers to.
 pub(crate) fn keep_summary(session: &Session, id: &ArchiveId, summary: &ArchiveSummary) {
     note(session, summaries(session).save(id, summary));
 }

@@ -53,7 +53,9 @@ pub struct Archive {
     pub metadata: ArchiveMetadata,
     /// Whether its authentication was there and right.
     pub tam_verified: bool,
-    /// Bytes of the metadata object as stored.
+    /// Bytes of the metadata object.
+    pub size: u32,
+    /// The same, as stored.
     pub csize: u32,
 }
 
@@ -207,13 +209,14 @@ impl Session {
             name: name.into(),
             detail: error.to_string(),
         })?;
-        let csize = u32::try_from(object.len()).expect("objects are at most 20 MiB");
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).expect("objects are at most 20 MiB");
         Ok(Archive {
             id: entry.id,
             name: name.into(),
             metadata,
             tam_verified,
-            csize,
+            size: length(&packed),
+            csize: length(&object),
         })
     }
 

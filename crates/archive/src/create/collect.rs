@@ -13,7 +13,6 @@ use ironborg_object::Sealer;
 use ironborg_types::{ArchiveProgress, ErrorKind, Event, Level};
 
 use super::Statistics;
-use super::gate::Gate;
 use super::items::part_of;
 use super::outcome::{Done, EntryOutcome, FilePart, Outcome, SealedObjects};
 use super::save::Saver;
@@ -21,6 +20,7 @@ use super::shared::Shared;
 use super::step::{LinkKey, Linked};
 use super::work::cache_stat;
 use crate::error::ArchiveError;
+use crate::gate::Gate;
 use crate::item_stream::{ItemStream, MetadataStore};
 use crate::save::unlist_checkpoint;
 use crate::session::Session;

@@ -8,12 +8,12 @@ use ironborg_source::{
 };
 use ironborg_types::Event;
 
-use super::gate::{Closed, Gate};
 use super::options::{CreateOptions, Input};
 use super::step::Step;
 use super::walk::{DirectoryReader, StepSink, Walker};
 use crate::client::Client;
 use crate::error::ArchiveError;
+use crate::gate::{Closed, Gate};
 
 /// Lists what would be archived. Nothing is opened but directories, and nothing is written.
 ///

@@ -9,7 +9,6 @@ use ironborg_source::walk::FileKind;
 use ironborg_source::{AttributeReader, Dir, FileStat, Place, SourceError};
 use ironborg_types::Reporter;
 
-use super::gate::{Closed, Gate};
 use super::items::{add_attributes, item_of_stat};
 use super::options::Input;
 use super::outcome::Done;
@@ -20,6 +19,7 @@ use super::walk::{DirectoryReader, StepSink, Walker};
 use super::work::{Batch, SMALL_FILE_SIZE_MAX};
 use crate::client::Client;
 use crate::error::ArchiveError;
+use crate::gate::{Closed, Gate};
 
 /// Steps in a batch.
 const BATCH_STEPS: usize = 128;

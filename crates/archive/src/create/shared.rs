@@ -13,12 +13,12 @@ use ironborg_object::Sealer;
 use ironborg_source::Names;
 use ironborg_types::ChunkId;
 
-use super::gate::Gate;
 use super::options::CreateOptions;
 use super::outcome::{Done, SealedObjects};
 use super::split::Share;
 use super::step::Entry;
 use crate::error::ArchiveError;
+use crate::gate::Gate;
 
 /// Bytes of finished objects that may wait to be stored.
 pub(super) const OBJECT_BYTES_IN_FLIGHT: usize = 8 << 20;

@@ -7,7 +7,7 @@ use ironborg_source::walk::OpenMode;
 use ironborg_source::{Dir, FileStat, Place};
 use ironborg_types::ErrorKind;
 
-use super::gate::Gate;
+use crate::gate::Gate;
 
 /// A directory kept open while its entries are being archived.
 #[derive(Debug)]

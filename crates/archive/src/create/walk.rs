@@ -15,9 +15,9 @@ use ironborg_source::walk::{OpenMode, TagOptions, check_same, dir_tags};
 use ironborg_source::{AttributeReader, Dir, DirEntries, FileKind, FileStat, Place, SourceError};
 use ironborg_types::{BytePath, Interrupt};
 
-use super::gate::{Closed, Gate};
 use super::options::Selection;
 use super::step::{Entry, EntryKind, LinkKey, Linked, OpenDir, Step};
+use crate::gate::{Closed, Gate};
 
 /// Receives the steps of a walk.
 pub(super) trait StepSink {

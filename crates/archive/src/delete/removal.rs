@@ -12,7 +12,7 @@ use super::LOGGER;
 use super::count::{DecrementCounter, PartUse};
 use crate::items::PartFiles;
 use crate::progress::PercentProgress;
-use crate::references::ChunkReferences;
+use crate::references::{ChunkReferences, TakenSummary};
 use crate::selection::ListedArchive;
 use crate::statistics::ArchiveStatistics;
 use crate::{ArchiveError, Session, cache_progress, save};
@@ -125,17 +125,23 @@ impl<'a> Removal<'a> {
 
     /// Takes one archive's references away and removes the objects nobody refers to any more.
     fn delete_objects(&mut self, listed: &ListedArchive) -> Result<(), ArchiveError> {
-        let archive = self.session.load_archive(&listed.name)?;
-        let (summary, mut damaged) = self.references.take_summary(self.session, &archive)?;
+        let TakenSummary {
+            summary,
+            stream_len,
+            mut damaged,
+        } = self
+            .references
+            .take_summary(self.session, &listed.name, &listed.id)?;
         let parts = match self.options.parts {
             PartFiles::Skip if summary.figures().nfiles_parts > 0 => {
+                let archive = self.session.load_archive(&listed.name)?;
                 PartUse::read(self.session, &archive, damaged)?
             }
             _ => PartUse::default(),
         };
         show_steps(
             self.session.client.reporter.as_ref(),
-            archive.metadata.items.len(),
+            stream_len,
             self.options.progress,
             self.uncommitted == 0,
         );

@@ -27,9 +27,20 @@ pub fn with_items<T, E: From<ArchiveError>>(
     parts: PartFiles,
     use_reader: impl FnOnce(&mut ItemReader<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
+    with_items_on(session, session.client.threads, archive, parts, use_reader)
+}
+
+/// As [`with_items`], on so many threads; with one, everything is done by the caller's.
+pub(crate) fn with_items_on<T, E: From<ArchiveError>>(
+    session: &Session,
+    threads: usize,
+    archive: &Archive,
+    parts: PartFiles,
+    use_reader: impl FnOnce(&mut ItemReader<'_>) -> Result<T, E>,
+) -> Result<T, E> {
     let source = ObjectSource::of(session);
     let ids = &archive.metadata.items;
-    ReadAhead::scope(source, session.client.threads, ids.len(), |read_ahead| {
+    ReadAhead::scope(source, threads, ids.len(), |read_ahead| {
         use_reader(&mut ItemReader::new(
             read_ahead,
             ids,

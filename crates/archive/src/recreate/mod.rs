@@ -32,7 +32,7 @@ use crate::create::{Created, Statistics};
 use crate::delete::removal::{remove_references, show_steps};
 use crate::info::with_chunker_name;
 use crate::items::{PartFiles, with_items};
-use crate::references::{ChunkReferences, keep_summary, renew_csizes};
+use crate::references::{ChunkReferences, keep_summary, renew_csizes, summary_of};
 use crate::save::{checkpoint_name, chunker_values, commit, store_archive};
 use crate::statistics::{CacheStatistics, all_archives_of};
 use crate::{Archive, ArchiveError, Session, cache_progress};
@@ -430,7 +430,7 @@ fn delete_old(
     old: &Archive,
     references: &mut ChunkReferences,
 ) -> Result<(), ArchiveError> {
-    let (summary, _) = references.take_summary(session, old)?;
+    let summary = summary_of(session, old)?;
     let reporter = session.client.reporter.as_ref();
     show_steps(reporter, old.metadata.items.len(), true, true);
     let missing = remove_references(session, &summary, references.table(), |_, _, _| {})?;

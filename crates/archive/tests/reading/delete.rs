@@ -277,6 +277,7 @@ fn a_stop_commits_what_was_deleted_by_then() {
     let machine = Machine::with_sample("uncompacted").stopping_at("Deleting archive: a3 (1/2)");
     let error = delete(&machine, &options(&["a3", "a4"])).expect_err("it was stopped");
     assert_eq!(error.to_string(), "Error: Got Ctrl-C / SIGINT.");
+    let machine = machine.going_on();
     let session = machine.session();
     let left: Vec<&[u8]> = session
         .manifest

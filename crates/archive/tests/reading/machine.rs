@@ -148,6 +148,12 @@ impl Machine {
         self
     }
 
+    /// Forgets what the user asked for.
+    pub(crate) fn going_on(mut self) -> Self {
+        self.interrupt = Box::leak(Box::default());
+        self
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client {
             directories: ClientDirectories {

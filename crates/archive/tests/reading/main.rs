@@ -1,12 +1,14 @@
 //! Reading archives: every sample repository, extraction, damage, deletion, figures.
 
 mod archive_writer;
+mod counting;
 mod damage;
 mod delete;
 mod extract;
 mod hostile;
 mod machine;
 mod model;
+mod prune;
 mod rename;
 mod samples;
 mod selection;
