@@ -4,6 +4,8 @@
 
 mod run;
 
+pub mod command_line;
+
 mod args;
 mod commands;
 mod parse;

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use ironborg_types::Level;
 
-use crate::args::argparse::{self, Request};
-use crate::args::{self, ParseError, UsageError, deprecated};
-use crate::commands::{Command, Program as Words, Run, Traits, help};
+use crate::args::argparse::Refusal;
+use crate::args::{self, deprecated};
+use crate::command_line::{self, Ordered, Understood};
+use crate::commands::{Run, Traits, help};
 use crate::console::{self, Stdout};
 use crate::context::Context;
 use crate::directories::Directories;
@@ -43,22 +44,57 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
+/// What is known before the first word is read.
+struct Surroundings {
+    program: Program,
+    command_line: Vec<OsString>,
+    environment: Environment,
+    identity: Arc<HostIdentity>,
+    cwd: OsString,
+}
+
+impl Surroundings {
+    fn look() -> Self {
+        let command_line: Vec<OsString> = std::env::args_os().collect();
+        let environment = Environment::read();
+        Self {
+            program: Program::from_argument(command_line.first().map(OsString::as_os_str)),
+            identity: Arc::new(HostIdentity::new(environment.identity.clone())),
+            environment,
+            cwd: std::env::current_dir()
+                .unwrap_or_else(|_| ".".into())
+                .into_os_string(),
+            command_line,
+        }
+    }
+
+    fn parse(&self) -> ParseContext<'_> {
+        ParseContext {
+            environment: &self.environment,
+            identity: &self.identity,
+            cwd: self.cwd.as_encoded_bytes(),
+        }
+    }
+}
+
 fn run() -> u8 {
-    let words: Vec<OsString> = std::env::args_os().collect();
-    let program = Program::from_argument(words.first().map(OsString::as_os_str));
-    let arguments = words.get(1..).unwrap_or_default();
+    let surroundings = Surroundings::look();
+    let arguments = surroundings.command_line.get(1..).unwrap_or_default();
     for warning in deprecated::warnings(arguments) {
         console::stderr_line(warning);
     }
     let description = args::description();
-    match argparse::read(&description, &program.name, arguments) {
-        Ok(Request::Version) => print(&format!("{}\n", program.version_line())),
-        Ok(Request::Help(path)) => print(&help::text(&description, &program, &path)),
-        Ok(Request::Run(canonical)) => match understand(&description, &canonical) {
-            Ok(command) => start(program, words.clone(), &description, &canonical, command),
-            Err(error) => usage(&error),
-        },
-        Err(error) => usage(&error),
+    let program = &surroundings.program;
+    let parse = surroundings.parse();
+    match command_line::understand(&description, &program.name, arguments, &parse) {
+        Ok(Understood::Version) => print(&format!("{}\n", program.version_line())),
+        Ok(Understood::Help(path)) => print(&help::text(&description, program, &path)),
+        Ok(Understood::Command(ordered)) => start(surroundings, *ordered),
+        Err(Refusal::Usage(error)) => {
+            console::stderr_line(&error.to_string());
+            exit::ERROR
+        }
+        Err(Refusal::Early(error)) => early(&error, &surroundings.environment),
     }
 }
 
@@ -72,53 +108,20 @@ fn print(text: &str) -> u8 {
     }
 }
 
-fn usage(error: &UsageError) -> u8 {
-    console::stderr_line(&error.to_string());
-    exit::ERROR
-}
-
-fn understand(description: &clap::Command, canonical: &[OsString]) -> Result<Command, UsageError> {
-    use clap::FromArgMatches;
-    let matches = args::parse(description, canonical)?;
-    let words = Words::from_arg_matches(&matches)
-        .map_err(|error| args::usage_error(description, canonical, error.to_string()))?;
-    Ok(words.command)
-}
-
-/// Resolves the command's words, sets the process up and runs the command.
-fn start(
-    program: Program,
-    command_line: Vec<OsString>,
-    description: &clap::Command,
-    canonical: &[OsString],
-    command: Command,
-) -> u8 {
-    let environment = Environment::read();
-    let identity = Arc::new(HostIdentity::new(environment.identity.clone()));
-    let cwd = std::env::current_dir()
-        .unwrap_or_else(|_| ".".into())
-        .into_os_string();
-    let common = command.common().clone();
-    let parse = ParseContext {
-        environment: &environment,
-        identity: &identity,
-        cwd: cwd.as_encoded_bytes(),
-    };
-    let command = match command
-        .resolve(&parse)
-        .and_then(|command| check_lock(command, &common))
-    {
-        Ok(command) => command,
-        Err(ParseError::Usage(message)) => {
-            return usage(&args::usage_error(description, canonical, message));
-        }
-        Err(ParseError::ProgramUsage(message)) => {
-            return usage(&args::usage_error(description, &canonical[..1], message));
-        }
-        Err(ParseError::Early(error)) => return early(&error, &environment),
-    };
+/// Sets the process up and runs the command.
+fn start(surroundings: Surroundings, ordered: Ordered) -> u8 {
+    let Ordered {
+        common, command, ..
+    } = ordered;
     sys::set_umask(common.umask);
     let traits = command.traits();
+    let Surroundings {
+        program,
+        command_line,
+        environment,
+        identity,
+        cwd,
+    } = surroundings;
     let reporter = Arc::new(reporter(&common, &traits, &environment));
     signals::install(signals::ender(reporter.clone(), common.show_rc));
     let context = Context {
@@ -132,18 +135,6 @@ fn start(
         reporter,
     };
     perform(&context, command, &traits)
-}
-
-/// `--bypass-lock` is for commands that only read.
-fn check_lock(
-    command: Box<dyn Run>,
-    common: &args::global::CommonArgs,
-) -> Result<Box<dyn Run>, ParseError> {
-    if common.bypass_lock && !command.traits().may_bypass_lock {
-        let text = "Not allowed to bypass locking mechanism for chosen command";
-        return Err(ParseError::Early(CliError::generic(text)));
-    }
-    Ok(command)
 }
 
 /// An error before there is a reporter: plain text whatever the options say.

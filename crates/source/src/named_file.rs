@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use ironborg_types::BytePath;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{ErrorFile, errno_text};
@@ -204,6 +204,17 @@ pub fn make_directories(path: &Path, permissions: u32) -> Result<(), NamedFileEr
             }
         }
         Err(errno) => Err(NamedFileError::new(errno, path.as_os_str())),
+    }
+}
+
+/// Whether reading it twice gives the same: so it is unless it exists and is a pipe, a terminal or the like.
+pub fn can_be_read_again(path: &OsStr) -> bool {
+    match rustix::fs::stat(path) {
+        Ok(stat) => matches!(
+            FileType::from_raw_mode(stat.st_mode),
+            FileType::RegularFile | FileType::Directory
+        ),
+        Err(_) => true,
     }
 }
 

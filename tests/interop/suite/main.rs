@@ -19,6 +19,7 @@ mod init;
 mod kill;
 mod listings;
 mod locks;
+mod machine;
 mod maintenance;
 mod modes;
 mod prune;

@@ -5,6 +5,7 @@
 //! environment.
 
 pub(crate) mod argparse;
+pub(crate) mod check;
 pub(crate) mod deprecated;
 pub(crate) mod escapes;
 pub(crate) mod filters;

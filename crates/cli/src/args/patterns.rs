@@ -1,6 +1,6 @@
 //! Options that include and exclude paths; their order across all of them counts.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use clap::builder::OsStringValueParser;
@@ -36,6 +36,26 @@ impl PatternOption {
             Self::ExcludeFrom => "exclude_from",
             Self::Pattern => "pattern",
             Self::PatternsFrom => "patterns_from",
+        }
+    }
+
+    fn names_a_file(self) -> bool {
+        matches!(self, Self::ExcludeFrom | Self::PatternsFrom)
+    }
+
+    /// Adds what one such option says.
+    fn add(self, value: &OsStr, set: &mut PatternSet) -> Result<(), ParseError> {
+        let bytes = value.as_bytes();
+        let early = |error: PatternError| ParseError::Early(pattern_error(&error));
+        match self {
+            Self::Exclude => set.add_exclude(bytes).map_err(|_| {
+                let value = repr(&text::display(bytes));
+                let message = format!("invalid parse_exclude_pattern value: {value}");
+                ParseError::argument("-e/--exclude", message)
+            }),
+            Self::Pattern => set.add_pattern(bytes).map_err(early),
+            Self::ExcludeFrom => set.add_exclude_from(&read_patterns(value)?).map_err(early),
+            Self::PatternsFrom => set.add_patterns_from(&read_patterns(value)?).map_err(early),
         }
     }
 
@@ -77,26 +97,34 @@ impl PatternArgs {
     pub(crate) fn resolve(&self) -> Result<PatternSet, ParseError> {
         let mut set = PatternSet::new();
         for (option, value) in &self.given {
-            let bytes = value.as_bytes();
-            let early = |error: PatternError| ParseError::Early(pattern_error(&error));
-            match option {
-                PatternOption::Exclude => set.add_exclude(bytes).map_err(|_| {
-                    let value = repr(&text::display(bytes));
-                    let message = format!("invalid parse_exclude_pattern value: {value}");
-                    ParseError::argument("-e/--exclude", message)
-                })?,
-                PatternOption::Pattern => set.add_pattern(bytes).map_err(early)?,
-                PatternOption::ExcludeFrom => {
-                    set.add_exclude_from(&read_patterns(value)?)
-                        .map_err(early)?;
-                }
-                PatternOption::PatternsFrom => {
-                    set.add_patterns_from(&read_patterns(value)?)
-                        .map_err(early)?;
-                }
-            }
+            option.add(value, &mut set)?;
         }
         Ok(set)
+    }
+}
+
+/// Looks at patterns while the command line is read, for the order of errors.
+#[derive(Debug)]
+pub(crate) struct PatternCheck(PatternSet);
+
+impl Default for PatternCheck {
+    fn default() -> Self {
+        Self(PatternSet::new())
+    }
+}
+
+impl PatternCheck {
+    /// Looks at the value of an option, if it is one of these.
+    pub(crate) fn add(&mut self, id: &str, value: &OsStr) -> Result<(), ParseError> {
+        let mut known = PatternOption::ALL.into_iter();
+        let Some(option) = known.find(|option| option.id() == id) else {
+            return Ok(());
+        };
+        // What can be read once only is left to those who need it.
+        if option.names_a_file() && !named_file::can_be_read_again(value) {
+            return Ok(());
+        }
+        option.add(value, &mut self.0)
     }
 }
 
@@ -105,7 +133,7 @@ fn pattern_error(error: &PatternError) -> CliError {
     CliError::with_message(ErrorKind::CommandError, error.to_string())
 }
 
-fn read_patterns(path: &OsString) -> Result<Vec<u8>, ParseError> {
+fn read_patterns(path: &OsStr) -> Result<Vec<u8>, ParseError> {
     named_file::read(path).map_err(|error| ParseError::Early(CliError::generic(error.to_string())))
 }
 

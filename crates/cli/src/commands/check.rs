@@ -58,7 +58,10 @@ impl CheckArgs {
 
 impl Run for CheckOptions {
     fn traits(&self) -> Traits {
-        Traits::default()
+        Traits {
+            may_bypass_lock: true,
+            ..Traits::default()
+        }
     }
 
     fn run(self: Box<Self>, _context: &Context) -> Result<(), CliError> {

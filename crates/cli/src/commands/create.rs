@@ -42,7 +42,7 @@ pub(crate) struct CreateArgs {
     #[arg(value_name = "ARCHIVE", required = true)]
     location: OsString,
     /// What to archive
-    #[arg(value_name = "PATH")]
+    #[arg(value_name = "PATH", value_parser = OsStringValueParser::new().try_map(|v| values::path(&v)))]
     paths: Vec<OsString>,
     /// Only say what would be done
     #[arg(short = 'n', long)]

@@ -85,10 +85,7 @@ impl HelpArgs {
 
 impl Run for HelpArgs {
     fn traits(&self) -> Traits {
-        Traits {
-            may_bypass_lock: true,
-            ..Traits::default()
-        }
+        Traits::default()
     }
 
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {

@@ -1,11 +1,12 @@
-//! What is done with the words once they are read: repetitions, places, and the line for clap.
+//! What is done with options once they are read: repetitions, exclusions, and the line for clap.
 
 use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, Command};
 
-use super::{Given, Parser, argument_name, positional_name, shown};
-use crate::args::{UsageError, values};
+use super::places::Count;
+use super::{Given, Parser, Refusal, argument_name, positional_name, shown};
+use crate::args::values;
 
 /// Options that may be given once only, and the first values that do not count.
 const STORE_ONCE: &[(&str, &[&str])] = &[
@@ -44,113 +45,61 @@ fn says_nothing(option: &Given) -> bool {
     counts.contains(&option.id.as_str()) && values::int(&value) == Ok(0)
 }
 
+/// What a switch sets.
+fn subject(id: &str) -> &str {
+    if LOG_LEVELS.contains(&id) {
+        "log_level"
+    } else {
+        id
+    }
+}
+
 impl Parser<'_> {
-    /// Refuses options that exclude each other.
-    pub(super) fn check_exclusive(&self, given: &[Given]) -> Result<(), UsageError> {
+    /// Refuses an option that one given before excludes.
+    pub(super) fn refuse_rival(&self, given: &[Given], option: &Given) -> Result<(), Refusal> {
         for (one, other) in EXCLUSIVE {
-            let mut telling = given.iter().filter(|option| !says_nothing(option));
-            let first = telling
-                .clone()
-                .find(|option| option.id == *one || option.id == *other);
-            let Some(first) = first else { continue };
-            let rival = if first.id == *one { other } else { one };
-            if let Some(second) = telling.find(|option| option.id == *rival) {
-                let message = format!(
+            let rival = match option.id.as_str() {
+                id if id == *one => *other,
+                id if id == *other => *one,
+                _ => continue,
+            };
+            let mut given = given.iter().filter(|earlier| !says_nothing(earlier));
+            let earlier = given.find(|earlier| earlier.id == rival);
+            if let Some(earlier) = earlier.filter(|_| !says_nothing(option)) {
+                return Err(self.refuse(format!(
                     "argument {}: not allowed with argument {}",
-                    second.name, first.name
-                );
-                return Err(self.error(message));
+                    option.name, earlier.name
+                )));
             }
         }
         Ok(())
     }
 
-    /// Decides between repetitions: lists and counters keep all, the rest the last one.
-    pub(super) fn settle(
-        &self,
-        given: Vec<Given>,
-        inherited: usize,
-    ) -> Result<Vec<Given>, UsageError> {
-        let keeps_all = |id: &str| {
-            self.command
-                .get_arguments()
-                .find(|arg| arg.get_id() == id)
-                .is_some_and(|arg| matches!(arg.get_action(), ArgAction::Append | ArgAction::Count))
+    /// Refuses an option that was given before, where only one is allowed.
+    pub(super) fn refuse_second(&self, given: &[Given], option: &Given) -> Result<(), Refusal> {
+        let Some((_, defaults)) = STORE_ONCE.iter().find(|(id, _)| *id == option.id) else {
+            return Ok(());
         };
-        let subject = |id: &str| {
-            if LOG_LEVELS.contains(&id) {
-                "log_level".to_owned()
-            } else {
-                id.to_owned()
-            }
+        let counts = |earlier: &Given| {
+            let value = earlier.value.as_deref().map(shown).unwrap_or_default();
+            earlier.id == option.id && !defaults.contains(&value.as_str())
         };
-        let mut settled: Vec<Given> = Vec::new();
-        for (index, option) in given.into_iter().enumerate() {
-            if !keeps_all(&option.id) {
-                let earlier = settled
-                    .iter()
-                    .position(|known| subject(&known.id) == subject(&option.id));
-                if let Some(earlier) = earlier {
-                    let first = settled.remove(earlier);
-                    let once = STORE_ONCE.iter().find(|(id, _)| *id == option.id);
-                    let counts = once.is_some_and(|(_, defaults)| {
-                        let value = first.value.as_deref().map(shown).unwrap_or_default();
-                        index >= inherited && !defaults.contains(&value.as_str())
-                    });
-                    if counts {
-                        return Err(
-                            self.error(format!("argument {}: There can be only one.", option.name))
-                        );
-                    }
-                }
-            }
-            settled.push(option);
+        if given.iter().any(counts) {
+            let message = format!("argument {}: There can be only one.", option.name);
+            return Err(self.refuse(message));
         }
-        Ok(settled)
+        Ok(())
     }
 
-    /// Gives the positionals their places; also checks that nothing required is missing.
-    pub(super) fn assign(
-        &self,
-        words: Vec<OsString>,
-        given: &[Given],
-        unknown: &mut Vec<String>,
-    ) -> Result<Vec<OsString>, UsageError> {
-        let specs: Vec<&Arg> = self.command.get_positionals().collect();
-        let mut words = words.into_iter().peekable();
-        let mut assigned = Vec::new();
-        let mut missing = Vec::new();
-        let mut separator_gone = false;
-        for spec in &specs {
-            let many = matches!(spec.get_action(), ArgAction::Append);
-            if many {
-                let mut rest: Vec<OsString> = words.by_ref().collect();
-                // Each positional drops the first "--" among its own words, but for the rest of the line.
-                let drops = !spec.is_trailing_var_arg_set();
-                if let Some(at) = rest.iter().position(|word| drops && word == "--") {
-                    rest.remove(at);
-                }
-                // Argparse counts a list among the missing once something before it is.
-                if rest.is_empty() && (spec.is_required_set() || !missing.is_empty()) {
-                    missing.push(positional_name(spec));
-                }
-                assigned.extend(rest);
-                continue;
-            }
-            if words.peek().is_some_and(|word| word == "--") && !separator_gone {
-                words.next();
-                separator_gone = true;
-            }
-            match words.next() {
-                Some(word) => assigned.push(word),
-                None if spec.is_required_set() => missing.push(positional_name(spec)),
-                None => {}
-            }
-            if words.peek().is_some_and(|word| word == "--") && !separator_gone {
-                words.next();
-                separator_gone = true;
-            }
-        }
+    /// Refuses a command line that lacks something; `places` are those no word was found for.
+    pub(super) fn refuse_missing(&self, places: &[&Arg], given: &[Given]) -> Result<(), Refusal> {
+        // Argparse counts a list among the missing if it never came to it.
+        let required = |place: &&&Arg| !matches!(Count::of(place), Count::Optional);
+        let mut missing: Vec<String> = places
+            .iter()
+            .filter(required)
+            .map(|place| positional_name(place))
+            .collect();
         for arg in self.options().filter(|arg| arg.is_required_set()) {
             if !given
                 .iter()
@@ -159,46 +108,66 @@ impl Parser<'_> {
                 missing.push(argument_name(arg));
             }
         }
-        if !missing.is_empty() {
-            let names = missing.join(", ");
-            return Err(self.error(format!("the following arguments are required: {names}")));
+        if missing.is_empty() {
+            return Ok(());
         }
-        unknown.extend(words.map(|word| shown(&word)));
-        Ok(assigned)
+        let names = missing.join(", ");
+        Err(self.refuse(format!("the following arguments are required: {names}")))
+    }
+
+    /// Decides between repetitions: lists and counters keep all, the rest the last one.
+    pub(super) fn settle(&self, given: Vec<Given>) -> Vec<Given> {
+        let keeps_all = |id: &str| {
+            let mut known = self.command.get_arguments();
+            let action = known.find(|arg| arg.get_id() == id).map(Arg::get_action);
+            matches!(action, Some(ArgAction::Append | ArgAction::Count))
+        };
+        let mut settled: Vec<Given> = Vec::new();
+        for option in given {
+            if !keeps_all(&option.id) {
+                settled.retain(|earlier| subject(&earlier.id) != subject(&option.id));
+            }
+            settled.push(option);
+        }
+        settled
     }
 }
 
 /// The command line for clap.
 pub(super) fn canonical(
-    prog: &str,
-    path: &[String],
-    command: &Command,
+    parser: &Parser<'_>,
     given: &[Given],
     positionals: Vec<OsString>,
 ) -> Vec<OsString> {
-    let mut out = vec![OsString::from(prog)];
-    out.extend(path.iter().map(OsString::from));
-    for option in given {
-        let Some(arg) = command
-            .get_arguments()
-            .find(|arg| arg.get_id() == option.id.as_str())
-        else {
-            continue; // A switch of the program itself, such as --version, which acted already.
-        };
-        let mut word = match (arg.get_long(), arg.get_short()) {
-            (Some(long), _) => OsString::from(format!("--{long}")),
-            (None, Some(short)) => OsString::from(format!("-{short}")),
-            (None, None) => unreachable!("an option has a name"),
-        };
-        if let Some(value) = &option.value {
-            if arg.get_long().is_some() {
-                word.push("=");
-            }
-            word.push(value);
-        }
-        out.push(word);
-    }
+    // The names of the commands end the parser's name; what comes before is the program's.
+    let commands: usize = parser.path.iter().map(|name| name.len() + 1).sum();
+    let program = &parser.prog[..parser.prog.len() - commands];
+    let mut out = vec![OsString::from(program)];
+    out.extend(parser.path.iter().map(OsString::from));
+    out.extend(
+        given
+            .iter()
+            .filter_map(|option| word(parser.command, option)),
+    );
     out.push("--".into());
     out.extend(positionals);
     out
+}
+
+/// An option as one word; none for a switch of the program itself, which acted already.
+fn word(command: &Command, option: &Given) -> Option<OsString> {
+    let mut known = command.get_arguments();
+    let arg = known.find(|arg| arg.get_id() == option.id.as_str())?;
+    let mut word = match (arg.get_long(), arg.get_short()) {
+        (Some(long), _) => OsString::from(format!("--{long}")),
+        (None, Some(short)) => OsString::from(format!("-{short}")),
+        (None, None) => unreachable!("an option has a name"),
+    };
+    if let Some(value) = &option.value {
+        if arg.get_long().is_some() {
+            word.push("=");
+        }
+        word.push(value);
+    }
+    Some(word)
 }

@@ -1,0 +1,146 @@
+//! From the words of the command line to what will be done.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
+use clap::{ArgMatches, FromArgMatches};
+use ironborg_types::text;
+
+use crate::args::argparse::{self, Refusal, Request};
+use crate::args::check::ValueCheck;
+use crate::args::global::CommonArgs;
+use crate::args::{self, ParseError, UsageError};
+use crate::commands::{Program, Run};
+use crate::environment::Environment;
+use crate::error::CliError;
+use crate::identity::HostIdentity;
+use crate::parse::ParseContext;
+
+/// What a command line asks for.
+pub(crate) enum Understood {
+    /// The version.
+    Version,
+    /// The help of a command; the empty path is the program's.
+    Help(Vec<String>),
+    /// A command.
+    Command(Box<Ordered>),
+}
+
+/// A command with all its options.
+pub(crate) struct Ordered {
+    /// The options every command has.
+    pub(crate) common: CommonArgs,
+    /// What will be done.
+    pub(crate) command: Box<dyn Run>,
+    /// The words, by argument.
+    matches: ArgMatches,
+}
+
+/// Understands the words that follow the program's name.
+pub(crate) fn understand(
+    description: &clap::Command,
+    program: &str,
+    words: &[OsString],
+    parse: &ParseContext<'_>,
+) -> Result<Understood, Refusal> {
+    let mut check = ValueCheck::new(parse);
+    let canonical = match argparse::read(description, program, words, &mut check)? {
+        Request::Version => return Ok(Understood::Version),
+        Request::Help(path) => return Ok(Understood::Help(path)),
+        Request::Run(canonical) => canonical,
+    };
+    let usage = |words: &[OsString], message| {
+        let error: UsageError = args::usage_error(description, words, message);
+        Refusal::Usage(error)
+    };
+    let matches = args::parse(description, &canonical).map_err(Refusal::Usage)?;
+    let program = Program::from_arg_matches(&matches)
+        .map_err(|error| usage(&canonical, error.to_string()))?;
+    let common = program.command.common().clone();
+    let command = program
+        .command
+        .resolve(parse)
+        .map_err(|error| match error {
+            ParseError::Usage(message) => usage(&canonical, message),
+            ParseError::ProgramUsage(message) => usage(&canonical[..1], message),
+            ParseError::Early(error) => Refusal::Early(error),
+        })?;
+    if common.bypass_lock && !command.traits().may_bypass_lock {
+        let text = "Not allowed to bypass locking mechanism for chosen command";
+        return Err(Refusal::Early(CliError::generic(text)));
+    }
+    Ok(Understood::Command(Box::new(Ordered {
+        common,
+        command,
+        matches,
+    })))
+}
+
+/// What a command line means, in plain words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meaning {
+    /// The version is asked for.
+    Version,
+    /// Help is asked for.
+    Help,
+    /// It is refused: the last line on standard error.
+    Refused(String),
+    /// Accepted: every argument by its name in the source, with its values; a switch has none or `true`.
+    Accepted(BTreeMap<String, Vec<String>>),
+}
+
+/// Tells what command lines mean.
+#[derive(Debug)]
+pub struct Reader {
+    description: clap::Command,
+    environment: Environment,
+    identity: HostIdentity,
+}
+
+impl Reader {
+    /// For a program called `borg`, in the root directory, without any environment variable.
+    #[allow(clippy::new_without_default)] // Nothing about it is a default.
+    pub fn new() -> Self {
+        let environment = Environment::from_lookup(|_| None);
+        Self {
+            description: args::description(),
+            identity: HostIdentity::new(environment.identity.clone()),
+            environment,
+        }
+    }
+
+    /// What the words that follow the program's name mean. Nothing is done but what parsing itself does, such as
+    /// reading pattern files.
+    pub fn meaning(&self, words: &[OsString]) -> Meaning {
+        let parse = ParseContext {
+            environment: &self.environment,
+            identity: &self.identity,
+            cwd: b"/",
+        };
+        let last_line = |text: String| text.lines().last().unwrap_or_default().to_owned();
+        match understand(&self.description, "borg", words, &parse) {
+            Ok(Understood::Version) => Meaning::Version,
+            Ok(Understood::Help(_)) => Meaning::Help,
+            Ok(Understood::Command(ordered)) => Meaning::Accepted(values(&ordered.matches)),
+            Err(Refusal::Usage(error)) => Meaning::Refused(last_line(error.to_string())),
+            Err(Refusal::Early(error)) => Meaning::Refused(last_line(error.message)),
+        }
+    }
+}
+
+/// The values of the innermost command.
+fn values(matches: &ArgMatches) -> BTreeMap<String, Vec<String>> {
+    if let Some((_, below)) = matches.subcommand() {
+        return values(below);
+    }
+    let mut found = BTreeMap::new();
+    for id in matches.ids() {
+        let Ok(Some(raw)) = matches.try_get_raw(id.as_str()) else {
+            continue;
+        };
+        let shown = raw.map(|value| text::display(value.as_bytes()).into_owned());
+        found.insert(id.to_string(), shown.collect());
+    }
+    found
+}
