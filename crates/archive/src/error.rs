@@ -119,6 +119,15 @@ pub enum ArchiveError {
         /// What is wrong.
         detail: String,
     },
+    /// A tarball cannot be read as one.
+    #[error("tarball: {0}")]
+    Tarball(ironborg_format::tar::TarError),
+    /// The file or pipe a tarball comes from cannot be read.
+    #[error("tarball: {message}")]
+    TarballInput {
+        /// What happened.
+        message: String,
+    },
     /// The user said no.
     #[error("{}", ErrorKind::CancelledByUser.message(&[]))]
     Cancelled,
@@ -148,7 +157,7 @@ impl ArchiveError {
             Self::Object(error) => error.kind(),
             Self::Cache(error) => error.kind(),
             Self::Source(error) => error.kind(),
-            Self::Storage(_) => ErrorKind::Exception,
+            Self::Storage(_) | Self::Tarball(_) | Self::TarballInput { .. } => ErrorKind::Exception,
             Self::Passphrase(error) => error.kind,
             Self::NoManifest => ErrorKind::NoManifestError,
             Self::UnsupportedManifest => ErrorKind::UnsupportedManifestError,
@@ -176,6 +185,13 @@ impl ArchiveError {
         Self::Other {
             message: message.into(),
         }
+    }
+}
+
+// Written out, for the message of the one is all of the other's: there is no further story to tell.
+impl From<ironborg_format::tar::TarError> for ArchiveError {
+    fn from(error: ironborg_format::tar::TarError) -> Self {
+        Self::Tarball(error)
     }
 }
 

@@ -168,7 +168,8 @@ impl Context {
         PathBuf::from(OsString::from_vec(self.cwd.clone())).join(path)
     }
 
-    fn threads(&self) -> usize {
+    /// How many threads do the work.
+    pub(crate) fn threads(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.common.threads.unwrap_or_else(cores)
     }

@@ -4,6 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
+use ironborg_archive::ArchiveError;
+use ironborg_archive::tar::{Codec, ImportOptions, with_compressor};
+use ironborg_source::SourceFile;
 use ironborg_source::filter::{FilterProcess, FilterStartError};
 use ironborg_source::named_file::OutputFile;
 use ironborg_types::{Event, Level, Reporter};
@@ -17,6 +20,8 @@ use crate::subprocess;
 pub(crate) enum TarFilter {
     /// It is written and read as it is.
     None,
+    /// A compressor of ours.
+    Codec(Codec),
     /// A program, by its command line.
     Program(String),
 }
@@ -24,9 +29,9 @@ pub(crate) enum TarFilter {
 impl TarFilter {
     /// What `--tar-filter` asks for; `auto` goes by the ending of the tarball's name.
     pub(crate) fn choose(option: &str, tarfile: &OsStr) -> Self {
-        let _ = tarfile.as_bytes();
         match option {
-            "auto" | "" => Self::None,
+            "auto" => Codec::of_name(tarfile.as_bytes()).map_or(Self::None, Self::Codec),
+            "" => Self::None,
             command => Self::Program(command.to_owned()),
         }
     }
@@ -40,6 +45,10 @@ impl TarFilter {
     ) -> Result<(), CliError> {
         match self {
             Self::None => write(&mut file),
+            Self::Codec(codec) => {
+                let failed = |error: std::io::Error| CliError::unexpected(error.to_string());
+                with_compressor(*codec, context.threads(), &mut file, failed, write)
+            }
             Self::Program(command) => {
                 let words = words(context, command)?;
                 let environment = subprocess::environment();
@@ -52,9 +61,77 @@ impl TarFilter {
                     return Err(error);
                 }
                 drop(input);
-                finish(command, process)
+                Ok(wait(command, process)?)
             }
         }
+    }
+
+    /// What leads from `file` through the filter.
+    pub(crate) fn read_through(
+        &self,
+        context: &Context,
+        file: SourceFile,
+    ) -> Result<TarInput, CliError> {
+        Ok(match self {
+            Self::None => TarInput::File(file, None),
+            Self::Codec(codec) => TarInput::File(file, Some(*codec)),
+            Self::Program(command) => {
+                let words = words(context, command)?;
+                let environment = subprocess::environment();
+                let started = FilterProcess::inbound(&words, &environment, file.into());
+                let (process, output) =
+                    started.map_err(|error| not_started(context, command, &words, error))?;
+                let command = command.clone();
+                TarInput::Program {
+                    command,
+                    process,
+                    output,
+                }
+            }
+        })
+    }
+}
+
+/// A tarball that is read through its filter.
+pub(crate) enum TarInput {
+    /// As it is, or decompressed on the way.
+    File(SourceFile, Option<Codec>),
+    /// What a program makes of it.
+    Program {
+        /// Its command line.
+        command: String,
+        /// The running program.
+        process: FilterProcess,
+        /// What it gives.
+        output: SourceFile,
+    },
+}
+
+impl TarInput {
+    /// Calls `read` with all it takes to read it.
+    pub(crate) fn with<T>(
+        self,
+        ignore_zeros: bool,
+        read: impl FnOnce(ImportOptions<'_>) -> Result<T, ArchiveError>,
+    ) -> Result<T, CliError> {
+        let options = |input, codec, finish| ImportOptions {
+            input,
+            codec,
+            finish,
+            ignore_zeros,
+        };
+        Ok(match self {
+            Self::File(file, codec) => read(options(&file, codec, None))?,
+            Self::Program {
+                command,
+                process,
+                output,
+            } => {
+                // If reading fails the process is killed together with this.
+                let finish = Box::new(move || wait(&command, process));
+                read(options(&output, None, Some(finish)))?
+            }
+        })
     }
 }
 
@@ -98,13 +175,13 @@ fn creation_failed(context: &Context, command: &str, message: &str) -> CliError 
     CliError::generic(format!("filter {command}: process creation failed"))
 }
 
-/// Waits for a filter whose input or output is closed.
-fn finish(command: &str, process: FilterProcess) -> Result<(), CliError> {
+/// Waits for a filter whose input or output has come to its end.
+fn wait(command: &str, process: FilterProcess) -> Result<(), ArchiveError> {
     match process.wait() {
         Ok(0) => Ok(()),
-        Ok(status) => Err(CliError::generic(format!(
+        Ok(status) => Err(ArchiveError::other(format!(
             "filter {command} failed, rc={status}"
         ))),
-        Err(error) => Err(CliError::unexpected(error.to_string())),
+        Err(error) => Err(ArchiveError::other(format!("filter {command}: {error}"))),
     }
 }

@@ -293,9 +293,7 @@ impl<'a, 's> Collector<'a, 's> {
         if !in_parts.is_empty() {
             self.stats.add_parts(chunks);
         }
-        if entry.counts {
-            self.stats.nfiles += 1;
-        }
+        self.stats.nfiles += entry.nfiles;
     }
 
     fn add_content(&mut self, item: &Item, entry: &EntryOutcome) -> Result<(), ArchiveError> {

@@ -57,6 +57,34 @@ pub(super) struct Content {
     pub(super) chunks_in_parts: usize,
 }
 
+/// Where content comes from.
+pub(crate) trait ContentInput {
+    /// Reads what comes next; 0 at the end.
+    fn read(&self, buffer: &mut [u8]) -> Result<usize, SourceError>;
+
+    /// Waits until there is something to read, or the end, for at most `timeout_ms`; says whether there is.
+    fn wait_ready(&self, timeout_ms: u32) -> bool;
+
+    /// The file it is, if it is one.
+    fn file(&self) -> Option<&SourceFile> {
+        None
+    }
+}
+
+impl ContentInput for SourceFile {
+    fn read(&self, buffer: &mut [u8]) -> Result<usize, SourceError> {
+        SourceFile::read(self, buffer)
+    }
+
+    fn wait_ready(&self, timeout_ms: u32) -> bool {
+        SourceFile::wait_ready(self, timeout_ms)
+    }
+
+    fn file(&self) -> Option<&SourceFile> {
+        Some(self)
+    }
+}
+
 /// The file being read, as its parts are to be archived.
 pub(super) struct Reading<'i> {
     /// Number of the batch it is in.
@@ -91,22 +119,25 @@ impl ContentReader {
         }
     }
 
-    /// Reads `file` to its end and stores its chunks.
+    /// Reads `input` to its end and stores its chunks.
     pub(super) fn read(
         &mut self,
         shared: &Shared<'_>,
         sealing: &mut Sealing,
-        file: &SourceFile,
+        input: &dyn ContentInput,
         reading: &Reading<'_>,
     ) -> Result<Content, ContentError> {
         if let (true, ChunkerParams::Fixed { block, header }) =
             (shared.options.sparse, shared.options.chunker)
+            && let Some(file) = input.file()
             && let Some(extents) = extents_of(file)
         {
             let blocks = fixed_blocks(block, header, &extents);
             return self.read_blocks(shared, sealing, file, blocks);
         }
-        file.advise_sequential();
+        if let Some(file) = input.file() {
+            file.advise_sequential();
+        }
         self.chunker.restart();
         let chunks = Arc::new(FileChunks::default());
         let mut in_parts = 0;
@@ -114,7 +145,7 @@ impl ContentReader {
         let mut offset = 0;
         let mut forgotten = 0;
         loop {
-            let eof = match self.fill(shared, file, reading, &mut filled, &mut offset) {
+            let eof = match self.fill(shared, input, reading, &mut filled, &mut offset) {
                 Ok(eof) => eof,
                 Err(FillError::Over) => return Err(Over.into()),
                 Err(FillError::Source(error)) => {
@@ -129,7 +160,9 @@ impl ContentReader {
             self.keep_rest(used, filled);
             filled -= used;
             if offset - forgotten >= FORGET_LEN {
-                file.advise_done(forgotten, offset - forgotten);
+                if let Some(file) = input.file() {
+                    file.advise_done(forgotten, offset - forgotten);
+                }
                 forgotten = offset;
             }
             in_parts = self.part(shared, sealing, &chunks, in_parts, reading)?;
@@ -139,7 +172,9 @@ impl ContentReader {
                 return Err(Over.into());
             }
         }
-        file.advise_done(0, 0);
+        if let Some(file) = input.file() {
+            file.advise_done(0, 0);
+        }
         self.finish(shared, sealing, &chunks)?;
         Ok(Content {
             chunks: chunks.entries_from(0),
@@ -151,7 +186,7 @@ impl ContentReader {
     fn fill(
         &mut self,
         shared: &Shared<'_>,
-        file: &SourceFile,
+        input: &dyn ContentInput,
         reading: &Reading<'_>,
         filled: &mut usize,
         offset: &mut u64,
@@ -162,7 +197,7 @@ impl ContentReader {
         buffer.resize(self.buffer_len, 0);
         while *filled < buffer.len() {
             // Who writes into a pipe may take hours; who wants to stop must not wait for that.
-            while reading.may_wait && !file.wait_ready(POLL_MS) {
+            while reading.may_wait && !input.wait_ready(POLL_MS) {
                 if shared.is_over() {
                     return Err(FillError::Over);
                 }
@@ -171,7 +206,7 @@ impl ContentReader {
                 }
             }
             let end = buffer.len().min(*filled + READ_LEN);
-            match file
+            match input
                 .read(&mut buffer[*filled..end])
                 .map_err(FillError::Source)?
             {

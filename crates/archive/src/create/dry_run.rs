@@ -84,7 +84,11 @@ impl StepSink for PrintingSink<'_> {
             } => status(self.client, letter, &path),
             Step::Warning { kind, message } => self.client.warn(kind, message),
             // A dry walk makes no others.
-            Step::UnknownType { .. } | Step::Entry(_) | Step::Directory(_) | Step::Piped(_) => {}
+            Step::UnknownType { .. }
+            | Step::Entry(_)
+            | Step::Directory(_)
+            | Step::Piped(_)
+            | Step::Made(_) => {}
         }
         Ok(())
     }

@@ -1,12 +1,13 @@
 //! The walk's thread: turns the input into batches of steps.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::Sender;
 use ironborg_source::attributes::AttributeSource;
 use ironborg_source::stream::{self, CommandOutput, PathList};
 use ironborg_source::walk::FileKind;
-use ironborg_source::{AttributeReader, Dir, FileStat, Place, SourceError};
+use ironborg_source::{AttributeReader, Dir, FileStat, Names, Place, SourceError};
 use ironborg_types::Reporter;
 
 use super::items::{add_attributes, item_of_stat};
@@ -29,7 +30,7 @@ const BATCH_BYTES: u64 = 1 << 20;
 const BATCH_DIRS: usize = 32;
 
 /// Collects steps into batches and sends these to the workers.
-pub(super) struct BatchSink<'a> {
+pub(crate) struct BatchSink<'a> {
     shared: &'a Shared<'a>,
     batches: Sender<Batch>,
     /// Bounds how many batches may be on their way.
@@ -55,7 +56,7 @@ impl<'a> BatchSink<'a> {
     }
 
     /// Sends what is left and says how many batches there were.
-    fn finish(&mut self) -> Result<(), Closed> {
+    pub(crate) fn finish(&mut self) -> Result<(), Closed> {
         self.flush()?;
         self.shared
             .send(Done::WalkEnd {
@@ -70,6 +71,7 @@ impl StepSink for BatchSink<'_> {
         let size = match &step {
             Step::Entry(entry) if entry.stat.kind() == FileKind::Regular => entry.stat.size,
             Step::Entry(_) | Step::Piped(_) => SMALL_FILE_SIZE_MAX + 1, // Nobody knows.
+            Step::Made(made) => made.content_len(),
             _ => 0,
         };
         // What may take long, and may leave parts in checkpoints, is alone in its batch.
@@ -146,19 +148,50 @@ impl DirectoryReader for DirectoryItems<'_> {
     }
 }
 
-/// Walks the whole input. An error that ends the operation goes to the collector.
-pub(super) fn feed(
-    client: &Client,
-    shared: &Shared<'_>,
-    walker: &mut Walker<'_, BatchSink<'_>, DirectoryItems<'_>>,
-) {
-    if let Err(Stop::Error(error)) = feed_input(client, shared, walker) {
-        shared.fail(error);
+/// Finds what goes into an archive; runs on a thread of its own.
+pub(crate) trait Feed: Send {
+    /// Gives `sink` all there is, to the end. An error that ends the operation goes to the collector.
+    fn feed<'a>(
+        self,
+        client: &'a Client,
+        shared: &'a Shared<'a>,
+        sink: BatchSink<'a>,
+        open_dirs: &'a Arc<Gate>,
+    ) -> Result<(), Stop>;
+}
+
+/// The files of this system, as the options name them.
+pub(super) struct Tree {
+    pub(super) names: Arc<Names>,
+}
+
+impl Feed for Tree {
+    fn feed<'a>(
+        self,
+        client: &'a Client,
+        shared: &'a Shared<'a>,
+        sink: BatchSink<'a>,
+        open_dirs: &'a Arc<Gate>,
+    ) -> Result<(), Stop> {
+        let options = shared.options.metadata.attributes();
+        let attributes = || AttributeReader::new(options, Arc::clone(&self.names));
+        let mut walker = Walker::new(
+            &shared.options.selection,
+            attributes(),
+            client.interrupt,
+            open_dirs,
+            sink,
+            DirectoryItems::new(shared, attributes(), client.reporter.as_ref()),
+        );
+        feed_input(client, shared, &mut walker)
     }
 }
 
-enum Stop {
+/// Why nothing more is found.
+pub(crate) enum Stop {
+    /// The operation is over.
     Closed,
+    /// It ends with this error.
     Error(ArchiveError),
 }
 

@@ -16,6 +16,7 @@ mod content;
 mod dry_run;
 mod feed;
 pub(crate) mod items;
+mod made;
 mod options;
 mod outcome;
 mod piped;
@@ -35,7 +36,7 @@ use std::time::Instant;
 use ironborg_cache::{ChunkTable, FilesCache, PathHasher};
 use ironborg_chunker::Chunker;
 use ironborg_format::ChunkEntry;
-use ironborg_source::{AttributeOptions, AttributeReader, Names};
+use ironborg_source::{AttributeReader, Names};
 use ironborg_types::{ArchiveId, BytePath, Timestamp};
 
 pub use dry_run::dry_run;
@@ -51,10 +52,14 @@ use crate::references::keep_summary;
 use crate::save::checkpoint_name;
 use crate::session::Session;
 use collect::Collector;
-use feed::{BatchSink, DirectoryItems, feed};
+use feed::Tree;
+pub(crate) use feed::{BatchSink, Feed, Stop};
+pub(crate) use made::{MadeContent, MadeEntry, pieces};
 use save::Saver;
-use shared::Shared;
-use walk::Walker;
+pub(crate) use shared::Shared;
+pub(crate) use step::Step;
+pub(crate) use walk::StepSink;
+pub(crate) use work::SMALL_FILE_SIZE_MAX;
 use work::Worker;
 
 /// How many batches the walk may be ahead of the archive.
@@ -122,6 +127,20 @@ pub struct Created {
 /// The name is taken; the repository or the key refuse; a command fails; the user interrupts (what was done
 /// is then in a checkpoint). Without a checkpoint nothing of the archive remains.
 pub fn create(session: &mut Session, options: &CreateOptions) -> Result<Created, ArchiveError> {
+    let names = Arc::new(Names::new());
+    let tree = Tree {
+        names: Arc::clone(&names),
+    };
+    make(session, options, &names, tree)
+}
+
+/// Makes an archive of what `feed` finds.
+pub(crate) fn make(
+    session: &mut Session,
+    options: &CreateOptions,
+    names: &Arc<Names>,
+    feed: impl Feed,
+) -> Result<Created, ArchiveError> {
     let started = Instant::now();
     let client = session.client.clone();
     if session.manifest.archives.contains_key(&options.name[..]) {
@@ -144,7 +163,6 @@ pub fn create(session: &mut Session, options: &CreateOptions) -> Result<Created,
             client.reporter.as_ref(),
         )
     });
-    let names = Arc::new(Names::new());
     let (key, nonces) = (Arc::clone(&session.key), Arc::clone(&session.nonces));
     let (done_tx, done_rx) = crossbeam_channel::unbounded();
     let shared = Shared {
@@ -154,7 +172,7 @@ pub fn create(session: &mut Session, options: &CreateOptions) -> Result<Created,
         chunks: &chunks,
         files: files.as_ref(),
         path_hasher: PathHasher::new(key.id_hash(PATH_HASH_LABEL).as_bytes()),
-        names: &names,
+        names,
         cwd: &client.identity.cwd,
         done: done_tx,
         again: crossbeam_channel::unbounded(),
@@ -182,7 +200,8 @@ pub fn create(session: &mut Session, options: &CreateOptions) -> Result<Created,
         &shared,
         &chunker,
         &tickets,
-        || AttributeReader::new(attribute_options(options), Arc::clone(&names)),
+        || AttributeReader::new(options.metadata.attributes(), Arc::clone(names)),
+        feed,
         || collector.run(&done_rx),
     )?;
     let saved = collector.save(&options.name)?;
@@ -208,6 +227,7 @@ fn run_threads(
     chunker: &Chunker,
     tickets: &Gate,
     attributes: impl Fn() -> AttributeReader,
+    feed: impl Feed,
     collect: impl FnOnce() -> Result<(), ArchiveError>,
 ) -> Result<(), ArchiveError> {
     let reporter = client.reporter.as_ref();
@@ -224,17 +244,13 @@ fn run_threads(
         }
         // Only workers may hold this end, or the walk would wait for nobody.
         drop(batch_rx);
-        let mut walker = Walker::new(
-            &shared.options.selection,
-            attributes(),
-            client.interrupt,
-            &open_dirs,
-            BatchSink::new(shared, batch_tx.clone(), tickets),
-            DirectoryItems::new(shared, attributes(), reporter),
-        );
+        let sink = BatchSink::new(shared, batch_tx.clone(), tickets);
+        let dirs = &open_dirs;
         scope.spawn(move || {
             let _guard = PanicGuard(shared);
-            feed(client, shared, &mut walker);
+            if let Err(Stop::Error(error)) = feed.feed(client, shared, sink, dirs) {
+                shared.fail(error);
+            }
         });
         let end = EndGuard {
             shared,
@@ -255,15 +271,6 @@ fn files_cache_name(options: &CreateOptions) -> String {
     match options.files_cache_suffix.as_str() {
         "" => "files".to_owned(),
         suffix => format!("files.{suffix}"),
-    }
-}
-
-fn attribute_options(options: &CreateOptions) -> AttributeOptions {
-    AttributeOptions {
-        flags: !options.metadata.noflags,
-        xattrs: !options.metadata.noxattrs,
-        acls: !options.metadata.noacls,
-        numeric_ids: options.metadata.numeric_ids,
     }
 }
 

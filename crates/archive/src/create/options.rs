@@ -6,7 +6,7 @@ use std::time::Duration;
 use ironborg_cache::FilesCacheMode;
 use ironborg_chunker::ChunkerParams;
 use ironborg_object::Compression;
-use ironborg_source::PatternMatcher;
+use ironborg_source::{AttributeOptions, PatternMatcher};
 use ironborg_types::{BytePath, Timestamp};
 
 /// Where an archive's files come from.
@@ -97,6 +97,18 @@ pub struct Metadata {
     pub noxattrs: bool,
 }
 
+impl Metadata {
+    /// What is read of a file beside its status.
+    pub(super) fn attributes(self) -> AttributeOptions {
+        AttributeOptions {
+            flags: !self.noflags,
+            xattrs: !self.noxattrs,
+            acls: !self.noacls,
+            numeric_ids: self.numeric_ids,
+        }
+    }
+}
+
 /// When what has been archived so far is made durable.
 #[derive(Debug, Clone, Copy)]
 pub struct CheckpointPolicy {
@@ -139,4 +151,46 @@ pub struct CreateOptions {
     pub compression: Compression,
     /// When to write checkpoints.
     pub checkpoints: CheckpointPolicy,
+}
+
+impl CreateOptions {
+    /// Options of an archive that is not made of files of this system: nothing is walked or remembered.
+    pub fn without_files(
+        name: BytePath,
+        chunker: ChunkerParams,
+        compression: Compression,
+        checkpoints: CheckpointPolicy,
+    ) -> Self {
+        Self {
+            name,
+            comment: Vec::new(),
+            timestamp: None,
+            input: Input::Roots(Vec::new()),
+            piped: PipedFile {
+                name: BytePath::default(),
+                user: Vec::new(),
+                group: Vec::new(),
+                mode: 0,
+            },
+            selection: Selection {
+                matcher: PatternMatcher::new(Vec::new(), true),
+                exclude_caches: false,
+                exclude_if_present: Vec::new(),
+                keep_exclude_tags: false,
+                exclude_nodump: false,
+                one_file_system: false,
+                read_special: false,
+                never: Vec::new(),
+            },
+            metadata: Metadata::default(),
+            files_changed: FilesChanged::Disabled,
+            files_cache: FilesCacheMode::DISABLED,
+            files_cache_suffix: String::new(),
+            files_cache_ttl: 0,
+            chunker,
+            sparse: false,
+            compression,
+            checkpoints,
+        }
+    }
 }

@@ -89,8 +89,8 @@ pub(super) struct EntryOutcome {
     pub(super) orphans: Vec<ChunkEntry>,
     /// Whether the file changed while it was read.
     pub(super) changed: bool,
-    /// Whether it counts as a file.
-    pub(super) counts: bool,
+    /// As how many files it counts.
+    pub(super) nfiles: u64,
     /// Chunks that part items have already brought in.
     pub(super) chunks_in_parts: usize,
     /// Its other names.
@@ -110,7 +110,7 @@ impl EntryOutcome {
             item: Ok(Item::default()),
             orphans: Vec::new(),
             changed: false,
-            counts: false,
+            nfiles: 0,
             chunks_in_parts: 0,
             linked,
             memorize: None,

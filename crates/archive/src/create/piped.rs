@@ -15,7 +15,7 @@ use crate::error::ArchiveError;
 
 /// An open pipe to be archived.
 #[derive(Debug)]
-pub(super) struct PipedInput {
+pub(crate) struct PipedInput {
     /// Where its bytes come from.
     pub(super) file: SourceFile,
     /// The command that makes them; it must end well.
@@ -65,7 +65,7 @@ impl Worker<'_> {
             }) => {
                 item.chunks = Some(chunks);
                 set_size(&mut item);
-                outcome.counts = true;
+                outcome.nfiles = 1;
                 outcome.chunks_in_parts = chunks_in_parts;
                 outcome.item = Ok(item);
             }

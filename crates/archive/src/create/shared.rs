@@ -28,7 +28,7 @@ const MESSAGE_LEN: usize = 128 << 10;
 const ZERO_IDS_MAX: usize = 64;
 
 /// Shared by the walk, the workers and the collector of one `create`.
-pub(super) struct Shared<'a> {
+pub(crate) struct Shared<'a> {
     pub(super) options: &'a CreateOptions,
     pub(super) key: &'a Key,
     pub(super) nonces: &'a Nonces,
@@ -81,7 +81,7 @@ impl Sealing {
 
 /// The operation ended elsewhere, or failed here; the collector knows why.
 #[derive(Debug)]
-pub(super) struct Over;
+pub(crate) struct Over;
 
 impl Shared<'_> {
     /// Ids of chunks of plaintext, all-zero ones from memory.
@@ -203,7 +203,7 @@ impl Shared<'_> {
     }
 
     /// Whether everybody should stop.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.over.load(Ordering::Relaxed)
     }
 }

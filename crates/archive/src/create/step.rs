@@ -24,7 +24,7 @@ impl Drop for OpenDir {
 
 /// One thing the walk found, in walk order.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// A line for the list.
     Status {
         /// Status letter.
@@ -50,6 +50,8 @@ pub(super) enum Step {
     Entry(Box<Entry>),
     /// Standard input or the output of a command.
     Piped(super::piped::PipedInput),
+    /// What is no file of this system, its item made already.
+    Made(Box<super::made::MadeEntry>),
 }
 
 /// An inode.
@@ -95,7 +97,7 @@ pub(super) enum EntryKind {
 
 /// Anything but a directory, for a worker to archive.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// The directory it is in; `None`: the path is taken from the current directory.
     pub(super) dir: Option<Arc<OpenDir>>,
     /// Path as walked.

@@ -20,7 +20,7 @@ use super::step::{Entry, EntryKind, LinkKey, Linked, OpenDir, Step};
 use crate::gate::{Closed, Gate};
 
 /// Receives the steps of a walk.
-pub(super) trait StepSink {
+pub(crate) trait StepSink {
     /// Takes one step.
     fn step(&mut self, step: Step) -> Result<(), Closed>;
 

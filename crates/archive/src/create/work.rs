@@ -25,7 +25,7 @@ use super::shared::{Over, Sealing, Shared};
 use super::step::{Entry, EntryKind, Linked, Step};
 
 /// Files up to this size are read whole, into the batch's buffer.
-pub(super) const SMALL_FILE_SIZE_MAX: u64 = 512 << 10;
+pub(crate) const SMALL_FILE_SIZE_MAX: u64 = 512 << 10;
 /// Beyond so many bytes in the buffer further files are read one by one, whatever their size.
 const ARENA_LEN_MAX: usize = 4 << 20;
 
@@ -45,9 +45,9 @@ pub(super) struct Worker<'a> {
     pub(super) sealing: Sealing,
     pub(super) reader: ContentReader,
     /// Content of the small files of the batch, one after the other.
-    arena: Vec<u8>,
+    pub(super) arena: Vec<u8>,
     ids: Vec<ChunkId>,
-    cuts: Vec<Range<usize>>,
+    pub(super) cuts: Vec<Range<usize>>,
     hashed_path: Vec<u8>,
 }
 
@@ -58,7 +58,7 @@ struct Small {
 }
 
 /// Where in the arena an entry's chunks are, if they are still to be stored.
-type Unstored = Option<Vec<Range<usize>>>;
+pub(super) type Unstored = Option<Vec<Range<usize>>>;
 
 /// Why an entry has no item.
 enum Fault {
@@ -163,6 +163,16 @@ impl<'a> Worker<'a> {
                 Step::UnknownType { path } => Outcome::UnknownType { path },
                 Step::Directory(item) => Outcome::Directory(item),
                 Step::Piped(input) => self.piped(batch.number, input)?,
+                Step::Made(made) => {
+                    let (outcome, chunks) = self.made(batch.number, *made)?;
+                    if let Some(chunks) = chunks {
+                        small.push(Small {
+                            outcome: outcomes.len(),
+                            chunks,
+                        });
+                    }
+                    Outcome::Entry(Box::new(outcome))
+                }
                 Step::Entry(entry) => {
                     let (outcome, chunks) = self.entry(batch.number, entry)?;
                     if let Some(chunks) = chunks {
@@ -320,7 +330,7 @@ impl<'a> Worker<'a> {
         if let Some(chunks) = lookup.chunks {
             // Nothing about the file has changed, so nothing has to be opened either.
             outcome.status = Some(lookup.status);
-            outcome.counts = true;
+            outcome.nfiles = 1;
             return Ok(self.unopened(entry, Some(chunks))?);
         }
         let file = entry.place().open_file(mode)?;
@@ -337,7 +347,7 @@ impl<'a> Worker<'a> {
         }
         link_item(&mut item, &entry.linked);
         self.read_content(batch, &file, &stat, &mut item, outcome, small)?;
-        outcome.counts = true;
+        outcome.nfiles = 1;
         match self.finish_file(entry, &file, &stat, outcome, lookup.hash, &mut item) {
             Ok(()) => Ok(item),
             Err(error) => Err(Fault::Partly(error, item.chunks.take().unwrap_or_default())),

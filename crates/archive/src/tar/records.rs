@@ -1,6 +1,6 @@
 //! What a pax header says of an item that the old one has no room for.
 
-use ironborg_format::item::ItemView;
+use ironborg_format::item::{Item, ItemView, Xattr, XattrList};
 use ironborg_format::tar::Records;
 use ironborg_source::attributes::{UF_APPEND, UF_IMMUTABLE, UF_NODUMP};
 use ironborg_source::walk::FileKind;
@@ -72,7 +72,7 @@ pub(super) fn of_item(item: &ItemView<'_>) -> Records {
             records.add(keyword, &acl_to_tar(acl));
         }
     }
-    for (name, value) in item.xattrs.iter().flat_map(|list| list.iter()) {
+    for (name, value) in item.xattrs.iter().flat_map(XattrList::iter) {
         records.set(&xattr_keyword(name), value.unwrap_or_default());
     }
     records
@@ -117,4 +117,96 @@ fn xattr_keyword(name: &[u8]) -> Vec<u8> {
         }
     }
     keyword
+}
+
+/// Takes from a member's records what [`of_item`] put there. Nothing happens to members made elsewhere: stock
+/// Borg takes no more of those than what the item has already.
+pub(super) fn restore(records: &Records, item: &mut Item) {
+    let Some(comment) = records.get(b"comment") else {
+        return;
+    };
+    let mut words = comment.split(|byte| *byte == b' ');
+    if words.next() != Some(MARK) {
+        return;
+    }
+    for word in words {
+        match word {
+            FIRST_LINK => item.hardlink_master = Some(true),
+            ONLY_LINK => item.hardlink_master = Some(false),
+            _ => {}
+        }
+    }
+    if let Some(target) = records.get(b"linkpath")
+        && FileKind::of_mode(item.mode).is_special()
+    {
+        item.source = Some(target.to_vec());
+    }
+    let time = |keyword: &str| records.get(keyword.as_bytes()).and_then(time_of);
+    item.mtime = time("mtime").or(item.mtime);
+    item.atime = time("atime");
+    item.ctime = time("ctime");
+    item.birthtime = time(BIRTHTIME);
+    item.bsdflags = records.get(FLAGS.as_bytes()).map(flags_of);
+    let acl = |keyword: &str| records.get(keyword.as_bytes()).map(acl_of_tar);
+    item.acl_access = acl(ACL_ACCESS);
+    item.acl_default = acl(ACL_DEFAULT);
+    item.acl_nfs4 = acl(ACL_NFS4);
+    let mut xattrs: Vec<Xattr> = Vec::new();
+    for (keyword, value) in records.iter() {
+        if let Some(name) = keyword.strip_prefix(XATTR) {
+            let value = Some(value.to_vec()).filter(|value| !value.is_empty());
+            xattrs.push((xattr_name(name), value));
+        }
+    }
+    item.xattrs = Some(xattrs).filter(|xattrs| !xattrs.is_empty());
+}
+
+/// Nanoseconds of [`time_text`], exactly.
+fn time_of(text: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (negative, text) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if seconds.is_empty() || !is_number(seconds) || !is_number(fraction) || fraction.len() > 9 {
+        return None;
+    }
+    let whole = seconds.parse::<i128>().ok()?.checked_mul(1_000_000_000)?;
+    let time = whole + format!("{fraction:0<9}").parse::<i128>().ok()?;
+    i64::try_from(if negative { -time } else { time }).ok()
+}
+
+fn flags_of(text: &[u8]) -> u64 {
+    let known = |name: &[u8]| {
+        let found = FLAG_NAMES
+            .iter()
+            .find(|(_, known)| known.as_bytes() == name);
+        found.map_or(0, |(bit, _)| u64::from(*bit))
+    };
+    text.split(|byte| *byte == b',')
+        .map(known)
+        .fold(0, |set, bit| set | bit)
+}
+
+fn acl_of_tar(acl: &[u8]) -> Vec<u8> {
+    let line_feed = |byte: &u8| if *byte == b',' { b'\n' } else { *byte };
+    acl.iter().map(line_feed).collect()
+}
+
+/// The name in a keyword made by [`xattr_keyword`].
+fn xattr_name(keyword: &[u8]) -> Vec<u8> {
+    let mut name = Vec::with_capacity(keyword.len());
+    let mut rest = keyword;
+    loop {
+        let (byte, after) = match rest {
+            [] => return name,
+            [b'%', b'3', b'D', after @ ..] => (b'=', after),
+            [b'%', b'2', b'5', after @ ..] => (b'%', after),
+            [byte, after @ ..] => (*byte, after),
+        };
+        name.push(byte);
+        rest = after;
+    }
 }

@@ -210,16 +210,12 @@ pub(crate) struct CreateOptions {
     pub(crate) location: Location,
     /// Only say what would be done.
     pub(crate) dry_run: bool,
-    /// Show statistics of the archive and the repository.
-    pub(crate) stats: bool,
-    /// Show statistics of the archive.
-    pub(crate) quick_stats: bool,
+    /// What is shown when it is done.
+    pub(crate) shown: ShownFigures,
     /// List the files.
     pub(crate) list: bool,
     /// Only those with one of these status letters.
     pub(crate) filter: Option<String>,
-    /// Report as JSON.
-    pub(crate) json: bool,
     /// What the archive is made of.
     pub(crate) archive: create::CreateOptions,
 }
@@ -272,11 +268,13 @@ impl CreateArgs {
         Ok(CreateOptions {
             location,
             dry_run: self.dry_run,
-            stats: self.stats,
-            quick_stats: self.quick_stats,
+            shown: ShownFigures {
+                stats: self.stats,
+                quick_stats: self.quick_stats,
+                json: self.json,
+            },
             list: self.list,
             filter: self.filter,
-            json: self.json,
             archive,
         })
     }
@@ -359,14 +357,18 @@ impl CreateArgs {
 
 impl Run for CreateOptions {
     fn traits(&self) -> Traits {
-        let statistics = [("--stats", self.stats), ("--quick-stats", self.quick_stats)];
+        let shown = self.shown;
+        let statistics = [
+            ("--stats", shown.stats),
+            ("--quick-stats", shown.quick_stats),
+        ];
         let ignored = statistics
             .into_iter()
             .filter(|(_, given)| self.dry_run && *given);
         Traits {
             output: OutputLoggers {
                 list: self.list,
-                stats: self.stats || self.quick_stats,
+                stats: shown.stats || shown.quick_stats,
                 ..OutputLoggers::default()
             },
             status_filter: self.filter.clone(),
@@ -389,20 +391,43 @@ impl Run for CreateOptions {
         announce();
         let _polled = PolledOperation::begin();
         let created = create::create(&mut session, &self.archive)?;
+        self.shown.show(context, &session, &created)
+    }
+}
+
+/// Which figures of the new archive are shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ShownFigures {
+    /// Those of the archive and the repository.
+    pub(crate) stats: bool,
+    /// Those of the archive.
+    pub(crate) quick_stats: bool,
+    /// All of it as JSON.
+    pub(crate) json: bool,
+}
+
+impl ShownFigures {
+    /// Shows them.
+    pub(crate) fn show(
+        self,
+        context: &Context,
+        session: &Session,
+        created: &Created,
+    ) -> Result<(), CliError> {
         if !(self.stats || self.quick_stats || self.json) {
             return Ok(());
         }
         let all = if self.quick_stats {
             None
         } else {
-            Some(statistics::all_archives(&session)?)
+            Some(statistics::all_archives(session)?)
         };
         if self.json {
-            return print_json(context, &session, &created, all.as_ref());
+            return print_json(context, session, created, all.as_ref());
         }
         context
             .reporter
-            .stats(&block(context, &session, &created, all.as_ref()));
+            .stats(&block(context, session, created, all.as_ref()));
         Ok(())
     }
 }

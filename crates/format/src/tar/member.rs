@@ -162,6 +162,6 @@ pub(super) fn blocks(len: u64) -> Result<u64, TarError> {
     let padding = super::padding(len) as u64;
     let padded = len
         .checked_add(padding)
-        .filter(|len| *len <= i64::MAX as u64);
+        .filter(|len| i64::try_from(*len).is_ok());
     padded.ok_or(TarError::InvalidHeader("invalid header"))
 }

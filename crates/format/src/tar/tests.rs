@@ -4,8 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Members with their content, and how the tarball ended.
+type Contents = (Vec<(Member, Vec<u8>)>, Found);
+
 /// Feeds a whole tarball; gives members, their content and how it ended.
-fn read_all(bytes: &[u8], ignore_zeros: bool) -> Result<(Vec<(Member, Vec<u8>)>, Found), TarError> {
+fn read_all(bytes: &[u8], ignore_zeros: bool) -> Result<Contents, TarError> {
     let mut decoder = Decoder::new(ignore_zeros);
     let mut members = Vec::new();
     let mut rest = bytes;
@@ -26,7 +29,7 @@ fn read_all(bytes: &[u8], ignore_zeros: bool) -> Result<(Vec<(Member, Vec<u8>)>,
     }
 }
 
-fn file<'a>(name: &'a [u8], size: u64) -> MemberHeader<'a> {
+fn file(name: &[u8], size: u64) -> MemberHeader<'_> {
     MemberHeader {
         name,
         kind: kind::REGULAR,

@@ -31,6 +31,12 @@ impl From<OwnedFd> for SourceFile {
     }
 }
 
+impl From<SourceFile> for OwnedFd {
+    fn from(file: SourceFile) -> Self {
+        file.fd
+    }
+}
+
 impl AsFd for SourceFile {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
