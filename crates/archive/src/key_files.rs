@@ -174,3 +174,73 @@ fn storage_of(path: &Path) -> (Arc<dyn Storage>, String) {
         .into_owned();
     (Arc::new(LocalStorage::new(dir)), name)
 }
+
+/// A key file of an older program.
+#[derive(Debug)]
+pub(crate) struct OldKeyFile {
+    pub(crate) path: PathBuf,
+    content: Vec<u8>,
+}
+
+/// Looks in a directory for a key file that begins with `mark`, a blank and the repository's id.
+pub(crate) fn find_old(
+    dir: &Path,
+    mark: &str,
+    id: RepositoryId,
+) -> Result<Option<OldKeyFile>, ArchiveError> {
+    let storage = LocalStorage::new(dir);
+    let entries = match storage.list("") {
+        Err(error) if error.is_not_found() => return Ok(None),
+        entries => entries?,
+    };
+    let first_line = format!("{mark} {id}");
+    for entry in entries {
+        let size = storage.status(&entry.name)?.map_or(0, |status| status.size);
+        if entry.kind == EntryKind::Directory || size > KEY_FILE_SIZE_MAX {
+            continue;
+        }
+        let content = storage.read(&entry.name)?;
+        let line = content.split(|byte| *byte == b'\n').next();
+        if line.map(<[u8]>::trim_ascii) == Some(first_line.as_bytes()) {
+            return Ok(Some(OldKeyFile {
+                path: dir.join(&entry.name),
+                content,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+impl OldKeyFile {
+    /// Where it goes in the keys directory: under its own name, unless something else has that.
+    pub(crate) fn new_place(&self, client: &Client, mark: &str) -> Result<PathBuf, ArchiveError> {
+        let keys = &client.directories.keys;
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let storage = LocalStorage::new(keys);
+        match storage.status(&name)? {
+            Some(_) if storage.read(&name)? != self.converted(mark) => free_name(keys, &name),
+            _ => Ok(keys.join(&*name)),
+        }
+    }
+
+    /// The content as a key file of Borg.
+    fn converted(&self, mark: &str) -> Vec<u8> {
+        let rest = self.content.trim_ascii_start();
+        let rest = rest.strip_prefix(mark.as_bytes()).unwrap_or_default();
+        let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+        [FILE_ID, rest].concat()
+    }
+
+    /// Writes it there, durably.
+    pub(crate) fn write(
+        &self,
+        client: &Client,
+        place: &Path,
+        mark: &str,
+    ) -> Result<(), ArchiveError> {
+        LocalStorage::new(&client.directories.keys).create_dir_all("")?;
+        let (storage, name) = storage_of(place);
+        storage.replace(&name, &[&self.converted(mark)])?;
+        Ok(())
+    }
+}

@@ -1,5 +1,6 @@
 //! Operations on archives: create, list, info, diff, extract, rename, delete. The only crate that knows items.
 
+pub mod attic;
 pub mod cache_config;
 pub mod client;
 pub mod create;
@@ -20,6 +21,7 @@ pub mod rename;
 pub mod selection;
 pub mod session;
 pub mod statistics;
+pub mod tam_upgrade;
 pub mod tar;
 
 mod cache_progress;
@@ -33,4 +35,4 @@ pub use client::{
     Client, ClientDirectories, Identity, PassphraseError, PassphraseSource, Workarounds,
 };
 pub use error::ArchiveError;
-pub use session::{Archive, Session};
+pub use session::{Archive, ManifestDemand, Session};

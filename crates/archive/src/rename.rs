@@ -3,6 +3,7 @@
 //! Source: Borg 1.4, `Archive.rename`, `Archive.set_meta`, `do_rename`.
 
 use ironborg_crypto::tam::{self, TamContext};
+use ironborg_format::ArchiveMetadata;
 use ironborg_object::{Compression, Sealer};
 use ironborg_types::{ArchiveId, ChunkId};
 
@@ -21,25 +22,16 @@ pub fn rename(session: &mut Session, old: &[u8], new: &[u8]) -> Result<(), Archi
         return Err(ArchiveError::AlreadyExists { name: new.into() });
     }
     archive.metadata.name = new.to_vec();
-    let salt = tam::random_salt()?;
-    let packed = tam::sign(&session.key, TamContext::Archive, &salt, |tam| {
-        archive.metadata.encode(Some(tam))
-    })?;
-    let id = session.key.id_hash(&packed);
     cache_progress::begin(session.client.reporter.as_ref());
     let mut sealer = Sealer::new(Compression::default());
-    if !session.repository.contains(&id)? {
-        let mut object = Vec::new();
-        sealer.seal(&session.key, &session.nonces, &packed, &mut object)?;
-        session.repository.put(&id, &object)?;
-    }
+    let id = store_metadata(session, &archive.metadata, &mut sealer)?;
     // As stock: the entry's time is the archive's own, and nothing else is taken over.
     let mut entry = session
         .manifest
         .archives
         .remove(old)
         .expect("it was just loaded");
-    entry.id = ArchiveId(id.0);
+    entry.id = id;
     entry.time.clone_from(&archive.metadata.time);
     session.manifest.archives.insert(new.to_vec(), entry);
     delete_unless_listed(session, archive.id)?;
@@ -48,8 +40,30 @@ pub fn rename(session: &mut Session, old: &[u8], new: &[u8]) -> Result<(), Archi
     Ok(())
 }
 
+/// Signs and stores the metadata of an archive; returns its new id.
+pub(crate) fn store_metadata(
+    session: &mut Session,
+    metadata: &ArchiveMetadata,
+    sealer: &mut Sealer,
+) -> Result<ArchiveId, ArchiveError> {
+    let salt = tam::random_salt()?;
+    let packed = tam::sign(&session.key, TamContext::Archive, &salt, |tam| {
+        metadata.encode(Some(tam))
+    })?;
+    let id = session.key.id_hash(&packed);
+    if !session.repository.contains(&id)? {
+        let mut object = Vec::new();
+        sealer.seal(&session.key, &session.nonces, &packed, &mut object)?;
+        session.repository.put(&id, &object)?;
+    }
+    Ok(ArchiveId::from(id))
+}
+
 /// Removes an archive object, unless the manifest has it under another name too.
-fn delete_unless_listed(session: &mut Session, id: ArchiveId) -> Result<(), ArchiveError> {
+pub(crate) fn delete_unless_listed(
+    session: &mut Session,
+    id: ArchiveId,
+) -> Result<(), ArchiveError> {
     if session
         .manifest
         .archives

@@ -40,6 +40,17 @@ pub struct Session {
     pub client: Client,
     /// This client's record of the repository.
     pub security: SecurityDirectory,
+    /// Whether the manifest that was loaded was authenticated.
+    pub(crate) tam_verified: bool,
+}
+
+/// Whether a manifest that is not authenticated is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ManifestDemand {
+    /// Not if the key demands authentication.
+    AsTheKeySays,
+    /// It is; a wrong authentication is not.
+    Nothing,
 }
 
 /// An archive: its metadata, without its items.
@@ -72,6 +83,31 @@ impl Session {
         repository: Box<dyn Repository>,
         operations: &[Operation],
     ) -> Result<Self, ArchiveError> {
+        Self::open_with(client, repository, operations, ManifestDemand::AsTheKeySays)
+    }
+
+    /// As [`Session::open`], with a say in whether the manifest must be authenticated.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_with(
+        client: Client,
+        repository: Box<dyn Repository>,
+        operations: &[Operation],
+        demand: ManifestDemand,
+    ) -> Result<Self, ArchiveError> {
+        let session = Self::load(client, repository, operations, demand)?;
+        session.assert_secure(UnknownUnencrypted::Ask)?;
+        Ok(session)
+    }
+
+    /// Loads key and manifest without looking at what this client knows of the repository.
+    pub(crate) fn load(
+        client: Client,
+        repository: Box<dyn Repository>,
+        operations: &[Operation],
+        demand: ManifestDemand,
+    ) -> Result<Self, ArchiveError> {
         let mut object = Vec::new();
         match repository.get(&ChunkId::MANIFEST, &mut object) {
             Err(RepositoryError::ObjectNotFound { .. }) => return Err(ArchiveError::NoManifest),
@@ -86,7 +122,7 @@ impl Session {
         } = keys::open_key(&client, repository.as_ref(), &object, default)?;
         let mut packed = Vec::new();
         Opener::new().open_manifest(&key, &object, &mut packed)?;
-        let (manifest, verified) = decode_manifest(&client, &key, &packed)?;
+        let (manifest, tam_verified) = decode_manifest(&client, &key, &packed, demand)?;
         let nonces = nonces_for(&key, repository.as_ref(), &security, Some(&object))?;
         let session = Self {
             manifest_id: key.id_hash(&packed),
@@ -98,15 +134,15 @@ impl Session {
             repository,
             client,
             security,
+            tam_verified,
         };
-        if verified {
+        if tam_verified {
             let required = session.manifest.requires_tam();
             if required != session.security.tam_required() {
                 session.security.set_tam_required(required)?;
             }
         }
         session.check_features(operations)?;
-        session.assert_secure(UnknownUnencrypted::Ask)?;
         Ok(session)
     }
 
@@ -138,6 +174,7 @@ impl Session {
             repository,
             client,
             security,
+            tam_verified: true,
         };
         session.write_manifest(&mut Sealer::new(Compression::default()))?;
         session.repository.commit()?;
@@ -262,7 +299,7 @@ impl Session {
         }
     }
 
-    fn assert_secure(&self, unknown: UnknownUnencrypted) -> Result<(), ArchiveError> {
+    pub(crate) fn assert_secure(&self, unknown: UnknownUnencrypted) -> Result<(), ArchiveError> {
         let questioner = self.client.questioner.as_ref();
         Ok(self
             .security
@@ -299,8 +336,22 @@ fn decode_manifest(
     client: &Client,
     key: &Key,
     packed: &[u8],
+    demand: ManifestDemand,
 ) -> Result<(Manifest, bool), ArchiveError> {
-    let verified = tam::verify_manifest(key, packed, TamDemand::of_key(key))
+    let demand = match demand {
+        ManifestDemand::AsTheKeySays => TamDemand::of_key(key),
+        ManifestDemand::Nothing => {
+            if key.tam_required() {
+                client.log(
+                    Level::Warning,
+                    "borg.crypto.key",
+                    "Manifest authentication DISABLED.",
+                );
+            }
+            TamDemand::Optional
+        }
+    };
+    let verified = tam::verify_manifest(key, packed, demand)
         .map_err(|error| match error.kind() {
             ErrorKind::UnsupportedManifestError => ArchiveError::UnsupportedManifest,
             _ => ArchiveError::from(error),

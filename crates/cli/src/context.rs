@@ -164,7 +164,8 @@ impl Context {
         }
     }
 
-    fn absolute(&self, path: &Path) -> PathBuf {
+    /// A path of the user's, absolute.
+    pub(crate) fn absolute(&self, path: &Path) -> PathBuf {
         PathBuf::from(OsString::from_vec(self.cwd.clone())).join(path)
     }
 

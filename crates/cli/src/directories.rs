@@ -19,6 +19,10 @@ pub(crate) struct Directories {
     pub(crate) keys: PathBuf,
     /// Security records, a directory for each repository.
     pub(crate) security: PathBuf,
+    /// Where Attic kept key files.
+    pub(crate) attic_keys: PathBuf,
+    /// Where Borg kept them before 1.0.
+    pub(crate) old_keys: PathBuf,
     /// Where `backup` keeps its repository when nobody names one.
     pub(crate) data: PathBuf,
     /// `BORG_KEY_FILE`, absolute.
@@ -66,6 +70,14 @@ impl Directories {
                 .security
                 .clone()
                 .unwrap_or_else(|| config.join("security")),
+            attic_keys: variables
+                .attic_keys
+                .clone()
+                .unwrap_or_else(|| base.join(".attic/keys")),
+            old_keys: variables
+                .keys
+                .clone()
+                .unwrap_or_else(|| base.join(".borg/keys")),
             data: data
                 .unwrap_or_else(|| base.join(".local/share"))
                 .join("ironborg"),

@@ -46,6 +46,8 @@ pub(crate) struct DirectoryVariables {
     pub(crate) config: Option<PathBuf>,
     /// `BORG_CACHE_DIR`
     pub(crate) cache: Option<PathBuf>,
+    /// `ATTIC_KEYS_DIR`
+    pub(crate) attic_keys: Option<PathBuf>,
     /// `BORG_KEYS_DIR`
     pub(crate) keys: Option<PathBuf>,
     /// `BORG_SECURITY_DIR`
@@ -128,6 +130,7 @@ impl Environment {
                 base: filled_path("BORG_BASE_DIR"),
                 config: path("BORG_CONFIG_DIR"),
                 cache: path("BORG_CACHE_DIR"),
+                attic_keys: path("ATTIC_KEYS_DIR"),
                 keys: path("BORG_KEYS_DIR"),
                 security: path("BORG_SECURITY_DIR"),
                 key_file: filled_path("BORG_KEY_FILE"),

@@ -243,8 +243,7 @@ impl Manifest {
             .map(<[u8]>::to_vec)
             .collect();
         if key_requires_tam {
-            self.config
-                .insert(b"tam_required".to_vec(), Value::Bool(true));
+            self.set_requires_tam(true);
         }
         Ok(())
     }
@@ -279,6 +278,12 @@ impl Manifest {
         self.config
             .get(&b"tam_required"[..])
             .is_some_and(Value::is_truthy)
+    }
+
+    /// Says whether the manifest must be authenticated. With a key that demands it, it must all the same.
+    pub fn set_requires_tam(&mut self, required: bool) {
+        self.config
+            .insert(b"tam_required".to_vec(), Value::Bool(required));
     }
 
     /// When the manifest was written.

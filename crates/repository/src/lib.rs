@@ -8,6 +8,8 @@ mod repository;
 
 mod local;
 
+mod attic;
+
 mod segments;
 
 mod index;
@@ -21,6 +23,7 @@ mod space;
 
 mod error;
 
+pub use attic::AtticRepository;
 pub use error::RepositoryError;
 pub use local::{
     CompactOptions, CreateOptions, LocalRepository, LockMode, OpenOptions, SegmentScan,

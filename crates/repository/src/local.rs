@@ -15,9 +15,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ironborg_format::config::Config;
-use ironborg_storage::{EntryKind, LocalStorage, Storage};
+use ironborg_storage::{LocalStorage, Storage};
 use ironborg_types::{ChunkId, Event, Level, NonceStore, Reporter, RepositoryId, SegmentId};
 
+pub(crate) use create::{README, README_TEXT};
 pub use options::{CompactOptions, CreateOptions, LockMode, OpenOptions};
 pub use scan::SegmentScan;
 
@@ -104,13 +105,7 @@ impl LocalRepository {
         options: OpenOptions,
     ) -> Result<Self, RepositoryError> {
         let path = storage.path("");
-        match storage.status("")? {
-            None => return Err(RepositoryError::DoesNotExist { path }),
-            Some(status) if status.kind != EntryKind::Directory => {
-                return Err(RepositoryError::InvalidRepository { path });
-            }
-            Some(_) => {}
-        }
+        settings::check_directory(&*storage)?;
         let lock = match options.lock {
             LockMode::None => None,
             LockMode::Shared | LockMode::Exclusive => Some(Lock::acquire(

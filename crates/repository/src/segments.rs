@@ -59,7 +59,8 @@ impl SegmentLog {
         }
     }
 
-    fn name(&self, segment: SegmentId) -> String {
+    /// The name of a segment's file.
+    pub(crate) fn name(&self, segment: SegmentId) -> String {
         format!("{DATA}/{}/{segment}", segment.0 / self.segments_per_dir)
     }
 

@@ -1,7 +1,7 @@
 //! The repository's config file: what it means, and how it is rewritten.
 
 use ironborg_format::config::{Config, parse_boolean, parse_integer, parse_size};
-use ironborg_storage::Storage;
+use ironborg_storage::{EntryKind, Storage};
 use ironborg_types::{Event, Level, Reporter, RepositoryId};
 
 use crate::RepositoryError;
@@ -111,6 +111,18 @@ fn required<T>(
     optional(config, key, parse)?.ok_or_else(|| RepositoryError::MalformedConfig {
         reason: format!("No option '{key}' in section: '{SECTION}'"),
     })
+}
+
+/// Checks that there is a directory where a repository is said to be.
+pub(crate) fn check_directory(storage: &dyn Storage) -> Result<(), RepositoryError> {
+    let path = storage.path("");
+    match storage.status("")? {
+        None => Err(RepositoryError::DoesNotExist { path }),
+        Some(status) if status.kind != EntryKind::Directory => {
+            Err(RepositoryError::InvalidRepository { path })
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 /// Reads the config of an existing repository.

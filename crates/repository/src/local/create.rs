@@ -12,9 +12,9 @@ use crate::RepositoryError;
 use crate::settings::{new_config, save_config};
 
 /// Name of the file that says what the directory is.
-const README: &str = "README";
+pub(crate) const README: &str = "README";
 /// What it says.
-const README_TEXT: &str =
+pub(crate) const README_TEXT: &str =
     "This is a Borg Backup repository.\nSee https://borgbackup.readthedocs.io/\n";
 /// A README with one of these near its beginning makes a directory a repository; Borg 1.0 wrote the
 /// latter.
