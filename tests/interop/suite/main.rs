@@ -16,6 +16,7 @@ mod extract_options;
 mod heavy;
 mod hostile;
 mod init;
+mod keys;
 mod kill;
 mod listings;
 mod locks;
