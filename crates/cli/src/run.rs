@@ -165,6 +165,7 @@ fn reporter(
         },
         status_filter: traits.status_filter.clone(),
         units: SizeUnits::from_iec(common.iec),
+        plain_archive_progress: traits.plain_archive_progress,
     };
     ConsoleReporter::new(
         options,

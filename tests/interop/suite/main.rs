@@ -25,4 +25,5 @@ mod maintenance;
 mod modes;
 mod prune;
 mod questions;
+mod recreate;
 mod samples;

@@ -231,7 +231,10 @@ impl<'o> Recreater<'o> {
         if self.known.is_some() {
             return Ok(());
         }
-        self.known = Some(if original_stays && self.options.statistics.is_none() {
+        let options = self.options;
+        // What is compressed again has another size for all archives, and their summaries are to say so.
+        let counts_matter = options.statistics.is_some() || options.recompress != Recompress::Never;
+        self.known = Some(if original_stays && !counts_matter {
             Known::Stored(ChunkTable::from_repository(session.repository.as_ref())?)
         } else {
             Known::All(Box::new(ChunkReferences::load(session)?))

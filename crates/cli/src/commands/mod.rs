@@ -178,6 +178,8 @@ pub(crate) struct Traits {
     pub(crate) may_bypass_lock: bool,
     /// Whether progress is shown on a terminal without being asked for.
     pub(crate) progress_on_terminal: bool,
+    /// Whether figures of an archive in the making are text in decimal units, whatever the options say.
+    pub(crate) plain_archive_progress: bool,
 }
 
 /// Statistics that were asked for and that a dry run has none of.

@@ -186,6 +186,8 @@ impl Run for RecreateOptions {
             } else {
                 Vec::new()
             },
+            // Stock Borg forgets to tell the archive about --log-json and --iec.
+            plain_archive_progress: true,
             ..Traits::default()
         }
     }

@@ -38,6 +38,8 @@ pub(crate) struct ReportOptions {
     pub(crate) status_filter: Option<String>,
     /// Units of sizes.
     pub(crate) units: SizeUnits,
+    /// Figures of an archive in the making are text in decimal units, whatever the above says.
+    pub(crate) plain_archive_progress: bool,
 }
 
 /// The reporter of the command line.

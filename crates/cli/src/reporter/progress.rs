@@ -11,7 +11,7 @@ use ironborg_types::{ArchiveProgress, Level, text};
 use super::{PROGRESS, ReportOptions, records};
 use crate::console;
 use crate::output::json::Json;
-use crate::output::size::format_count;
+use crate::output::size::{SizeUnits, format_count};
 use crate::output::width;
 
 /// Least time between two lines about an archive being made.
@@ -267,7 +267,8 @@ impl Progress {
             return;
         }
         self.archive_shown = Some(now);
-        if options.json {
+        let plain = options.plain_archive_progress;
+        if options.json && !plain {
             console::stderr_line(&records::archive_progress(figures));
             return;
         }
@@ -282,7 +283,12 @@ impl Progress {
             self.line_shown = false;
             return;
         };
-        let size = |size| format_count(size, options.units);
+        let units = if plain {
+            SizeUnits::Decimal
+        } else {
+            options.units
+        };
+        let size = |size| format_count(size, units);
         let mut line = format!(
             "{} O {} C {} D {} N ",
             size(figures.original_size),
