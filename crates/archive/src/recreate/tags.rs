@@ -218,10 +218,9 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     let Some(slash) = path.iter().rposition(|&byte| byte == b'/') else {
         return (b"", path);
     };
-    let end = path[..slash]
-        .iter()
-        .rposition(|&byte| byte != b'/')
-        .map_or(slash, |last| last + 1);
+    let last = path[..slash].iter().rposition(|&byte| byte != b'/');
+    // A directory of nothing but slashes keeps them.
+    let end = last.map_or(slash + 1, |last| last + 1);
     (&path[..end], &path[slash + 1..])
 }
 

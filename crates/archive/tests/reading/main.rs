@@ -9,6 +9,7 @@ mod hostile;
 mod machine;
 mod model;
 mod prune;
+mod recreate;
 mod rename;
 mod samples;
 mod selection;
