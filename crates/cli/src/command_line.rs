@@ -11,11 +11,12 @@ use crate::args::argparse::{self, Refusal, Request};
 use crate::args::check::ValueCheck;
 use crate::args::global::CommonArgs;
 use crate::args::{self, ParseError, UsageError};
-use crate::commands::{Program, Run};
+use crate::commands::{Program, Run, help};
 use crate::environment::Environment;
 use crate::error::CliError;
 use crate::identity::HostIdentity;
 use crate::parse::ParseContext;
+use crate::program::Program as Called;
 
 /// What a command line asks for.
 pub(crate) enum Understood {
@@ -40,12 +41,12 @@ pub(crate) struct Ordered {
 /// Understands the words that follow the program's name.
 pub(crate) fn understand(
     description: &clap::Command,
-    program: &str,
+    program_name: &str,
     words: &[OsString],
     parse: &ParseContext<'_>,
 ) -> Result<Understood, Refusal> {
     let mut check = ValueCheck::new(parse);
-    let canonical = match argparse::read(description, program, words, &mut check)? {
+    let canonical = match argparse::read(description, program_name, words, &mut check)? {
         Request::Version => return Ok(Understood::Version),
         Request::Help(path) => return Ok(Understood::Help(path)),
         Request::Run(canonical) => canonical,
@@ -64,6 +65,13 @@ pub(crate) fn understand(
         .map_err(|error| match error {
             ParseError::Usage(message) => usage(&canonical, message),
             ParseError::ProgramUsage(message) => usage(&canonical[..1], message),
+            ParseError::UnknownTopic(topic) => {
+                let called = Called::named(program_name);
+                let message = help::no_help(description, &called, &topic);
+                let error = args::usage_error(description, &canonical[..1], message);
+                let hint = help::similar_topic(description, &called, &topic);
+                Refusal::Usage(UsageError { hint, ..error })
+            }
             ParseError::Early(error) => Refusal::Early(error),
         })?;
     if common.bypass_lock && !command.traits().may_bypass_lock {
@@ -93,6 +101,7 @@ pub enum Meaning {
 /// Tells what command lines mean.
 #[derive(Debug)]
 pub struct Reader {
+    program: &'static str,
     description: clap::Command,
     environment: Environment,
     identity: HostIdentity,
@@ -102,8 +111,14 @@ impl Reader {
     /// For a program called `borg`, in the root directory, without any environment variable.
     #[allow(clippy::new_without_default)] // Nothing about it is a default.
     pub fn new() -> Self {
+        Self::for_program("borg")
+    }
+
+    /// The same for another name of the program.
+    pub fn for_program(program: &'static str) -> Self {
         let environment = Environment::from_lookup(|_| None);
         Self {
+            program,
             description: args::description(),
             identity: HostIdentity::new(environment.identity.clone()),
             environment,
@@ -119,7 +134,7 @@ impl Reader {
             cwd: b"/",
         };
         let last_line = |text: String| text.lines().last().unwrap_or_default().to_owned();
-        match understand(&self.description, "borg", words, &parse) {
+        match understand(&self.description, self.program, words, &parse) {
             Ok(Understood::Version) => Meaning::Version,
             Ok(Understood::Help(_)) => Meaning::Help,
             Ok(Understood::Command(ordered)) => Meaning::Accepted(values(&ordered.matches)),

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use ironborg_types::Level;
 
 use crate::args::argparse::Refusal;
-use crate::args::{self, deprecated};
+use crate::args::{self, UsageError, deprecated};
 use crate::command_line::{self, Ordered, Understood};
+use crate::commands::help::Amount;
 use crate::commands::{Run, Traits, help};
 use crate::console::{self, Stdout};
 use crate::context::Context;
@@ -88,14 +89,25 @@ fn run() -> u8 {
     let parse = surroundings.parse();
     match command_line::understand(&description, &program.name, arguments, &parse) {
         Ok(Understood::Version) => print(&format!("{}\n", program.version_line())),
-        Ok(Understood::Help(path)) => print(&help::text(&description, program, &path)),
-        Ok(Understood::Command(ordered)) => start(surroundings, *ordered),
-        Err(Refusal::Usage(error)) => {
-            console::stderr_line(&error.to_string());
-            exit::ERROR
+        Ok(Understood::Help(path)) => {
+            print(&help::text(&description, program, &path, Amount::Screen))
         }
+        Ok(Understood::Command(ordered)) => start(surroundings, *ordered),
+        Err(Refusal::Usage(error)) => usage(program, &error),
         Err(Refusal::Early(error)) => early(&error, &surroundings.environment),
     }
+}
+
+/// Complains of the command line. Under stock Borg's name what goes into a pipe or a file is what stock Borg
+/// says, to the letter; people are told more.
+fn usage(program: &Program, error: &UsageError) -> u8 {
+    console::stderr_line(&error.to_string());
+    if let Some(hint) = &error.hint
+        && (program.is_ironborg() || console::stderr_is_terminal())
+    {
+        console::stderr_line(hint);
+    }
+    exit::ERROR
 }
 
 fn print(text: &str) -> u8 {

@@ -21,9 +21,10 @@ use ironborg_types::text;
 
 use self::reading::Reading;
 use super::global::HEADING;
-use super::{ParseError, UsageError};
+use super::{ParseError, UsageError, suggest};
 use crate::error::CliError;
 use crate::output::pyformat::repr;
+use crate::program::Program;
 
 /// What the command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,16 @@ pub(crate) enum Refusal {
     Usage(UsageError),
     /// One of Borg's errors, met while a value was looked at.
     Early(CliError),
+}
+
+impl Refusal {
+    /// With what was probably meant.
+    fn with_hint(self, hint: Option<String>) -> Self {
+        match self {
+            Self::Usage(error) => Self::Usage(UsageError { hint, ..error }),
+            Self::Early(error) => Self::Early(error),
+        }
+    }
 }
 
 /// Looks at values when their option or place is known.
@@ -87,7 +98,12 @@ pub(crate) fn read(
     if unknown.is_empty() {
         return Ok(request);
     }
-    Err(parser.refuse(format!("unrecognized arguments: {}", unknown.join(" "))))
+    let hint = match &request {
+        Request::Run(canonical) => suggest::instead_of(root, canonical, &unknown),
+        Request::Help(_) | Request::Version => suggest::option(root, &unknown),
+    };
+    let message = format!("unrecognized arguments: {}", unknown.join(" "));
+    Err(parser.refuse(message).with_hint(hint))
 }
 
 fn shown(word: &OsStr) -> String {
@@ -155,6 +171,7 @@ impl<'a> Parser<'a> {
             prog: self.prog.clone(),
             usage: self.usage(),
             message,
+            hint: None,
         })
     }
 
@@ -182,18 +199,9 @@ impl<'a> Parser<'a> {
     /// The parser of the command named `word` below this one.
     fn below(&self, word: &OsStr) -> Result<Parser<'a>, Refusal> {
         let name = shown(word);
-        let mut known = self.command.get_subcommands();
-        let Some(command) = known.find(|known| known.get_name() == name) else {
-            let known: Vec<String> = self
-                .command
-                .get_subcommands()
-                .map(|known| repr(known.get_name()))
-                .collect();
-            return Err(self.refuse(format!(
-                "argument <command>: invalid choice: {} (choose from {})",
-                repr(&name),
-                known.join(", ")
-            )));
+        let command = self.command.find_subcommand(&name);
+        let Some(command) = command.filter(|_| self.program().has(&name)) else {
+            return Err(self.unknown_command(&name));
         };
         let is_group = command.has_subcommands();
         Ok(Parser {
@@ -202,5 +210,23 @@ impl<'a> Parser<'a> {
             prog: format!("{} {name}", self.prog),
             path: [self.path.as_slice(), &[name]].concat(),
         })
+    }
+
+    fn program(&self) -> Program {
+        Program::named(self.prog.split(' ').next().unwrap_or_default())
+    }
+
+    fn unknown_command(&self, name: &str) -> Refusal {
+        let program = self.program();
+        let commands = self.command.get_subcommands().map(Command::get_name);
+        let known: Vec<String> = program.listed(commands).into_iter().map(repr).collect();
+        let message = format!(
+            "argument <command>: invalid choice: {} (choose from {})",
+            repr(name),
+            known.join(", ")
+        );
+        // What has commands below it takes the program's options.
+        let hint = suggest::command(&program, self.options, self.command, &self.prog, name);
+        self.refuse(message).with_hint(hint)
     }
 }

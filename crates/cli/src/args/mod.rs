@@ -11,6 +11,7 @@ pub(crate) mod escapes;
 pub(crate) mod filters;
 pub(crate) mod global;
 pub(crate) mod patterns;
+pub(crate) mod suggest;
 pub(crate) mod values;
 
 use std::ffi::OsString;
@@ -32,6 +33,8 @@ pub(crate) struct UsageError {
     pub(crate) usage: String,
     /// What is wrong.
     pub(crate) message: String,
+    /// What was probably meant, as a sentence.
+    pub(crate) hint: Option<String>,
 }
 
 impl std::fmt::Display for UsageError {
@@ -48,6 +51,8 @@ pub(crate) enum ParseError {
     Usage(String),
     /// Reported by the program itself although its command was understood.
     ProgramUsage(String),
+    /// `help` was asked for something there is no help on.
+    UnknownTopic(String),
     /// One of Borg's errors, met while the command line is read: printed as plain text.
     Early(CliError),
 }
@@ -112,6 +117,7 @@ pub(crate) fn usage_error(root: &Command, words: &[OsString], message: String) -
         prog: full,
         usage,
         message,
+        hint: None,
     }
 }
 

@@ -1,9 +1,16 @@
 //! `help`, and the texts of `--help`.
 
+pub(crate) mod examples;
+mod page;
+
+pub(crate) use page::Amount;
+
 use std::fmt::Write as _;
 
+use clap::Command;
+
 use super::{Run, Traits};
-use crate::args::{ParseError, global};
+use crate::args::{ParseError, suggest};
 use crate::console::Stdout;
 use crate::context::Context;
 use crate::error::CliError;
@@ -13,25 +20,73 @@ use crate::program::Program;
 /// What may be typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct HelpArgs {
-    /// A command, or one of patterns, placeholders, compression
+    /// A command, or one of compression, options, patterns, placeholders
     #[arg(value_name = "TOPIC")]
     topic: Option<String>,
-    /// Accepted for compatibility
-    #[arg(long, hide = true)]
+    /// Only the examples
+    #[arg(long)]
     epilog_only: bool,
-    /// Accepted for compatibility
-    #[arg(long, hide = true)]
+    /// All but the examples
+    #[arg(long)]
     usage_only: bool,
 }
 
-const TOPICS: [(&str, &str); 3] = [
+/// The texts on what is no command.
+pub(crate) const TOPICS: [(&str, &str); 3] = [
     ("compression", include_str!("help/compression.txt")),
     ("patterns", include_str!("help/patterns.txt")),
     ("placeholders", include_str!("help/placeholders.txt")),
 ];
 
+/// The commands, by what they are for.
+pub(crate) const GROUPS: [(&str, &[&str]); 5] = [
+    (
+        "Backing up without thinking about it",
+        &["backup", "restore"],
+    ),
+    (
+        "Archives",
+        &[
+            "create",
+            "extract",
+            "list",
+            "info",
+            "diff",
+            "mount",
+            "umount",
+            "rename",
+            "delete",
+            "prune",
+            "recreate",
+            "export-tar",
+            "import-tar",
+        ],
+    ),
+    (
+        "Repositories",
+        &[
+            "init",
+            "compact",
+            "check",
+            "config",
+            "key",
+            "with-lock",
+            "break-lock",
+            "upgrade",
+            "serve",
+        ],
+    ),
+    ("Looking inside", &["version", "benchmark", "debug"]),
+    ("Help", &["help", "completions", "man"]),
+];
+
 /// The help of a command, or of the program for an empty path.
-pub(crate) fn text(description: &clap::Command, program: &Program, path: &[String]) -> String {
+pub(crate) fn text(
+    description: &Command,
+    program: &Program,
+    path: &[String],
+    amount: Amount,
+) -> String {
     let mut command = description;
     for name in path {
         let Some(found) = command.find_subcommand(name) else {
@@ -42,44 +97,75 @@ pub(crate) fn text(description: &clap::Command, program: &Program, path: &[Strin
     if path.is_empty() {
         return program_help(description, program);
     }
-    let is_common = |arg: &clap::Arg| arg.get_help_heading() == Some(global::HEADING);
-    let mut command = command
-        .clone()
-        .mut_args(|arg| if is_common(&arg) { arg.hide(true) } else { arg })
-        .bin_name(format!("{} {}", program.name, path.join(" ")));
-    let mut out = command.render_help().to_string();
-    let _ = writeln!(out, "\n\nOptions of all commands: {} --help", program.name);
+    page::command(command, program, path, amount)
+}
+
+fn program_help(description: &Command, program: &Program) -> String {
+    let name = &program.name;
+    let about = page::about(description);
+    let mut out = format!("{about}\n\nUsage: {name} [OPTIONS] COMMAND ...\n");
+    for (heading, names) in GROUPS {
+        let known = names.iter().filter(|name| program.mentions(name));
+        let commands: Vec<&Command> = known
+            .filter_map(|name| description.find_subcommand(name))
+            .collect();
+        if !commands.is_empty() {
+            let _ = writeln!(out, "\n{heading}:");
+            page::push_commands(commands.into_iter(), &mut out);
+        }
+    }
+    let _ = writeln!(
+        out,
+        "\n{name} COMMAND --help         how to use a command, with examples\n\
+         {name} help TOPIC             compression, options, patterns, placeholders\n\
+         {name} --version"
+    );
     out
 }
 
-fn program_help(description: &clap::Command, program: &Program) -> String {
-    let mut command = description.clone().bin_name(program.name.clone());
-    command.render_help().to_string()
+/// What is said about a topic there is no help on.
+pub(crate) fn no_help(description: &Command, program: &Program, topic: &str) -> String {
+    let mut commands: Vec<&str> = description
+        .get_subcommands()
+        .map(Command::get_name)
+        .filter(|name| program.mentions(name))
+        .collect();
+    commands.sort_unstable();
+    let topics: Vec<&str> = TOPICS.iter().map(|(name, _)| *name).collect();
+    format!(
+        "No help available on {topic}.\nTry one of the following:\n    Commands: {}\n    Topics: {}",
+        commands.join(", "),
+        topics.join(", ")
+    )
+}
+
+/// The topic that was probably meant.
+pub(crate) fn similar_topic(
+    description: &Command,
+    program: &Program,
+    topic: &str,
+) -> Option<String> {
+    let commands = description.get_subcommands().map(Command::get_name);
+    let commands = commands.filter(|name| program.mentions(name));
+    let topics = TOPICS.iter().map(|(name, _)| *name);
+    let topics = topics.chain([page::OPTIONS_TOPIC]);
+    let meant = suggest::nearest(topic, commands.chain(topics))?;
+    Some(format!("Did you mean \"{} help {meant}\"?", program.name))
 }
 
 impl HelpArgs {
     /// Checks that there is such a topic.
     pub(crate) fn resolve(self, _parse: &ParseContext<'_>) -> Result<Self, ParseError> {
-        let description = crate::args::description();
         let Some(topic) = &self.topic else {
             return Ok(self);
         };
-        if TOPICS.iter().any(|(name, _)| name == topic)
-            || description.find_subcommand(topic).is_some()
-        {
+        let is_known = topic == page::OPTIONS_TOPIC
+            || TOPICS.iter().any(|(name, _)| name == topic)
+            || crate::args::description().find_subcommand(topic).is_some();
+        if is_known {
             return Ok(self);
         }
-        let mut commands: Vec<&str> = description
-            .get_subcommands()
-            .map(clap::Command::get_name)
-            .collect();
-        commands.sort_unstable();
-        let topics: Vec<&str> = TOPICS.iter().map(|(name, _)| *name).collect();
-        Err(ParseError::ProgramUsage(format!(
-            "No help available on {topic}.\nTry one of the following:\n    Commands: {}\n    Topics: {}",
-            commands.join(", "),
-            topics.join(", ")
-        )))
+        Err(ParseError::UnknownTopic(topic.clone()))
     }
 }
 
@@ -90,15 +176,26 @@ impl Run for HelpArgs {
 
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
         let description = crate::args::description();
+        let topic = self.topic.as_deref();
+        let amount = match (self.epilog_only, self.usage_only) {
+            (true, _) => Amount::Examples,
+            (false, true) => Amount::Usage,
+            (false, false) => Amount::Whole,
+        };
         let mut stdout = Stdout::new();
-        let path: Vec<String> = self.topic.into_iter().collect();
-        match TOPICS
-            .iter()
-            .find(|(name, _)| path.first().is_some_and(|topic| name == topic))
-        {
+        match TOPICS.iter().find(|(name, _)| Some(*name) == topic) {
             Some((_, body)) => stdout.text(body)?,
-            None => stdout.text(&text(&description, &context.program, &path))?,
+            None if topic == Some(page::OPTIONS_TOPIC) => {
+                stdout.text(&page::common_options(&description))?;
+            }
+            None => {
+                let path: Vec<String> = topic.map(ToOwned::to_owned).into_iter().collect();
+                stdout.text(&text(&description, &context.program, &path, amount))?;
+            }
         }
         stdout.finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,7 @@ pub(crate) mod benchmark;
 pub(crate) mod break_lock;
 pub(crate) mod check;
 pub(crate) mod compact;
+pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod create;
 pub(crate) mod debug;
@@ -59,6 +60,7 @@ pub(crate) mod info;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod list;
+pub(crate) mod man;
 pub(crate) mod mount;
 pub(crate) mod prune;
 pub(crate) mod recreate;
@@ -154,6 +156,10 @@ commands! {
     Debug => debug::DebugCommand,
     /// Show help on a command or topic
     Help(help::HelpArgs),
+    /// Write a completion script for a shell
+    Completions(completions::CompletionsArgs),
+    /// Write the manual pages into a directory
+    Man(man::ManArgs),
 }
 
 /// A command's own arguments with those every command has.

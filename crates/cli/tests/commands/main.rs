@@ -6,6 +6,7 @@
 mod arguments;
 mod backup;
 mod captures;
+mod help;
 mod passphrases;
 mod scene;
 mod signals;

@@ -157,9 +157,9 @@ impl<'p, 'a> Reading<'p, 'a> {
         self.check
             .check(arg, name, values)
             .map_err(|error| match error {
-                ParseError::Usage(message) | ParseError::ProgramUsage(message) => {
-                    self.parser.refuse(message)
-                }
+                ParseError::Usage(message)
+                | ParseError::ProgramUsage(message)
+                | ParseError::UnknownTopic(message) => self.parser.refuse(message),
                 ParseError::Early(error) => Refusal::Early(error),
             })
     }
