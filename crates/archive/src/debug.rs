@@ -47,11 +47,12 @@ impl ObjectDump {
         object: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), ArchiveError> {
-        Ok(if *id == ChunkId::MANIFEST {
-            self.opener.open_manifest(&self.key, object, out)?
+        let opened = if *id == ChunkId::MANIFEST {
+            self.opener.open_manifest(&self.key, object, out)
         } else {
-            self.opener.open(&self.key, id, object, out)?
-        })
+            self.opener.open(&self.key, id, object, out)
+        };
+        Ok(opened?)
     }
 }
 

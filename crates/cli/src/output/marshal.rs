@@ -26,7 +26,9 @@ pub(crate) fn push(value: &Value<'_>, out: &mut Vec<u8>) {
         Value::Array(elements) => {
             out.push(b'(');
             push_len(elements.len(), out);
-            elements.iter().for_each(|element| push(element, out));
+            for element in elements {
+                push(element, out);
+            }
         }
         Value::Map(pairs) => {
             out.push(b'{');
@@ -59,9 +61,9 @@ fn push_int(value: i128, out: &mut Vec<u8>) {
     let count = i32::try_from(digits.len()).expect("five digits at most");
     out.push(b'l');
     out.extend_from_slice(&(if value < 0 { -count } else { count }).to_le_bytes());
-    digits
-        .iter()
-        .for_each(|digit| out.extend_from_slice(&digit.to_le_bytes()));
+    for digit in digits {
+        out.extend_from_slice(&digit.to_le_bytes());
+    }
 }
 
 fn push_len(len: usize, out: &mut Vec<u8>) {
