@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use ironborg_storage::Storage;
+use ironborg_storage::{Storage, StorageError};
 use ironborg_types::{Event, Level, Reporter, RepositoryId};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -125,15 +125,39 @@ impl CacheFiles {
         name: &str,
         body: &[&[u8]],
     ) -> Result<(), CacheError> {
+        self.save_by(kind, name, body, |content| {
+            self.storage.replace(name, content)
+        })
+    }
+
+    /// As [`CacheFiles::save`], for a file that is found to be damaged and made anew should power fail now.
+    pub(crate) fn save_unsynced(
+        &self,
+        kind: FileKind,
+        name: &str,
+        body: &[&[u8]],
+    ) -> Result<(), CacheError> {
+        self.save_by(kind, name, body, |content| {
+            self.storage.replace_unsynced(name, content)
+        })
+    }
+
+    fn save_by(
+        &self,
+        kind: FileKind,
+        name: &str,
+        body: &[&[u8]],
+        replace: impl Fn(&[&[u8]]) -> Result<(), StorageError>,
+    ) -> Result<(), CacheError> {
         let header = self.header(kind);
         let checksum = frame_checksum(&header, body);
         let mut content: Vec<&[u8]> = vec![&header, &checksum];
         content.extend_from_slice(body);
-        match self.storage.replace(name, &content) {
+        match replace(&content) {
             Err(error) if error.is_not_found() => {
                 let directory = name.rsplit_once('/').map_or("", |(directory, _)| directory);
                 self.storage.create_dir_all(directory)?;
-                Ok(self.storage.replace(name, &content)?)
+                Ok(replace(&content)?)
             }
             result => Ok(result?),
         }

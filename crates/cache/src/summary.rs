@@ -310,7 +310,7 @@ impl SummaryStore {
             .flat_map(u64::to_le_bytes)
             .collect();
         let body = [numbers.as_slice(), summary.records()];
-        self.files.save(KIND, &file_name(archive), &body)
+        self.files.save_unsynced(KIND, &file_name(archive), &body)
     }
 
     /// Removes the summaries of all archives but these.

@@ -72,13 +72,44 @@ impl LocalStorage {
     }
 
     /// Writes a temporary file durably, under the very name given.
-    fn write_durably(mut file: File, path: &Path, content: &[&[u8]]) -> Result<(), StorageError> {
+    fn write_durably(file: File, path: &Path, content: &[&[u8]]) -> Result<(), StorageError> {
+        Self::write_all(file, path, content)?
+            .sync_all()
+            .map_err(|e| StorageError::io("sync", path, e))
+    }
+
+    fn write_all(mut file: File, path: &Path, content: &[&[u8]]) -> Result<File, StorageError> {
         for part in content {
             file.write_all(part)
                 .map_err(|e| StorageError::io("write", path, e))?;
         }
-        file.sync_all()
-            .map_err(|e| StorageError::io("sync", path, e))
+        Ok(file)
+    }
+
+    /// Writes a file beside the one it then takes the place of; returns where that is.
+    fn replace_with(
+        &self,
+        name: &str,
+        write: impl FnOnce(File, &Path) -> Result<(), StorageError>,
+    ) -> Result<PathBuf, StorageError> {
+        let path = self.full(name);
+        let (temporary, file) = create_temporary(&path, "-", |candidate| {
+            OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o666)
+                .open(candidate)
+        })?;
+        let result = write(file, &temporary).and_then(|()| {
+            fs::rename(&temporary, &path).map_err(|e| StorageError::io("rename", &temporary, e))
+        });
+        if result.is_err() {
+            // The first error is the one to report.
+            let _ = fs::remove_file(&temporary);
+        }
+        result?;
+        self.forget(name);
+        Ok(path)
     }
 
     fn sync_dir_at(path: &Path) -> Result<(), StorageError> {
@@ -199,24 +230,17 @@ impl Storage for LocalStorage {
     }
 
     fn replace(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError> {
-        let path = self.full(name);
-        let (temporary, file) = create_temporary(&path, "-", |candidate| {
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o666)
-                .open(candidate)
+        let path = self.replace_with(name, |file, temporary| {
+            Self::write_durably(file, temporary, content)
         })?;
-        let result = Self::write_durably(file, &temporary, content).and_then(|()| {
-            fs::rename(&temporary, &path).map_err(|e| StorageError::io("rename", &temporary, e))
-        });
-        if result.is_err() {
-            // The first error is the one to report.
-            let _ = fs::remove_file(&temporary);
-        }
-        result?;
-        self.forget(name);
         Self::sync_dir_at(parent_of(&path))
+    }
+
+    fn replace_unsynced(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError> {
+        self.replace_with(name, |file, temporary| {
+            Self::write_all(file, temporary, content).map(drop)
+        })
+        .map(drop)
     }
 
     fn stage(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError> {

@@ -93,6 +93,12 @@ pub trait Storage: Send + Sync {
     /// Replaces a file whole: atomic and durable. The content is the concatenation of the slices.
     fn replace(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError>;
 
+    /// Replaces a file whole as far as others see it, without waiting for the disk: after a power failure
+    /// it may be the old one, the new one or damaged. For what can be made anew.
+    fn replace_unsynced(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError> {
+        self.replace(name, content)
+    }
+
     /// Writes `NAME.tmp`, durably, for a later [`Storage::publish`].
     fn stage(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError>;
 

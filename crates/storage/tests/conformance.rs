@@ -68,6 +68,8 @@ fn small_files_are_replaced_whole(new: New<'_>) {
     assert_eq!(storage.read("file").unwrap(), b"one two");
     // A reader that has looked at the old file sees the new one next time.
     assert_eq!(read_range(&*storage, "file", 0, 100), b"one two");
+    storage.replace_unsynced("file", &[b"two", b"!"]).unwrap();
+    assert_eq!(storage.read("file").unwrap(), b"two!");
     storage.replace("file", &[b"three"]).unwrap();
     assert_eq!(read_range(&*storage, "file", 0, 100), b"three");
     storage.append("file", b" four").unwrap();

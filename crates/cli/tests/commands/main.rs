@@ -9,4 +9,5 @@ mod captures;
 mod help;
 mod passphrases;
 mod scene;
+mod selection;
 mod signals;
