@@ -19,8 +19,10 @@ def start(program, args, out, err):
         borg.archiver.main()
     except SystemExit as e:
         code = e.code or 0
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in sys.stdout, sys.stderr:
+        # A command that wrote to a file called '-' has closed it.
+        if not stream.closed:
+            stream.flush()
     os._exit(code)
 wanted = json.load(sys.stdin)
 found = []

@@ -12,6 +12,7 @@ mod create_options;
 mod damage;
 mod debug;
 mod diff;
+mod differential;
 mod extract_options;
 mod heavy;
 mod hostile;

@@ -78,6 +78,10 @@ pub(super) struct Progress {
     percent_count: u64,
     message_count: u64,
     extract_seen: bool,
+    /// What ended last; stock Borg ends the contents of a dry run twice.
+    ended: Option<records::Operation>,
+    /// Stock Borg keeps the indicator of what ended last: what follows is nested in it.
+    lingering: bool,
     archive_shown: Option<Instant>,
     archive_started: Option<Instant>,
     /// Whether a line without a line feed stands on the terminal.
@@ -122,7 +126,7 @@ impl Progress {
         };
         self.running.push(Running {
             operation,
-            nested: !self.running.is_empty(),
+            nested: self.lingering || !self.running.is_empty(),
             // After "extract" stock Borg has taken the logger's output away from its successor.
             silent: msgid == "extract.permissions" && self.extract_seen,
             trigger_at: 0.0,
@@ -204,6 +208,7 @@ impl Progress {
             .iter()
             .rposition(|running| running.operation.msgid == msgid)
         else {
+            self.end_again(msgid, options, terminal);
             return;
         };
         if options.json {
@@ -217,7 +222,20 @@ impl Progress {
             self.show_text(msgid, &terminal.justify(""));
             self.line_shown = false;
         }
-        self.running.remove(at);
+        self.ended = Some(self.running.remove(at).operation);
+        self.lingering = msgid == "prune";
+    }
+
+    /// An operation ends that has ended already.
+    fn end_again(&self, msgid: &'static str, options: &ReportOptions, terminal: &Terminal) {
+        let Some(ended) = self.ended.filter(|ended| ended.msgid == msgid) else {
+            return;
+        };
+        if options.json {
+            console::stderr_line(&records::progress(ended, Vec::new(), true));
+        } else {
+            console::write_stderr(&format!("{}\r", terminal.justify("")));
+        }
     }
 
     fn find(&mut self, msgid: &'static str) -> &mut Running {
