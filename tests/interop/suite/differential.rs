@@ -5,6 +5,8 @@
 
 mod scripts;
 
+use std::collections::BTreeMap;
+
 use ironborg_testkit::{Program, Run};
 use regex::Regex;
 use serde_json::Value;
@@ -153,8 +155,8 @@ fn compare(variables: &[(&str, &str)], text: &str) {
 
 /// A JSON object with its keys in order: stock Borg has those that a format asks for in any.
 fn sorted(line: &str) -> String {
-    let object: Option<Value> = serde_json::from_str(line).ok();
-    object.map_or_else(|| line.to_owned(), |object| object.to_string())
+    let object: Option<BTreeMap<String, Value>> = serde_json::from_str(line).ok();
+    object.map_or_else(|| line.to_owned(), |object| format!("{object:?}"))
 }
 
 fn difference(ours: &Run, stock: &Run) -> Option<String> {

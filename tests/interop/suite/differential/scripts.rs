@@ -87,23 +87,23 @@ fn what_writes() {
     compare(
         &[MODERN],
         "\
-create n::x t
-create n::x t
+create -C none n::x t
+create -C none n::x t
 create -C none -s n::y t
 create -C none --quick-stats --iec n::z t
 create -C none --json n::json t
 create -C none --list n::list t nosuch
-create --list --filter AM n::filtered t
-create --log-json --list --show-rc n::logged t/a nosuch
-create -n --list -e '*/dir' n::dry t
-create -n -s n::dry t
-create n::nothing nosuch
-create 'n::bad/name' t
+create -C none --list --filter AM n::filtered t
+create -C none --log-json --list --show-rc n::logged t/a nosuch
+create -C none -n --list -e '*/dir' n::dry t
+create -C none -n -s n::dry t
+create -C none n::nothing nosuch
+create -C none 'n::bad/name' t
 create n t
 create nosuch::x t
-create --comment '{nosuch}' n::x2 t
-create --timestamp x n::x2 t
-create --dry-run --stats --list n::dry2 t/a
+create -C none --comment '{nosuch}' n::x2 t
+create -C none --timestamp x n::x2 t
+create -C none --dry-run --stats --list n::dry2 t/a
 rename n::x x1
 rename n::x1 y
 rename n::nosuch q
@@ -176,12 +176,12 @@ export-tar r::a1 a1.tar
 export-tar --progress r::a1 a1.tar.gz t/dir
 export-tar --strip-components 1 --list r::a1 -
 export-tar --tar-filter 'cat' r::a1 filtered.tar
-import-tar --list n::imported a1.tar
-import-tar -s n::stats a1.tar
-import-tar --json n::json a1.tar
-import-tar n::imported a1.tar
-import-tar n::nosuch nosuch.tar
-import-tar n::garbage t/b
+import-tar -C none --list n::imported a1.tar
+import-tar -C none -s n::stats a1.tar
+import-tar -C none --json n::json a1.tar
+import-tar -C none n::imported a1.tar
+import-tar -C none n::nosuch nosuch.tar
+import-tar -C none n::garbage t/b
 upgrade r
 upgrade --tam r
 upgrade --check-tam r
@@ -202,7 +202,6 @@ debug put-obj n 0000000000000000000000000000000000000000000000000000000000000001
 debug get-obj n 0000000000000000000000000000000000000000000000000000000000000001 got
 debug delete-obj n 0000000000000000000000000000000000000000000000000000000000000001 zz
 debug dump-archive r::a1 -
-debug search-repo-objs r hex:00
 umount nosuch
 ",
     );
@@ -213,7 +212,7 @@ fn legacy_codes() {
     compare(
         &[],
         "\
-create n::x t nosuch
+create -C none n::x t nosuch
 list r::nosuch
 list nosuch
 extract r::a1 nosuch
@@ -224,12 +223,12 @@ rename r::a1 a2
 with-lock r sh -c 'exit 100'
 key import r nosuch
 list --show-rc --log-json r::nosuch
-create --show-rc n::y nosuch
-create --critical --show-rc n::z nosuch
-create --error n::q nosuch
-create --debug-topic nosuch n::w t/a
+create -C none --show-rc n::y nosuch
+create -C none --critical --show-rc n::z nosuch
+create -C none --error n::q nosuch
+create -C none --debug-topic nosuch n::w t/a
 list --bypass-lock r
-create --bypass-lock n::l t
+create -C none --bypass-lock n::l t
 ",
     );
 }
