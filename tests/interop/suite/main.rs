@@ -24,6 +24,7 @@ mod locks;
 mod machine;
 mod maintenance;
 mod modes;
+mod patterns;
 mod prune;
 mod questions;
 mod recreate;

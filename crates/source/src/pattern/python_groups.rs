@@ -19,7 +19,7 @@ impl Translator<'_> {
             ':' | '>' => self.enter(&format!("(?{c}"), ")"),
             '=' | '!' => self.enter(&format!("(?:(?{c}"), ASSERTION_CLOSE),
             '#' => {
-                if !self.chars.by_ref().any(|c| c == ')') {
+                if !self.skip_comment(')') {
                     return Err(bad("missing ), unterminated comment"));
                 }
                 return Ok(true);
@@ -36,10 +36,14 @@ impl Translator<'_> {
     }
 
     fn enter(&mut self, opening: &str, close: &'static str) {
+        let is_condition = opening.starts_with("(?(");
         self.open.push(Open {
             flags: self.flags,
             close,
             group: None,
+            // A condition cannot be given one more branch.
+            is_empty: !is_condition,
+            takes_branch: is_condition.then_some(true),
         });
         self.place(opening);
     }
@@ -50,6 +54,8 @@ impl Translator<'_> {
             flags: self.flags,
             close: ")",
             group: Some(self.groups.len()),
+            is_empty: true,
+            takes_branch: None,
         });
         self.place(opening);
     }
@@ -116,7 +122,10 @@ impl Translator<'_> {
         let mut c = first;
         loop {
             match c {
-                'i' => case = Some(on),
+                'i' => {
+                    case = Some(on);
+                    flags.ignore_case = on;
+                }
                 'm' => flags.multi_line = on,
                 's' => flags.dot_all = on,
                 'x' => flags.verbose = on,

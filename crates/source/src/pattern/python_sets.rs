@@ -1,6 +1,6 @@
 //! Character sets of Python's regular expressions.
 
-use super::python_syntax::{Translator, bad, push_code};
+use super::python_syntax::{FORMS_OF_I, Translator, bad, push_code};
 use crate::error::PatternError;
 
 impl Translator<'_> {
@@ -10,36 +10,43 @@ impl Translator<'_> {
         if self.chars.next_if_eq(&'^').is_some() {
             self.out.push('^');
         }
+        let mut has_i = false;
         let mut first = true;
         loop {
             let c = self.set_char()?;
             if c == ']' && !std::mem::replace(&mut first, false) {
-                self.out.push(']');
-                return Ok(());
+                break;
             }
             first = false;
             let Some(start) = self.set_member(c)? else {
                 continue;
             };
+            push_code(&mut self.out, start);
+            has_i |= FORMS_OF_I.contains(&start);
             if self.chars.next_if_eq(&'-').is_none() {
-                push_code(&mut self.out, start);
                 continue;
             }
             let c = self.set_char()?;
             if c == ']' {
-                push_code(&mut self.out, start);
-                self.out.push_str(r"\-]");
-                return Ok(());
+                self.out.push_str(r"\-");
+                break;
             }
             match self.set_member(c)? {
                 Some(end) if end >= start => {
-                    push_code(&mut self.out, start);
                     self.out.push('-');
                     push_code(&mut self.out, end);
+                    has_i |= FORMS_OF_I.iter().any(|i| (start..=end).contains(i));
                 }
                 _ => return Err(bad("bad character range")),
             }
         }
+        if has_i && self.flags.joins_forms_of_i() {
+            for form in FORMS_OF_I {
+                push_code(&mut self.out, form);
+            }
+        }
+        self.out.push(']');
+        Ok(())
     }
 
     fn set_char(&mut self) -> Result<char, PatternError> {

@@ -19,14 +19,26 @@ pub(super) enum Texts {
     All,
 }
 
-/// Flags in force, but for `i`, which the engine keeps track of.
+/// Flags in force. The engine, too, keeps track of `i`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Flags {
+    pub(super) ignore_case: bool,
     pub(super) multi_line: bool,
     pub(super) dot_all: bool,
     pub(super) verbose: bool,
     pub(super) ascii: bool,
 }
+
+impl Flags {
+    /// Whether all forms of the letter i are one.
+    pub(super) fn joins_forms_of_i(self) -> bool {
+        self.ignore_case && !self.ascii
+    }
+}
+
+/// Large and small i, with and without dot: all the same to Python where case does not count, while to the
+/// engine the Turkish ones are letters of their own.
+pub(super) const FORMS_OF_I: [u32; 4] = [0x49, 0x69, 0x130, 0x131];
 
 /// What stands before a repetition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +60,10 @@ pub(super) struct Open {
     pub(super) close: &'static str,
     /// Number of the group, if it captures.
     pub(super) group: Option<usize>,
+    /// Whether it is known to match places only, never a character.
+    pub(super) is_empty: bool,
+    /// Whether it is a condition that has no second branch yet; `None`: it is no condition.
+    pub(super) takes_branch: Option<bool>,
 }
 
 /// What closes a look-around and the group put around it.
@@ -101,7 +117,7 @@ impl<'p> Translator<'p> {
                 ')' => self.close()?,
                 '{' => self.brace()?,
                 '*' | '+' | '?' => self.repeat(c.encode_utf8(&mut [0; 4]))?,
-                '|' => self.place("|"),
+                '|' => self.branch()?,
                 '.' if self.flags.dot_all => self.atom("(?s:.)"),
                 '.' => self.atom(r"[^\n]"),
                 '^' if self.flags.multi_line => self.place("(?m:^)"),
@@ -109,7 +125,9 @@ impl<'p> Translator<'p> {
                 '$' if self.flags.multi_line => self.place("(?m:$)"),
                 '$' if self.texts == Texts::All => self.place(r"(?=\n?\z)"),
                 '$' => self.place(r"\z"),
-                '#' if self.flags.verbose => while self.chars.next().is_some_and(|c| c != '\n') {},
+                '#' if self.flags.verbose => {
+                    self.skip_comment('\n');
+                }
                 ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c' if self.flags.verbose => {
                     at_start = was_start;
                 }
@@ -125,9 +143,29 @@ impl<'p> Translator<'p> {
         Ok(self.out)
     }
 
+    /// Steps over a comment and what ends it; false if nothing does. What a backslash precedes does not.
+    pub(super) fn skip_comment(&mut self, end: char) -> bool {
+        while let Some(c) = self.chars.next() {
+            if c == '\\' {
+                self.chars.next();
+            } else if c == end {
+                return true;
+            }
+        }
+        false
+    }
+
     pub(super) fn atom(&mut self, text: &str) {
         self.out.push_str(text);
         self.before = Before::Atom;
+        self.mark_not_empty();
+    }
+
+    /// Something in the innermost group takes a character, or may.
+    fn mark_not_empty(&mut self) {
+        if let Some(open) = self.open.last_mut() {
+            open.is_empty = false;
+        }
     }
 
     pub(super) fn place(&mut self, text: &str) {
@@ -150,6 +188,16 @@ impl<'p> Translator<'p> {
         Ok(())
     }
 
+    fn branch(&mut self) -> Result<(), PatternError> {
+        if let Some(takes_branch) = self.open.last_mut().and_then(|o| o.takes_branch.as_mut())
+            && !std::mem::replace(takes_branch, false)
+        {
+            return Err(bad("conditional backref with more than two branches"));
+        }
+        self.place("|");
+        Ok(())
+    }
+
     fn close(&mut self) -> Result<(), PatternError> {
         let open = self
             .open
@@ -159,17 +207,23 @@ impl<'p> Translator<'p> {
         if let Some(group) = open.group {
             self.groups[group - 1] = true;
         }
+        let is_assertion = open.close == ASSERTION_CLOSE;
+        if !is_assertion && !open.is_empty {
+            self.mark_not_empty();
+        }
         // The engine repeats neither assertions nor groups of nothing else.
         // Comments may stand between them and the repetition.
         let is_repeated = self
             .chars
             .peek()
             .is_some_and(|c| "*+?{(# \t\n".contains(*c));
-        if open.close == ASSERTION_CLOSE && is_repeated {
-            self.atom(&format!(")|{NOTHING})"));
+        if is_repeated && (is_assertion || open.is_empty) {
+            let inner = if is_assertion { ")" } else { "" };
+            let _ = write!(self.out, "{inner}|{NOTHING})"); // Writing to a string cannot fail.
         } else {
-            self.atom(open.close);
+            self.out.push_str(open.close);
         }
+        self.before = Before::Atom;
         Ok(())
     }
 
@@ -177,7 +231,11 @@ impl<'p> Translator<'p> {
     /// paths have as private-use characters.
     fn literal(&mut self, code: u32) {
         self.before = Before::Atom;
+        self.mark_not_empty();
         match char::from_u32(code) {
+            Some(_) if self.flags.joins_forms_of_i() && FORMS_OF_I.contains(&code) => {
+                self.out.push_str(r"[i\x{130}\x{131}]");
+            }
             Some(c) if c.is_ascii_alphanumeric() || !c.is_ascii() => self.out.push(c),
             None if !(0xdc80..=0xdcff).contains(&code) => self.out.push_str(NOTHING),
             _ => push_code(&mut self.out, code),

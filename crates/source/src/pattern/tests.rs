@@ -222,6 +222,30 @@ fn later_full_matches_replace_earlier_ones() {
     assert!(!matcher.matches(b"a/c"));
 }
 
+/// What random expressions found; the answers are stock Borg's.
+#[test]
+fn expressions_are_read_as_python_reads_them() {
+    for (pattern, path, expected) in [
+        ("(?:(?!#)){2}/", "a/b", Some(true)),
+        ("(?m:(?![\\D]))*", "a", Some(true)),
+        ("(?x: # nothing but this\n){1,}/", "a/b", Some(true)),
+        ("(?x: a # a line that goes on \\\n)", "a", None),
+        ("(?#a\\)b)c", "c", Some(true)),
+        ("(?#a\\)c", "c", None),
+        ("(a)?(?(1)b|c)", "ab", Some(true)),
+        ("(a)?(?(1)b||c)", "ab", None),
+        ("(?i)[A-Z]", "\u{130}", Some(true)),
+        ("(?i)I\\.x", "\u{131}.x", Some(true)),
+        ("(?i:\u{130})", "i", Some(true)),
+        ("(?i)[^i]", "\u{131}", Some(false)),
+        ("[A-Z]i", "\u{130}i", Some(false)),
+    ] {
+        let found = Pattern::new(pattern.as_bytes(), Style::Regex);
+        let found = found.ok().map(|pattern| pattern.matches(path.as_bytes()));
+        assert_eq!(found, expected, "{pattern:?} on {path:?}");
+    }
+}
+
 #[test]
 fn files_are_read_line_by_line() {
     let mut set = PatternSet::new();
