@@ -45,6 +45,8 @@ enum Kind {
     Unchanged(&'static str, &'static str),
     Extract(&'static str, &'static str),
     List(&'static str, &'static str),
+    ExportTar(&'static str, &'static str),
+    ImportTar(&'static str, &'static str),
     /// One archive of many deleted.
     Delete,
     /// Most of many archives deleted.
@@ -104,6 +106,20 @@ pub(crate) static ROWS: &[Row] = &[
         aim: Some(0.15),
         tree: Tree::Small,
         kind: Kind::List(SMALL.0, SMALL.1),
+    },
+    Row {
+        name: "export-tar",
+        what: "export-tar, 200,000 small files",
+        aim: Some(0.10),
+        tree: Tree::Small,
+        kind: Kind::ExportTar(SMALL.0, SMALL.1),
+    },
+    Row {
+        name: "import-tar",
+        what: "import-tar of what is stored already, 200,000 small files",
+        aim: None,
+        tree: Tree::Small,
+        kind: Kind::ImportTar(SMALL.0, SMALL.1),
     },
     Row {
         name: "delete",
@@ -214,12 +230,17 @@ fn prepare(contestant: &Contestant, kind: Kind, tree: &Path) -> Result<()> {
         Kind::First(..) | Kind::Delete | Kind::Prune | Kind::Compact | Kind::Version => Ok(()),
         Kind::Unchanged(mode, compression)
         | Kind::Extract(mode, compression)
-        | Kind::List(mode, compression) => {
+        | Kind::List(mode, compression)
+        | Kind::ExportTar(mode, compression)
+        | Kind::ImportTar(mode, compression) => {
             contestant.init(mode)?;
             create(contestant, "a", compression, tree)?;
             if matches!(kind, Kind::Unchanged(..)) {
                 // The newest files of a run are read once more in the next; that one is not timed.
                 create(contestant, "b", compression, tree)?;
+            }
+            if matches!(kind, Kind::ImportTar(..)) {
+                export_tar(contestant, tree)?;
             }
             Ok(())
         }
@@ -282,6 +303,19 @@ fn run_once(
             Ok(measurement)
         }
         Kind::List(..) => contestant.run(tree, ["list", "--json-lines", &contestant.archive("a")]),
+        Kind::ExportTar(..) => {
+            settle();
+            export_tar(contestant, tree)
+        }
+        Kind::ImportTar(_, compression) => {
+            settle();
+            let archive = contestant.archive(&format!("again{repetition}"));
+            let tarball = tarball(contestant);
+            let words = ["import-tar", "--compression", compression, &archive];
+            let words = words.map(std::ffi::OsStr::new);
+            let words = [words.as_slice(), &[tarball.as_os_str()]].concat();
+            contestant.with_size(contestant.run(tree, words)?)
+        }
         Kind::Delete | Kind::Prune | Kind::Compact => {
             contestant.restore()?;
             settle();
@@ -297,6 +331,18 @@ fn run_once(
         }
         Kind::Version => contestant.run(tree, ["--version"]),
     }
+}
+
+/// Where tarballs are written.
+fn tarball(contestant: &Contestant) -> std::path::PathBuf {
+    contestant.repository().with_file_name("out.tar")
+}
+
+fn export_tar(contestant: &Contestant, tree: &Path) -> Result<Measurement> {
+    let archive = contestant.archive("a");
+    let words = ["export-tar", &archive].map(std::ffi::OsStr::new);
+    let tarball = tarball(contestant);
+    contestant.run(tree, [words.as_slice(), &[tarball.as_os_str()]].concat())
 }
 
 fn create(

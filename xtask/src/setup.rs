@@ -43,8 +43,33 @@ const TOOLS: &[Need] = &[
     },
     Need {
         package: "tar",
-        why: "unpacking the sample repositories",
+        why: "unpacking the sample repositories, exchanging tarballs",
         present: || on_path("tar"),
+    },
+    Need {
+        package: "gzip",
+        why: "compressed tarballs",
+        present: || on_path("gzip"),
+    },
+    Need {
+        package: "bzip2",
+        why: "compressed tarballs",
+        present: || on_path("bzip2"),
+    },
+    Need {
+        package: "xz-utils",
+        why: "compressed tarballs",
+        present: || on_path("xz"),
+    },
+    Need {
+        package: "zstd",
+        why: "compressed tarballs",
+        present: || on_path("zstd"),
+    },
+    Need {
+        package: "lz4",
+        why: "compressed tarballs",
+        present: || on_path("lz4"),
     },
 ];
 

@@ -9,6 +9,7 @@ pub mod mutation;
 mod objects;
 mod repository;
 mod seeds;
+mod tarball;
 
 /// One decoder to be fuzzed.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     target("integrity", repository::integrity, seeds::integrity),
     target("config", repository::config, seeds::config),
     target("roster", repository::roster, seeds::roster),
+    target("tarball", tarball::tarball, tarball::seeds),
     target("object", objects::object, seeds::object),
     target("stored_form", objects::stored_form, seeds::stored_form),
     target("patterns", arguments::patterns, seeds::patterns),

@@ -45,6 +45,7 @@ macro_rules! check_targets {
 check_targets! {
     msgpack item_stream manifest archive key
     segment hashindex hints integrity config roster
+    tarball
     object stored_form
     patterns location parameters paths
 }

@@ -29,3 +29,4 @@ mod prune;
 mod questions;
 mod recreate;
 mod samples;
+mod tar;

@@ -181,8 +181,8 @@ mod tests {
     #[test]
     fn every_codec_gives_back_what_it_got() {
         let mut random = ironborg_testkit::Random::new(5);
-        let mut content = random.bytes(3_000_000);
-        content.extend(vec![b'z'; 6_500_000]);
+        let mut content = random.bytes(400_000);
+        content.extend(vec![b'z'; 4_500_000]);
         for codec in [
             Codec::Gzip,
             Codec::Bzip2,
@@ -190,7 +190,7 @@ mod tests {
             Codec::Lz4,
             Codec::Zstd,
         ] {
-            for content in [&content[..], &content[..Codec::Gzip.block_len()], b"x", b""] {
+            for content in [&content[..], &content[..Codec::Gzip.block_len()], b""] {
                 let file = compressed(codec, content);
                 assert!(plain(codec, &file).unwrap() == content, "{codec:?}");
                 // Two files one behind the other are both read.

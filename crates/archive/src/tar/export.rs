@@ -103,7 +103,7 @@ pub fn export(
             limit: 2 * threads as u64,
             sent: 0,
             ready: InOrder::default(),
-            counts: VecDeque::new(),
+            to_say: VecDeque::new(),
             progress,
             len: 0,
             out,
@@ -148,7 +148,6 @@ impl Exporter<'_> {
     }
 
     fn item(&mut self, item: &ItemView<'_>) -> Result<(), ArchiveError> {
-        let client = &self.pipeline.session.client;
         let Some(kind) = self.members.add(item, self.job.headers())? else {
             return Ok(());
         };
@@ -157,14 +156,15 @@ impl Exporter<'_> {
             MemberKind::Unsupported { file_type } => {
                 let path = text::display(path);
                 let message = format!("{path}: unsupported file type {file_type:o} for tar export");
-                client.warn(ErrorKind::BackupWarning, message);
+                self.pipeline.say(Said::Unsupported(message));
                 return Ok(());
             }
             MemberKind::Plain => 0,
             MemberKind::Content { size } => size,
         };
         if self.list {
-            client.reporter.report(Event::List(text::display(path)));
+            let path = text::display(path).into_owned();
+            self.pipeline.say(Said::Listed(path));
         }
         self.job.end_headers();
         let mut left = size;
@@ -175,7 +175,7 @@ impl Exporter<'_> {
             }
             if self.pipeline.progress.is_some() {
                 let count = Count::of_content(path, size - left, taken);
-                self.pipeline.counts.push_back((self.pipeline.sent, count));
+                self.pipeline.say(Said::Counted(count));
             }
             left -= taken;
             self.job.add_chunk(chunk, taken, path);
@@ -198,7 +198,17 @@ impl Exporter<'_> {
     }
 }
 
-/// Bytes of a file that are counted once they are written.
+/// What is said once the part of the tarball it belongs to is written.
+enum Said {
+    /// A line of the list.
+    Listed(String),
+    /// A warning about an item that tar has no kind for.
+    Unsupported(String),
+    /// A step of the progress.
+    Counted(Count),
+}
+
+/// Bytes of a file's content.
 struct Count {
     path: String,
     offset: u64,
@@ -233,8 +243,8 @@ struct Pipeline<'a> {
     limit: u64,
     sent: u64,
     ready: InOrder<Part>,
-    /// What to count when the job of that number is written.
-    counts: VecDeque<(u64, Count)>,
+    /// What to say when the job of that number is written.
+    to_say: VecDeque<(u64, Said)>,
     progress: Option<PercentProgress>,
     /// Bytes written.
     len: u64,
@@ -265,6 +275,7 @@ impl Pipeline<'_> {
         while self.ready.taken() < self.sent {
             self.write_next()?;
         }
+        self.say_up_to(u64::MAX);
         let end = self.len + 2 * BLOCK_LEN as u64;
         let padded = end.next_multiple_of(RECORD_LEN as u64);
         let zeros = usize::try_from(padded - self.len).expect("less than two records");
@@ -290,13 +301,28 @@ impl Pipeline<'_> {
             error
         })?;
         self.write(&bytes)?;
-        while let Some((number, _)) = self.counts.front()
-            && *number < self.ready.taken()
-        {
-            let (_, count) = self.counts.pop_front().expect("just seen");
-            self.count(&count);
-        }
+        self.say_up_to(self.ready.taken());
         Ok(())
+    }
+
+    /// Has something said in its place among what is written.
+    fn say(&mut self, said: Said) {
+        self.to_say.push_back((self.sent, said));
+    }
+
+    /// Says what belongs to jobs before that of this number.
+    fn say_up_to(&mut self, end: u64) {
+        while let Some((number, _)) = self.to_say.front()
+            && *number < end
+        {
+            let (_, said) = self.to_say.pop_front().expect("just seen");
+            let client = &self.session.client;
+            match said {
+                Said::Listed(path) => client.reporter.report(Event::List(path.into())),
+                Said::Unsupported(message) => client.warn(ErrorKind::BackupWarning, message),
+                Said::Counted(count) => self.count(&count),
+            }
+        }
     }
 
     /// Says which file an error is about: the error itself only knows the chunk.
