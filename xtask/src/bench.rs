@@ -6,7 +6,7 @@ use crate::{process, setup};
 
 /// Builds, then hands all options to the runner (`benches/`), which explains them under `--help`.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let stock = setup::run()?;
+    let stock = setup::run()?.stock_borg;
     let args = args.strip_prefix(&["--".to_owned()]).unwrap_or(args);
     process::run(process::cargo().args([
         "build",

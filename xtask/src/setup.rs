@@ -1,4 +1,4 @@
-//! What the tests need and cargo does not bring: system packages, and stock Borg in a virtual environment.
+//! What the tests need and cargo does not bring: system packages, stock Borg and borgmatic in virtual environments.
 //!
 //! Packages are installed through apt when that exists and we are root; otherwise what is missing is listed and the
 //! set-up fails, because a test that silently did not run is worse than one that failed.
@@ -17,11 +17,25 @@ const STOCK_VERSION: &str = "1.4.5";
 /// Environment variable that names a stock Borg to use instead of building one.
 pub(crate) const STOCK_VARIABLE: &str = "IRONBORG_STOCK_BORG";
 
+/// The release of borgmatic that drives both programs: the one whose demands on Borg were written down.
+///
+/// It comes from PyPI because distributions have older ones; it is the most used wrapper that needs no desktop.
+const BORGMATIC: &str = "borgmatic==2.1.10";
+
+/// Environment variable that names a borgmatic to use instead of installing one.
+pub(crate) const BORGMATIC_VARIABLE: &str = "IRONBORG_BORGMATIC";
+
 /// One thing the tests need, how to see whether it is there, and the Debian package that brings it.
 struct Need {
     package: &'static str,
     why: &'static str,
     present: fn() -> bool,
+}
+
+/// Where the programs to compare with are.
+pub(crate) struct Programs {
+    pub(crate) stock_borg: PathBuf,
+    pub(crate) borgmatic: PathBuf,
 }
 
 /// Needed to run the tests.
@@ -73,6 +87,13 @@ const TOOLS: &[Need] = &[
     },
 ];
 
+/// Needed in addition when Python programs have to be installed.
+const FOR_PYTHON: &[Need] = &[Need {
+    package: "python3-venv",
+    why: "virtual environments",
+    present: python_venv,
+}];
+
 /// Needed in addition when stock Borg has to be built.
 const FOR_STOCK: &[Need] = &[
     Need {
@@ -84,11 +105,6 @@ const FOR_STOCK: &[Need] = &[
         package: "python3-dev",
         why: "Python headers",
         present: python_headers,
-    },
-    Need {
-        package: "python3-venv",
-        why: "virtual environments",
-        present: python_venv,
     },
     Need {
         package: "libacl1-dev",
@@ -117,10 +133,46 @@ const FOR_STOCK: &[Need] = &[
     },
 ];
 
-/// Sets everything up; gives the path of stock Borg.
-pub(crate) fn run() -> Result<PathBuf> {
+/// Sets everything up.
+pub(crate) fn run() -> Result<Programs> {
     install_missing(TOOLS)?;
-    stock_borg()
+    Ok(Programs {
+        stock_borg: stock_borg()?,
+        borgmatic: borgmatic()?,
+    })
+}
+
+/// borgmatic as the environment names it, or the one installed under `target/`.
+fn borgmatic() -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os(BORGMATIC_VARIABLE) {
+        return Ok(PathBuf::from(given));
+    }
+    let venv = process::target().join("borgmatic");
+    let program = venv.join("bin/borgmatic");
+    let version = process::output(Command::new(&program).arg("--version"));
+    if version.is_some_and(|text| BORGMATIC.ends_with(text.trim()) && !text.trim().is_empty()) {
+        return Ok(program);
+    }
+    install_missing(FOR_PYTHON)?;
+    install_python(&venv, BORGMATIC)?;
+    Ok(program)
+}
+
+/// Makes a virtual environment that holds one requirement.
+fn install_python(venv: &Path, requirement: &str) -> Result<()> {
+    // A half-made environment of an interrupted run must not be mistaken for a whole one.
+    if venv.exists() {
+        fs::remove_dir_all(venv).with_context(|| format!("cannot remove {}", venv.display()))?;
+    }
+    process::run(Command::new("python3").args(["-m", "venv"]).arg(venv))?;
+    process::run(Command::new(venv.join("bin/python")).args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        requirement,
+    ]))
 }
 
 /// Stock Borg as the environment names it, or the one built under `target/`.
@@ -135,21 +187,9 @@ fn stock_borg() -> Result<PathBuf> {
     if check_version(&borg).is_ok() {
         return Ok(borg);
     }
+    install_missing(FOR_PYTHON)?;
     install_missing(FOR_STOCK)?;
-    // A half-made environment of an interrupted run must not be mistaken for a whole one.
-    if venv.exists() {
-        fs::remove_dir_all(&venv).with_context(|| format!("cannot remove {}", venv.display()))?;
-    }
-    process::run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
-    let requirement = format!("borgbackup=={STOCK_VERSION}");
-    process::run(Command::new(venv.join("bin/python")).args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        &requirement,
-    ]))?;
+    install_python(&venv, &format!("borgbackup=={STOCK_VERSION}"))?;
     check_version(&borg)?;
     Ok(borg)
 }

@@ -16,22 +16,23 @@ const FULL_VARIABLE: &str = "IRONBORG_INTEROP_FULL";
 /// Sets up, then runs doc tests and all other tests.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (full, filter) = parse(args)?;
-    let stock = setup::run()?;
+    let programs = setup::run()?;
     // The interop suite starts the binary, which cargo builds for its own package's tests only. Asking
     // for the tests too gives every crate the features it will be tested with: nothing is built twice.
     process::run(process::cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
-    let with_stock = |mut command: Command| {
-        command.env(setup::STOCK_VARIABLE, &stock);
+    let with_programs = |mut command: Command| {
+        command.env(setup::STOCK_VARIABLE, &programs.stock_borg);
+        command.env(setup::BORGMATIC_VARIABLE, &programs.borgmatic);
         if full {
             command.env(FULL_VARIABLE, "1");
         }
         command
     };
     if filter.is_empty() {
-        process::run(&mut with_stock(doc_tests()))?;
+        process::run(&mut with_programs(doc_tests()))?;
     }
     // Last, so that its summary closes the output.
-    process::run(&mut with_stock(all_tests(filter)))
+    process::run(&mut with_programs(all_tests(filter)))
 }
 
 /// Formatting, lints, tidy, then [`run`].

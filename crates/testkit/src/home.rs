@@ -83,6 +83,15 @@ impl Home {
         Invocation::new(program, &self.variables, args)
     }
 
+    /// A run of some other program being prepared, such as one that starts Borg itself.
+    pub fn tool<I, S>(&self, program: &Path, args: I) -> Invocation
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        Invocation::of_tool(program, &self.variables, args)
+    }
+
     /// A Python script being prepared that uses stock Borg's own library, for repositories no program would write.
     pub fn stock_library<I, S>(&self, script: &str, args: I) -> Invocation
     where

@@ -17,7 +17,7 @@ pub mod tree;
 pub use compare::{Compare, assert_restored, assert_same_tree};
 pub use generate::{Random, generated};
 pub use home::Home;
-pub use program::{Program, testdata, workspace};
+pub use program::{Program, borgmatic, testdata, workspace};
 pub use run::{Invocation, Run};
 pub use samples::{Sample, SampleArchive, sample, sample_names, sample_passphrase};
 pub use scratch::Scratch;

@@ -54,6 +54,21 @@ impl Program {
     }
 }
 
+/// borgmatic, as `cargo xtask test` installed it or `IRONBORG_BORGMATIC` names it.
+///
+/// # Panics
+/// When it is missing: a comparison that was not made must not pass.
+pub fn borgmatic() -> PathBuf {
+    let path = env::var_os("IRONBORG_BORGMATIC")
+        .map_or_else(|| target().join("borgmatic/bin/borgmatic"), PathBuf::from);
+    assert!(
+        path.is_file(),
+        "borgmatic is missing: {} (`cargo xtask test` installs it; IRONBORG_BORGMATIC overrides)",
+        path.display()
+    );
+    path
+}
+
 /// The workspace's top directory.
 pub fn workspace() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -92,17 +107,16 @@ fn build_dir() -> PathBuf {
     }
 }
 
+/// cargo's target directory.
+fn target() -> PathBuf {
+    let profile = build_dir();
+    let target = profile.parent().expect("a profile is inside target");
+    target.to_path_buf()
+}
+
 fn find_stock() -> PathBuf {
-    let path = env::var_os("IRONBORG_STOCK_BORG").map_or_else(
-        || {
-            let target = build_dir()
-                .parent()
-                .expect("a profile is inside target")
-                .to_path_buf();
-            target.join("stock-borg/bin/borg")
-        },
-        PathBuf::from,
-    );
+    let path = env::var_os("IRONBORG_STOCK_BORG")
+        .map_or_else(|| target().join("stock-borg/bin/borg"), PathBuf::from);
     let text = "`cargo xtask test` installs it; IRONBORG_STOCK_BORG overrides";
     assert!(
         path.is_file(),

@@ -20,7 +20,8 @@ const TIME_LIMIT: Duration = Duration::from_mins(10);
 /// A run being prepared.
 #[derive(Debug)]
 pub struct Invocation {
-    program: Program,
+    /// Who is running, for messages.
+    name: String,
     command: Command,
     input: Vec<u8>,
 }
@@ -42,7 +43,28 @@ impl Invocation {
         command.env_clear().envs(variables);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         Self {
-            program,
+            name: program.name().to_owned(),
+            command,
+            input: Vec::new(),
+        }
+    }
+
+    /// Some other program, such as one that starts Borg itself.
+    pub(crate) fn of_tool<I, S>(
+        program: &Path,
+        variables: &BTreeMap<OsString, OsString>,
+        args: I,
+    ) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let mut command = Command::new(program);
+        command.args(args).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.envs(variables);
+        Self {
+            name: program.display().to_string(),
             command,
             input: Vec::new(),
         }
@@ -66,7 +88,7 @@ impl Invocation {
         command.arg("-c").arg(script).args(args);
         command.env_clear().envs(variables);
         Self {
-            program: Program::Stock,
+            name: Program::Stock.name().to_owned(),
             command,
             input: Vec::new(),
         }
@@ -119,7 +141,7 @@ impl Invocation {
     /// When the program cannot be started or does not end in time.
     #[track_caller]
     pub fn run(mut self) -> Run {
-        let shown = format!("[{}] {}", self.program.name(), show(&self.command));
+        let shown = format!("[{}] {}", self.name, show(&self.command));
         let started = Instant::now();
         let mut child = self.start(if self.input.is_empty() {
             Stdio::null()

@@ -30,3 +30,4 @@ mod questions;
 mod recreate;
 mod samples;
 mod tar;
+mod wrappers;

@@ -21,20 +21,25 @@ impl Scene {
     /// on both streams and exit alike each time. Gives back our runs, and our repository's files and stock's.
     #[track_caller]
     pub(crate) fn assert_same_outputs(&self, lists: &[&[&str]]) -> (Vec<Run>, [Files; 2]) {
+        let [(ours, our_files), (stock, stock_files)] = self.run_lists(lists);
+        for (ours, stock) in ours.iter().zip(&stock) {
+            assert_same_run(ours, stock);
+        }
+        (ours, [our_files, stock_files])
+    }
+
+    /// Gives each program the same lists of arguments one after the other from the same state, ours first.
+    #[track_caller]
+    pub(crate) fn run_lists(&self, lists: &[&[&str]]) -> [(Vec<Run>, Files); 2] {
         let owned = |args: &&[&str]| args.iter().map(|&arg| arg.to_owned()).collect();
         let words: Vec<Vec<String>> = lists.iter().map(owned).collect();
-        let sides = self.each_from_same_state(|program| {
+        self.each_from_same_state(|program| {
             let runs = match program {
                 Program::Ours => lists.iter().map(|args| self.run(program, args)).collect(),
                 Program::Stock => self.home.stock_runs(self.scratch.path(), &words),
             };
             (runs, files(&self.repo))
-        });
-        let [(ours, our_files), (stock, stock_files)] = sides;
-        for (ours, stock) in ours.iter().zip(&stock) {
-            assert_same_run(ours, stock);
-        }
-        (ours, [our_files, stock_files])
+        })
     }
 
     /// The same on another machine.
@@ -145,8 +150,9 @@ pub(crate) fn assert_same_lines(ours: &Run, stock: &Run) {
     });
 }
 
+/// The two runs exited alike, and what they said is the same once `normal` has made it comparable.
 #[track_caller]
-fn compare_runs(ours: &Run, stock: &Run, normal: impl Fn(&[u8]) -> String) {
+pub(crate) fn compare_runs(ours: &Run, stock: &Run, normal: impl Fn(&[u8]) -> String) {
     let streams = [
         (
             "standard output",
