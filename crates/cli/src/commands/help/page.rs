@@ -17,59 +17,56 @@ const DESCRIPTION_COLUMN_MAX: usize = 30;
 /// Where the options of all commands are described.
 pub(super) const OPTIONS_TOPIC: &str = "options";
 
-/// Options of long commands that are only named on a page that shall fit a screen.
+/// Options that a page which shall fit a screen only names, those first that are needed most seldom.
 const SELDOM: &[&str] = &[
-    "atime",
-    "chunker-params",
-    "comment",
-    "consider-checkpoints",
-    "consider-part-files",
-    "content-from-command",
-    "exclude-dataless",
-    "exclude-nodump",
-    "files-cache",
-    "files-changed",
-    "first",
-    "iec",
-    "keep-exclude-tags",
-    "last",
-    "max-duration",
     "no-cache-sync",
-    "noacls",
+    "save-space",
+    "stdin-group",
+    "stdin-mode",
+    "stdin-user",
+    "exclude-dataless",
     "nobirthtime",
     "noctime",
-    "noflags",
-    "noxattrs",
+    "paths-delimiter",
+    "prefix",
+    "keep-secondly",
+    "keep-minutely",
+    "keep-13weekly",
+    "keep-3monthly",
     "older",
     "oldest",
     "newer",
     "newest",
-    "numeric-ids",
-    "paths-delimiter",
-    "paths-from-command",
-    "paths-from-stdin",
-    "prefix",
-    "quick-stats",
-    "read-special",
-    "sort-by",
-    "sparse",
-    "stdin-group",
-    "stdin-mode",
+    "keep-exclude-tags",
     "stdin-name",
-    "stdin-user",
-    "timestamp",
+    "noflags",
+    "noacls",
+    "noxattrs",
+    "exclude-nodump",
+    "atime",
+    "files-cache",
+    "files-changed",
     "volume-between-checkpoints",
     "checkpoint-interval",
-    "patterns-from",
+    "chunker-params",
+    "read-special",
+    "numeric-ids",
+    "paths-from-command",
+    "paths-from-stdin",
+    "consider-checkpoints",
+    "sparse",
+    "quick-stats",
+    "max-duration",
+    "timestamp",
+    "comment",
     "exclude-if-present",
-    "save-space",
-    "keep-last",
-    "keep-minutely",
-    "keep-secondly",
-    "keep-13weekly",
-    "keep-3monthly",
+    "patterns-from",
+    "content-from-command",
+    "sort-by",
+    "first",
     "force",
     "json",
+    "last",
 ];
 
 /// How much of a command's page is wanted.
@@ -92,11 +89,13 @@ pub(super) fn command(
     path: &[String],
     amount: Amount,
 ) -> String {
-    let whole = render(command, program, path, amount, &[]);
-    if amount == Amount::Screen && whole.lines().count() > SCREEN_LINES {
-        return render(command, program, path, amount, SELDOM);
+    let page = |named_only| render(command, program, path, amount, &SELDOM[..named_only]);
+    let fits = |page: &String| page.lines().count() <= SCREEN_LINES;
+    let mut pages = (0..=SELDOM.len()).map(page);
+    match amount {
+        Amount::Screen => pages.find(fits).unwrap_or_else(|| page(SELDOM.len())),
+        _ => page(0),
     }
-    whole
 }
 
 fn render(
@@ -120,7 +119,7 @@ fn render(
     push_subcommands(command, &mut out);
     push_arguments(command, &mut out);
     push_options(command, program, path, seldom, &mut out);
-    if amount != Amount::Usage {
+    if amount != Amount::Usage && !command.has_subcommands() {
         out.push('\n');
         push_examples(program, path, &mut out);
     }
@@ -315,8 +314,12 @@ fn push_rows(rows: &[(String, String)], out: &mut String) {
 }
 
 fn push_examples(program: &Program, path: &[String], out: &mut String) {
+    let examples = examples(path);
+    if examples.is_empty() {
+        return;
+    }
     out.push_str("Examples:\n");
-    for example in examples(path) {
+    for example in examples {
         let _ = writeln!(out, "  # {}", example.purpose);
         let _ = writeln!(out, "  {} {}", program.name, example.arguments);
     }

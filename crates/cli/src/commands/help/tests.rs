@@ -1,3 +1,5 @@
+//! The pages of help, and the examples on them.
+
 use std::ffi::OsString;
 
 use super::examples::examples;
