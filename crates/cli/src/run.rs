@@ -126,6 +126,7 @@ fn start(surroundings: Surroundings, ordered: Ordered) -> u8 {
         common, command, ..
     } = ordered;
     sys::set_umask(common.umask);
+    sys::keep_descriptors_private();
     let traits = command.traits();
     let Surroundings {
         program,

@@ -84,6 +84,21 @@ fn look_up(
     }
 }
 
+/// Keeps what whoever started this program left open from the programs it starts: among it may be the
+/// passphrase of `BORG_PASSPHRASE_FD`.
+pub(crate) fn keep_descriptors_private() {
+    // SAFETY: the call only marks descriptors, and touches no memory. A kernel without it leaves them as
+    // they are.
+    unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            3,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+}
+
 /// A descriptor of our own for the open file the user names by number; `None` if there is none.
 ///
 /// Opening `/proc/self/fd/N` instead would ask for permissions on the file again, and fail for sockets.

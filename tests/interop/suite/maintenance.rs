@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ironborg_testkit::{Program, Run, generated};
 
 use crate::same_output::{Files, assert_same_run, files};
-use crate::scene::Scene;
+use crate::scene::{Scene, text};
 
 /// A repository of small segments, some of them sparse: archives came and went.
 fn scene() -> Scene {
@@ -306,6 +306,13 @@ fn with_lock_passes_everything_on() {
     assert!(runs[11].out().contains("BORG_VERSION"), "{}", runs[11]);
     // Unlike stock Borg's, our lock leaves no trace.
     assert_eq!(ours, files(&scene.repo));
+    // A passphrase's descriptor is not for the command.
+    let [ours, stock] = Program::BOTH.map(|program| {
+        let script = r#"exec "$0" with-lock "$1" ls /proc/self/fd 7</etc/passwd"#;
+        let args = ["-c", script, text(program.path()), repo];
+        scene.home.tool("/bin/bash".as_ref(), args).run()
+    });
+    assert_same_run(&ours.ok(), &stock);
     // Nobody else gets in meanwhile, and it is over when the command is.
     for (holder, other) in Program::DIRECTIONS {
         let mut invocation = scene.home.invocation(holder, ["with-lock", repo, "cat"]);
