@@ -19,6 +19,7 @@ use super::save::Saver;
 use super::shared::Shared;
 use super::step::{LinkKey, Linked};
 use super::work::cache_stat;
+use crate::cache_progress;
 use crate::error::ArchiveError;
 use crate::gate::Gate;
 use crate::item_stream::{ItemStream, MetadataStore};
@@ -58,6 +59,7 @@ pub(super) struct Collector<'a, 's> {
     new_bytes: u64,
     due: Option<Instant>,
     stopping: bool,
+    in_transaction: bool,
 }
 
 impl<'a, 's> Collector<'a, 's> {
@@ -89,6 +91,7 @@ impl<'a, 's> Collector<'a, 's> {
             new_bytes: 0,
             due: None,
             stopping: false,
+            in_transaction: false,
         })
     }
 
@@ -197,7 +200,10 @@ impl<'a, 's> Collector<'a, 's> {
                 let message = format!("Unknown file type: {path}");
                 self.session.client.warn(ErrorKind::BackupWarning, message);
             }
-            Outcome::Directory(item) => self.add_item(&item)?,
+            Outcome::Directory(item) => {
+                self.show(&item.path);
+                self.add_item(&item)?;
+            }
             Outcome::Entry(entry) => return Ok(self.entry(entry)?.map(Outcome::Entry)),
         }
         Ok(None)
@@ -226,9 +232,21 @@ impl<'a, 's> Collector<'a, 's> {
         if !self.resolve(&mut entry)? {
             return Ok(Some(entry));
         }
+        self.show(match &entry.item {
+            Ok(item) => &item.path,
+            Err(_) => &entry.path,
+        });
         self.count(&entry);
+        // Stock Borg tells of an unchanged file once its chunks are counted, of others before.
+        let has_chunks = entry.has_chunks();
+        if has_chunks && entry.status == Some('U') {
+            self.begin_transaction();
+        }
         if let Some(status) = entry.status {
             self.status(status, &entry.path);
+        }
+        if has_chunks {
+            self.begin_transaction();
         }
         match &entry.item {
             Ok(item) => {
@@ -312,8 +330,6 @@ impl<'a, 's> Collector<'a, 's> {
             self.summary
                 .add_file(item.chunks.as_deref().unwrap_or_default(), false);
         }
-        self.last_path.clear();
-        self.last_path.extend_from_slice(&item.path);
         self.add_item(item)?;
         self.report_progress();
         Ok(())
@@ -321,6 +337,7 @@ impl<'a, 's> Collector<'a, 's> {
 
     /// Archives what has been read of the file at the head so far, and with it a checkpoint.
     fn part(&mut self, part: FilePart) -> Result<(), ArchiveError> {
+        self.begin_transaction();
         self.stats.add(&part.chunks);
         self.add_part(&part.item, part.chunks)?;
         if self.due.is_some() {
@@ -361,9 +378,25 @@ impl<'a, 's> Collector<'a, 's> {
         }
     }
 
+    /// From now on this is the path that is worked on.
+    fn show(&mut self, path: &[u8]) {
+        self.last_path.clear();
+        self.last_path.extend_from_slice(path);
+        self.report_progress();
+    }
+
+    /// The first change since a commit: stock Borg's cache opens a transaction.
+    fn begin_transaction(&mut self) {
+        if !self.in_transaction {
+            self.in_transaction = true;
+            cache_progress::begin(self.session.client.reporter.as_ref());
+        }
+    }
+
     fn report_progress(&self) {
         let reporter = &self.session.client.reporter;
-        if reporter.wants_progress() {
+        // Objects may come in before anything is known of what they belong to.
+        if reporter.wants_progress() && !self.last_path.is_empty() {
             reporter.report(Event::ArchiveProgress(ArchiveProgress {
                 original_size: self.stats.size,
                 compressed_size: self.stats.csize,
@@ -434,6 +467,7 @@ impl<'a, 's> Collector<'a, 's> {
         let name = self.saver.checkpoint_name.clone();
         let saved = self.save(&name)?;
         unlist_checkpoint(self.session, self.shared.chunks, &name, &saved.entry)?;
+        self.begin_transaction();
         self.last_checkpoint = Instant::now();
         self.new_bytes = 0;
         Ok(())
@@ -441,6 +475,8 @@ impl<'a, 's> Collector<'a, 's> {
 
     /// Saves the archive as it is now under a name, and commits.
     pub(super) fn save(&mut self, name: &[u8]) -> Result<super::save::Saved, ArchiveError> {
+        self.begin_transaction();
+        self.in_transaction = false;
         self.saver.save(
             self.session,
             self.shared,

@@ -44,7 +44,6 @@ pub use options::{
     CheckpointPolicy, CreateOptions, FilesChanged, Input, Metadata, PipedFile, Selection,
 };
 
-use crate::cache_progress;
 use crate::client::Client;
 use crate::error::ArchiveError;
 use crate::gate::Gate;
@@ -152,7 +151,6 @@ pub(crate) fn make(
         .map_err(|error| ArchiveError::other(error.to_string()))?;
     let cache = client.own_cache(session.repository.id());
     let files_name = files_cache_name(options);
-    cache_progress::begin(client.reporter.as_ref());
     let chunks = ChunkTable::from_repository(session.repository.as_ref())?;
     let files = (!options.files_cache.is_disabled()).then(|| {
         FilesCache::open(

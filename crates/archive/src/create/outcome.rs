@@ -119,6 +119,19 @@ impl EntryOutcome {
     }
 }
 
+impl EntryOutcome {
+    /// Whether any of its content was stored.
+    pub(super) fn has_chunks(&self) -> bool {
+        match &self.item {
+            Ok(item) => item
+                .chunks
+                .as_ref()
+                .is_some_and(|chunks| !chunks.is_empty()),
+            Err(_) => !self.orphans.is_empty(),
+        }
+    }
+}
+
 /// A new entry for the files cache.
 pub(super) struct Memorize {
     /// Hash of the absolute path.

@@ -52,24 +52,12 @@ const LEFT_OUT: &[(&str, &str)] = &[
         "relocated no",
         "the repository was copied by hand; see relocation below",
     ),
+    (
+        "compact debug",
+        "what is said to developers about segments is each program's own",
+    ),
     ("relocated env", "as above"),
     ("relocated back", "as above"),
-];
-
-/// Runs that are done because others build on them, but not compared, and why.
-const NOT_COMPARED: &[(&str, &str)] = &[
-    (
-        "delete log-json progress",
-        "there is no cache to be committed",
-    ),
-    (
-        "create progress (no terminal)",
-        "the first line comes at another moment",
-    ),
-    (
-        "create json list log-json progress",
-        "the first record comes at another moment",
-    ),
 ];
 
 #[test]
@@ -78,7 +66,8 @@ fn captured_runs_come_out_the_same() {
     let normal = Normaliser::new(&scene);
     make_tree(&scene.home().join("data"));
     let commands = [
-        "init", "create", "list", "info", "extract", "rename", "delete",
+        "init", "create", "list", "info", "extract", "rename", "delete", "prune", "compact",
+        "recreate",
     ];
     let mut failures = Vec::new();
     let mut done = 0;
@@ -100,17 +89,16 @@ fn captured_runs_come_out_the_same() {
             continue;
         }
         prepare(label, &scene);
+        // With more threads files are finished in any order, and other percentages are passed on the way.
+        let one_thread = (words[0] == "extract").then(|| "--threads=1".to_owned());
         let words = words
             .iter()
-            .map(|word| word.replace("/srv", scene.root().to_str().unwrap()));
+            .map(|word| word.replace("/srv", scene.root().to_str().unwrap()))
+            .chain(one_thread);
         let mut command = scene.command(words);
         set_environment(&mut command, &capture["env"]);
         let input = capture["stdin"].as_str().unwrap_or_default();
         let ran = Ran::of(command, input.as_bytes());
-        if NOT_COMPARED.iter().any(|(known, _)| *known == label) {
-            assert_eq!(ran.code, 0, "{label}: {ran:#?}");
-            continue;
-        }
         done += 1;
         compare(label, &capture, &ran, &normal, &mut failures);
     }
@@ -140,35 +128,12 @@ fn compare(
     for (stream, found) in [("stdout", &ran.out), ("stderr", &ran.err)] {
         let expected = normal.text(capture[stream].as_str().unwrap());
         let found = normal.text(found);
-        let (expected, found) = if label.starts_with("extract") {
-            // Files are finished in any order, and so other percentages are passed on the way.
-            assert_eq!(expected.contains(STEP), found.contains(STEP), "{label}");
-            (without_steps(&expected), without_steps(&found))
-        } else {
-            (expected, found)
-        };
         if expected != found {
             failures.push(format!(
                 "{label}: {stream}\n-- expected\n{expected}\n-- found\n{found}\n"
             ));
         }
     }
-}
-
-/// A step of extract's progress.
-const STEP: &str = "Extracting: ";
-
-/// The text without the steps of extract's progress: JSON records, or what overwrites itself in a line.
-fn without_steps(text: &str) -> String {
-    let keep = |line: &str| match line.split_once(STEP) {
-        Some((before, _)) => before
-            .trim_end_matches(['N', '%', ' ', '{', '"', ':'])
-            .to_owned(),
-        None => line.to_owned(),
-    };
-    let mut kept: Vec<String> = text.lines().map(keep).collect();
-    kept.retain(|line| !line.ends_with("\"message"));
-    kept.join("\n")
 }
 
 fn set_environment(command: &mut Command, variables: &Value) {
@@ -244,12 +209,11 @@ fn prepare(label: &str, scene: &Scene) {
                 vec![u8::try_from(label.len()).unwrap(); 200_004],
             )
             .unwrap();
+            // Archives of one second are the same to some rules of "prune".
+            next_second();
         }
         "deprecated option" => {
             let repository = scene.root().join("backup").display().to_string();
-            for name in ["a1", "a2"] {
-                scene.ok(["delete", &format!("{repository}::{name}")]);
-            }
             for name in ["imp", "imp2"] {
                 scene.ok(["create", &format!("{repository}::{name}"), "data"]);
             }
@@ -260,6 +224,18 @@ fn prepare(label: &str, scene: &Scene) {
             let _ = fs::remove_dir_all(scene.home().join(".config/borg/security"));
         }
         _ => {}
+    }
+}
+
+/// Waits for the clock's next second.
+fn next_second() {
+    let second = || {
+        let now = std::time::SystemTime::now();
+        now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+    };
+    let begun = second();
+    while second() == begun {
+        std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }
 
@@ -284,6 +260,12 @@ impl Normaliser {
             rules: vec![
                 rule(r"(?m)^usage: .*\n(?: +.*\n)*", ""),
                 rule(r"data/(a\.txt|hard)\b", "data/LINKED"),
+                // Whether a file is known again depends on how fine the times of the file system are.
+                rule(
+                    r#""status": "U", "path": "data/(new|LINKED)""#,
+                    "\"status\": \"A\", \"path\": \"data/$1\"",
+                ),
+                rule(r#""(duration|max_archive_size)": [-+.\de]+"#, "\"$1\": N"),
                 rule(r"\b[0-9a-f]{64}\b", "ID"),
                 rule(r"\b([0-9a-f]{8})+\b", "HASH"),
                 rule(r"[A-Z][a-z]{2}, \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME"),
@@ -291,7 +273,6 @@ impl Normaliser {
                 rule(r#""status": "M""#, "\"status\": \"A\""),
                 rule(r"\[20\d\d-\d\d-\d\d\]", "[DAY]"),
                 rule(r#""time": \d+\.\d+"#, "\"time\": NOW"),
-                rule(r#""(duration|max_archive_size)": [-+.\de]+"#, "\"$1\": N"),
                 rule(r"Duration: .* seconds", "Duration: N seconds"),
                 rule(r" +-?\d+(\.\d+)? ([kKMG]i?)?B\b", " SIZE"),
                 rule(
