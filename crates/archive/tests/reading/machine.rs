@@ -11,7 +11,9 @@ use ironborg_archive::{
 use ironborg_crypto::Passphrase;
 use ironborg_repository::{LocalRepository, LockMode, LockOptions, OpenOptions, process_identity};
 use ironborg_testkit::{Home, Sample, Scratch, sample, sample_passphrase};
-use ironborg_types::{Answer, ErrorKind, Event, Interrupt, Level, Question, Questioner, Reporter};
+use ironborg_types::{
+    Answer, ErrorKind, Event, Interrupt, Level, Question, Questioner, Reporter, text,
+};
 
 /// What was reported, kept.
 #[derive(Debug, Default)]
@@ -38,12 +40,9 @@ impl Reporter for Notes {
                     .expect("not poisoned")
                     .push((kind, message.into_owned()));
             }
+            Event::FileStatus { path, .. } => self.look_at(&text::display(path)),
             Event::List(line) => {
-                if let Some((path, interrupt)) = self.stop_at
-                    && line == path
-                {
-                    interrupt.request_stop();
-                }
+                self.look_at(&line);
                 self.list
                     .lock()
                     .expect("not poisoned")
@@ -71,6 +70,21 @@ impl Reporter for Notes {
 
     fn wants_progress(&self) -> bool {
         self.wants_progress
+    }
+
+    fn wants_list(&self) -> bool {
+        self.stop_at.is_some()
+    }
+}
+
+impl Notes {
+    /// Asks for an end if this is the line to do that at.
+    fn look_at(&self, line: &str) {
+        if let Some((path, interrupt)) = self.stop_at
+            && line == path
+        {
+            interrupt.request_stop();
+        }
     }
 }
 

@@ -250,9 +250,17 @@ fn refusals_leave_everything_as_it_was() {
 #[test]
 fn an_interrupt_leaves_the_old_archive() {
     let machine = Machine::with_sample("mode-repokey");
+    let items = entries(&machine.session(), "rich");
+    let files = items
+        .into_iter()
+        .filter(|(_, _, content)| !content.is_empty());
+    let path = files
+        .map(|(path, _, _)| path.to_string())
+        .nth(3)
+        .expect("it has files");
+    let machine = machine.stopping_at(path.leak());
     let mut session = machine.exclusive();
     let before = session.load_archive(b"rich").expect("it is there").id;
-    session.client.interrupt.request_stop();
     let options = RecreateOptions {
         recompress: Recompress::Always,
         ..options()
