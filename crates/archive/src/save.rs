@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use ironborg_cache::{ChunkTable, SummaryBuilder};
 use ironborg_chunker::ChunkerParams;
@@ -12,7 +13,7 @@ use ironborg_format::msgpack::Value;
 use ironborg_format::{ArchiveEntry, ArchiveMetadata, ChunkEntry};
 use ironborg_object::Sealer;
 use ironborg_repository::RepositoryError;
-use ironborg_types::{ArchiveId, BytePath};
+use ironborg_types::{ArchiveId, BytePath, Timestamp};
 
 use crate::item_stream::{ItemStream, MetadataStore};
 use crate::{ArchiveError, Session};
@@ -93,6 +94,19 @@ pub(crate) fn unlist_checkpoint(
         session.repository.delete(&entry.id)?;
     }
     Ok(())
+}
+
+/// Begin and end of an archive whose making began at `started`: what the clock says, or as long from
+/// `timestamp` on.
+pub(crate) fn times(started: Instant, timestamp: Option<Timestamp>) -> (Timestamp, Timestamp) {
+    let duration = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
+    match timestamp {
+        None => {
+            let end = Timestamp::now();
+            (Timestamp(end.0.saturating_sub(duration)), end)
+        }
+        Some(start) => (start, Timestamp(start.0.saturating_add(duration))),
+    }
 }
 
 fn too_big(error: ArchiveError) -> ArchiveError {

@@ -15,7 +15,7 @@ use super::shared::Shared;
 use crate::cache_progress;
 use crate::error::ArchiveError;
 use crate::item_stream::ItemStream;
-use crate::save::{chunker_values, commit, store_archive};
+use crate::save::{chunker_values, commit, store_archive, times};
 use crate::session::Session;
 
 /// What is the same for the archive and its checkpoints.
@@ -55,23 +55,12 @@ impl Saver<'_> {
         stats: &Statistics,
         name: &[u8],
     ) -> Result<Saved, ArchiveError> {
-        let (start, end) = self.times();
+        let (start, end) = times(self.started, self.options.timestamp);
         let metadata = self.metadata(&session.client.identity, stats, name, start, end);
         let entry = store_archive(session, shared.chunks, sealer, items, summary, metadata)?;
         commit(session, sealer)?;
         self.save_caches(session, shared);
         Ok(Saved { entry, start, end })
-    }
-
-    fn times(&self) -> (Timestamp, Timestamp) {
-        let duration = i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX);
-        match self.options.timestamp {
-            None => {
-                let end = Timestamp::now();
-                (Timestamp(end.0 - duration), end)
-            }
-            Some(start) => (start, Timestamp(start.0.saturating_add(duration))),
-        }
     }
 
     fn metadata(

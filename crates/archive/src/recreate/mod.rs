@@ -33,7 +33,7 @@ use crate::delete::removal::{remove_references, show_steps};
 use crate::info::with_chunker_name;
 use crate::items::{PartFiles, with_items};
 use crate::references::{ChunkReferences, keep_summary, renew_csizes, summary_of};
-use crate::save::{checkpoint_name, chunker_values, commit, store_archive};
+use crate::save::{checkpoint_name, chunker_values, commit, store_archive, times};
 use crate::statistics::{CacheStatistics, all_archives_of};
 use crate::{Archive, ArchiveError, Session, cache_progress};
 
@@ -383,14 +383,7 @@ struct Job<'a> {
 impl Job<'_> {
     /// Begin and end: of the work so far, or as long from `timestamp` on.
     fn times(&self, timestamp: Option<Timestamp>) -> (Timestamp, Timestamp) {
-        let duration = i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX);
-        match timestamp {
-            None => {
-                let end = Timestamp::now();
-                (Timestamp(end.0.saturating_sub(duration)), end)
-            }
-            Some(start) => (start, Timestamp(start.0.saturating_add(duration))),
-        }
+        times(self.started, timestamp)
     }
 
     /// The same as archives have them.
