@@ -97,7 +97,7 @@ impl ArchiveDocuments {
         let entry = manifest
             .get(b"archives")
             .and_then(|archives| archives.get(name))
-            .ok_or_else(|| ArchiveError::DoesNotExist { name: name.into() })?
+            .ok_or_else(|| session.no_such_archive(name))?
             .clone();
         let id = entry
             .get(b"id")

@@ -12,7 +12,7 @@ use ironborg_crypto::{
 use ironborg_format::{ArchiveEntry, ArchiveMetadata, Manifest, MetadataError, Operation};
 use ironborg_object::{Compression, Opener, Sealer};
 use ironborg_repository::{Repository, RepositoryError};
-use ironborg_types::{ArchiveId, BytePath, ChunkId, ErrorKind, Level, Timestamp};
+use ironborg_types::{ArchiveId, BytePath, ChunkId, ErrorKind, Event, Level, Timestamp};
 
 use crate::client::Client;
 use crate::error::ArchiveError;
@@ -213,8 +213,23 @@ impl Session {
             .manifest
             .archives
             .get(name)
-            .ok_or_else(|| ArchiveError::DoesNotExist { name: name.into() })?;
+            .ok_or_else(|| self.no_such_archive(name))?;
         self.load_archive_entry(name, entry)
+    }
+
+    /// The error for an archive that is not there; who reports it learns what there is.
+    pub(crate) fn no_such_archive(&self, name: &[u8]) -> ArchiveError {
+        let known: Vec<BytePath> = self
+            .manifest
+            .archives
+            .keys()
+            .map(|name| BytePath::new(name.as_slice()))
+            .collect();
+        self.client.reporter.report(Event::NoSuchArchive {
+            name,
+            known: &known,
+        });
+        ArchiveError::DoesNotExist { name: name.into() }
     }
 
     /// Loads the metadata of an archive the manifest lists.

@@ -34,6 +34,7 @@ mod tar_filter;
 mod console;
 mod error;
 mod exit;
+mod hints;
 mod output;
 mod reporter;
 

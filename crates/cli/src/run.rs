@@ -24,7 +24,7 @@ use crate::output::size::SizeUnits;
 use crate::parse::ParseContext;
 use crate::program::Program;
 use crate::reporter::{ARCHIVER, ConsoleReporter, Levels, ReportOptions};
-use crate::{signals, sys, system_information};
+use crate::{hints, signals, sys, system_information};
 
 /// Runs the program. Whatever happens, panics included, becomes an exit code of Borg's.
 pub fn main() -> ExitCode {
@@ -201,8 +201,12 @@ fn perform(context: &Context, command: Box<dyn Run>, traits: &Traits) -> u8 {
         (Ok(Ok(())), None) => Ok(reporter.exit.code()),
         (Ok(Err(error)), None) => Err(error),
     };
+    if result.is_ok() {
+        hints::say(context, None);
+    }
     let code = result.unwrap_or_else(|error| {
         show_error(context, &error);
+        hints::say(context, Some(&error));
         error.exit_code(context.environment.exit_codes)
     });
     if context.common.show_rc {

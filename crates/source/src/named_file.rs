@@ -1,6 +1,6 @@
 //! Files named by the user, or kept for them: pattern lists, secrets, passphrases, tarballs.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -229,6 +229,30 @@ pub fn remove(path: &Path) -> Result<(), NamedFileError> {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(NamedFileError::new(errno, path.as_os_str())),
     }
+}
+
+/// Removes an empty directory; one that is not there is no error.
+pub fn remove_directory(path: &Path) -> Result<(), NamedFileError> {
+    match rustix::fs::rmdir(path) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(NamedFileError::new(errno, path.as_os_str())),
+    }
+}
+
+/// The names in a directory.
+pub fn names_in(path: &Path) -> Result<Vec<OsString>, NamedFileError> {
+    let fail = |errno| NamedFileError::new(errno, path.as_os_str());
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(path, flags, Mode::empty()).map_err(fail)?;
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::new(directory).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(OsStr::from_bytes(name).to_owned());
+        }
+    }
+    Ok(names)
 }
 
 /// When a file was last modified: seconds since 1970 and nanoseconds; `None` if there is none.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::error_kind::ErrorKind;
+use crate::text::BytePath;
 
 /// Importance of a log message, as Python's logging names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +59,13 @@ pub enum Event<'a> {
         kind: WarningKind,
         /// The whole message, as shown.
         message: Cow<'a, str>,
+    },
+    /// There is no archive of a name; what there is, for a suggestion.
+    NoSuchArchive {
+        /// The name.
+        name: &'a [u8],
+        /// The names there are.
+        known: &'a [BytePath],
     },
     /// `X path` of `create --list` (logger `borg.output.list`, JSON `file_status`).
     FileStatus {

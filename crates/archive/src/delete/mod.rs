@@ -138,6 +138,7 @@ fn announce(
     let Some(entry) = session.manifest.archives.get(name.0.as_slice()) else {
         let message = format!("Archive {name} not found ({number}/{count}).");
         session.client.log(Level::Warning, LOGGER, message);
+        session.no_such_archive(name);
         return Ok(None);
     };
     let listed = ListedArchive::new(name, entry)?;

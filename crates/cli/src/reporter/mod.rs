@@ -10,6 +10,7 @@ use ironborg_types::{ArchiveProgress, Event, Level, Reporter, text};
 
 use crate::console;
 use crate::exit::{ExitStatus, Severity, severity};
+use crate::hints::Noticed;
 use crate::output::size::SizeUnits;
 pub(crate) use levels::Levels;
 use progress::{Progress, Terminal};
@@ -48,6 +49,8 @@ pub(crate) struct ConsoleReporter {
     options: ReportOptions,
     /// Collects what the events mean for the exit code.
     pub(crate) exit: ExitStatus,
+    /// Collects what hints are made of.
+    pub(crate) noticed: Noticed,
     terminal: Terminal,
     progress: Mutex<Progress>,
 }
@@ -60,6 +63,7 @@ impl ConsoleReporter {
             exit,
             terminal: Terminal::detect(columns),
             progress: Mutex::default(),
+            noticed: Noticed::default(),
         }
     }
 
@@ -186,6 +190,7 @@ impl Reporter for ConsoleReporter {
                 self.exit.add_warning(kind);
                 self.record(Level::Warning, ARCHIVER, &message, Some(kind.class()));
             }
+            Event::NoSuchArchive { name, known } => self.noticed.no_such_archive(name, known),
             Event::FileStatus { status, path } => self.file_status(status, path),
             Event::List(line) => self.record(Level::Info, LIST, &line, None),
             Event::ArchiveProgress(figures) => self.archive_progress(Some(&figures)),
