@@ -32,6 +32,11 @@ impl Interrupt {
         self.stop.load(Ordering::SeqCst) > 0
     }
 
+    /// Forgets that it was asked to end: the operation has ended, and what follows is to be done all the same.
+    pub fn forget_stop(&self) {
+        self.stop.store(0, Ordering::SeqCst);
+    }
+
     /// Asks for one line about the file being processed (SIGUSR1, SIGINFO).
     pub fn request_report(&self) {
         self.report.store(true, Ordering::SeqCst);

@@ -30,4 +30,5 @@ mod questions;
 mod recreate;
 mod samples;
 mod tar;
+mod upgrade;
 mod wrappers;

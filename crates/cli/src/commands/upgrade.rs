@@ -108,7 +108,7 @@ impl Run for UpgradeOptions {
 
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
         if self.wish == Wish::FromAttic {
-            return self.from_attic(context);
+            return self.convert_attic(context);
         }
         let repository = context.open_repository(&self.location, Access::Write)?;
         let client = context.client_of(&self.location, repository.id());
@@ -142,7 +142,7 @@ impl Run for UpgradeOptions {
 
 impl UpgradeOptions {
     /// What stock Borg does without an option: a repository of Attic becomes one of Borg.
-    fn from_attic(&self, context: &Context) -> Result<(), CliError> {
+    fn convert_attic(&self, context: &Context) -> Result<(), CliError> {
         let path = context.local_path(&self.location)?;
         let copy = (!self.inplace).then(|| {
             let mut suffix = String::from(".before-upgrade-");
