@@ -22,6 +22,13 @@ pub(crate) fn stderr_line(text: &str) {
     write_stderr(&line);
 }
 
+/// Writes one line to standard output at once. Errors are dropped: it is for messages, not for data.
+pub(crate) fn stdout_line(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(format!("{text}\n").as_bytes());
+    let _ = stdout.flush();
+}
+
 /// Whether standard error is a terminal.
 pub(crate) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()

@@ -33,6 +33,8 @@ pub(crate) struct Environment {
     pub(crate) files_cache_ttl: u32,
     /// `BORG_WORKAROUNDS`, split at commas.
     pub(crate) workarounds: Vec<String>,
+    /// `BORG_LOGGING_CONF`, if not empty.
+    pub(crate) logging_conf: Option<PathBuf>,
     /// `COLUMNS`, if a number.
     pub(crate) columns: Option<usize>,
 }
@@ -165,6 +167,7 @@ impl Environment {
             workarounds: text("BORG_WORKAROUNDS")
                 .map(|value| value.split(',').map(str::to_owned).collect())
                 .unwrap_or_default(),
+            logging_conf: filled_path("BORG_LOGGING_CONF"),
             columns: text("COLUMNS").and_then(|value| value.trim().parse().ok()),
         }
     }

@@ -35,6 +35,7 @@ mod console;
 mod error;
 mod exit;
 mod hints;
+mod logging;
 mod output;
 mod reporter;
 

@@ -20,10 +20,11 @@ use crate::environment::Environment;
 use crate::error::CliError;
 use crate::exit::{self, ExitStatus};
 use crate::identity::HostIdentity;
+use crate::logging::Logging;
 use crate::output::size::SizeUnits;
 use crate::parse::ParseContext;
 use crate::program::Program;
-use crate::reporter::{ARCHIVER, ConsoleReporter, Levels, ReportOptions};
+use crate::reporter::{ARCHIVER, ConsoleReporter, LOGGER, Levels, ReportOptions};
 use crate::{hints, signals, sys, system_information};
 
 /// Runs the program. Whatever happens, panics included, becomes an exit code of Borg's.
@@ -164,6 +165,7 @@ fn reporter(
     traits: &Traits,
     environment: &Environment,
 ) -> ConsoleReporter {
+    let (logging, failure) = logging(environment);
     let mut output = traits.output;
     output.progress =
         common.progress || (traits.progress_on_terminal && console::stderr_is_terminal());
@@ -175,16 +177,34 @@ fn reporter(
             root: common.level(),
             output,
             topics: common.topics(),
+            logging: logging.map(Arc::new),
         },
         status_filter: traits.status_filter.clone(),
         units: SizeUnits::from_iec(common.iec),
         plain_archive_progress: traits.plain_archive_progress,
     };
-    ConsoleReporter::new(
-        options,
-        ExitStatus::new(environment.exit_codes),
-        environment.columns,
-    )
+    let exit = ExitStatus::new(environment.exit_codes);
+    let reporter = ConsoleReporter::new(options, exit, environment.columns);
+    if let Some(failure) = failure {
+        reporter.record(Level::Warning, LOGGER, &failure, None);
+    }
+    reporter
+}
+
+/// The loggers of the file `BORG_LOGGING_CONF` names, or why there are none.
+fn logging(environment: &Environment) -> (Option<Logging>, Option<String>) {
+    let Some(path) = &environment.logging_conf else {
+        return (None, None);
+    };
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    match Logging::from_file(&path) {
+        Ok(logging) => (Some(logging), None),
+        Err(error) => {
+            let path = path.display();
+            let text = format!("setup_logging for \"{path}\" failed with \"{error}\".");
+            (None, Some(text))
+        }
+    }
 }
 
 fn perform(context: &Context, command: Box<dyn Run>, traits: &Traits) -> u8 {

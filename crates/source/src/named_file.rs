@@ -113,6 +113,20 @@ impl From<OutputFile> for OwnedFd {
     }
 }
 
+/// Opens a file for lines of a log: at its end, or emptied.
+pub fn open_log(path: &Path, appends: bool) -> Result<std::fs::File, NamedFileError> {
+    let place = if appends {
+        OFlags::APPEND
+    } else {
+        OFlags::TRUNC
+    };
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | place;
+    let opened = rustix::fs::open(path, flags, Mode::from_raw_mode(0o666));
+    opened
+        .map(std::fs::File::from)
+        .map_err(|errno| NamedFileError::new(errno, path.as_os_str()))
+}
+
 /// Reads an open descriptor to its end.
 pub fn read_descriptor(file: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
     let mut content = Vec::new();

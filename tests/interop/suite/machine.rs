@@ -1,3 +1,4 @@
 //! What programs that drive the program see of it: command lines, records, errors, variables.
 
 mod command_lines;
+mod logging;

@@ -1,6 +1,10 @@
 //! Which log records are shown.
 
+use std::sync::Arc;
+
 use ironborg_types::Level;
+
+use crate::logging::Logging;
 
 /// Loggers with a threshold of their own: INFO where their option is given, else WARNING.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,6 +30,8 @@ pub(crate) struct Levels {
     pub(crate) output: OutputLoggers,
     /// Loggers switched to DEBUG, full names.
     pub(crate) topics: Vec<String>,
+    /// Loggers set up by a file, which then decides in place of `root`.
+    pub(crate) logging: Option<Arc<Logging>>,
 }
 
 impl Default for Levels {
@@ -34,6 +40,7 @@ impl Default for Levels {
             root: Level::Warning,
             output: OutputLoggers::default(),
             topics: Vec::new(),
+            logging: None,
         }
     }
 }
@@ -59,8 +66,16 @@ impl Levels {
             "borg.output.show-rc" => self.output.show_rc,
             "borg.output.stats" => self.output.stats,
             "borg.output.progress" => self.output.progress,
-            _ if logger.starts_with("borg.debug.") => return Level::Warning,
-            _ => return self.root,
+            _ => {
+                let logging = self.logging.as_deref();
+                let own = logging.and_then(|logging| logging.own_level(logger));
+                return match (own, logging) {
+                    (Some(level), _) => level,
+                    _ if logger.starts_with("borg.debug.") => Level::Warning,
+                    (None, Some(logging)) => logging.level(logger),
+                    (None, None) => self.root,
+                };
+            }
         };
         if option { Level::Info } else { Level::Warning }
     }

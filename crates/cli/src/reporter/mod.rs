@@ -11,12 +11,15 @@ use ironborg_types::{ArchiveProgress, Event, Level, Reporter, text};
 use crate::console;
 use crate::exit::{ExitStatus, Severity, severity};
 use crate::hints::Noticed;
+use crate::logging::Record;
 use crate::output::size::SizeUnits;
 pub(crate) use levels::Levels;
 use progress::{Progress, Terminal};
 
 /// Logger of messages about the run as a whole.
 pub(crate) const ARCHIVER: &str = "borg.archiver";
+/// Logger of messages about logging.
+pub(crate) const LOGGER: &str = "borg.logger";
 /// Logger of `--list` lines.
 pub(crate) const LIST: &str = "borg.output.list";
 /// Logger of statistics.
@@ -27,6 +30,11 @@ const SHOW_RC: &str = "borg.output.show-rc";
 const SHOW_VERSION: &str = "borg.output.show-version";
 /// Logger of progress.
 const PROGRESS: &str = "borg.output.progress";
+
+/// A record as one JSON object.
+pub(crate) fn log_record(record: &Record<'_>) -> String {
+    records::log_message(record.level, record.logger, record.message, record.msgid)
+}
 
 /// What is shown, and how.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +49,13 @@ pub(crate) struct ReportOptions {
     pub(crate) units: SizeUnits,
     /// Figures of an archive in the making are text in decimal units, whatever the above says.
     pub(crate) plain_archive_progress: bool,
+}
+
+impl ReportOptions {
+    /// Whether progress is JSON: not if a file sets the loggers up, as in stock Borg.
+    fn json_progress(&self) -> bool {
+        self.json && self.levels.logging.is_none()
+    }
 }
 
 /// The reporter of the command line.
@@ -120,7 +135,14 @@ impl ConsoleReporter {
     }
 
     fn emit(&self, level: Level, logger: &str, message: &str, msgid: Option<&str>) {
-        if self.options.json {
+        if let Some(logging) = &self.options.levels.logging {
+            logging.log(&Record {
+                level,
+                logger,
+                message,
+                msgid,
+            });
+        } else if self.options.json {
             console::stderr_line(&records::log_message(level, logger, message, msgid));
         } else {
             let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
@@ -168,6 +190,16 @@ impl ConsoleReporter {
         }
     }
 
+    /// Whether a file has given progress handlers of its own: then every step is a message for them.
+    fn progress_is_logged(&self) -> bool {
+        let logging = self.options.levels.logging.as_ref();
+        logging.is_some_and(|logging| logging.has_handlers(PROGRESS))
+    }
+
+    fn log_progress(&self, message: &str) {
+        self.record(Level::Info, PROGRESS, message, None);
+    }
+
     fn archive_progress(&self, figures: Option<&ArchiveProgress<'_>>) {
         self.with_progress(|progress, this| {
             progress.archive(figures, &this.options, &this.terminal);
@@ -195,6 +227,13 @@ impl Reporter for ConsoleReporter {
             Event::List(line) => self.record(Level::Info, LIST, &line, None),
             Event::ArchiveProgress(figures) => self.archive_progress(Some(&figures)),
             Event::ArchiveProgressEnd => self.archive_progress(None),
+            Event::ProgressStart { .. } if self.progress_is_logged() => {}
+            Event::ProgressPercent { message, .. } | Event::ProgressMessage { message, .. }
+                if self.progress_is_logged() =>
+            {
+                self.log_progress(&message);
+            }
+            Event::ProgressEnd { .. } if self.progress_is_logged() => self.log_progress(""),
             Event::ProgressStart { msgid } => {
                 self.with_progress(|progress, _| progress.start(msgid));
             }

@@ -152,7 +152,7 @@ impl Progress {
             }
             running.trigger_at += step_width(msgid);
         }
-        if options.json {
+        if options.json_progress() {
             let info = step.info.map_or(Json::Null, |info| {
                 Json::List(info.iter().map(|text| text.as_ref().into()).collect())
             });
@@ -189,7 +189,7 @@ impl Progress {
         terminal: &Terminal,
     ) {
         self.find(msgid);
-        if options.json {
+        if options.json_progress() {
             self.show_json(msgid, vec![("message", message.into())], message);
         } else {
             self.show_text(msgid, &terminal.justify(message));
@@ -211,7 +211,7 @@ impl Progress {
             self.end_again(msgid, options, terminal);
             return;
         };
-        if options.json {
+        if options.json_progress() {
             let running = &self.running[at];
             if running.nested {
                 console::stderr_line(&records::log_message(Level::Info, PROGRESS, "", None));
@@ -231,7 +231,7 @@ impl Progress {
         let Some(ended) = self.ended.filter(|ended| ended.msgid == msgid) else {
             return;
         };
-        if options.json {
+        if options.json_progress() {
             console::stderr_line(&records::progress(ended, Vec::new(), true));
         } else {
             console::write_stderr(&format!("{}\r", terminal.justify("")));

@@ -87,7 +87,7 @@ const OTHER_FORM: [&str; 5] = [
 ];
 
 /// Commands that are not there yet.
-const PENDING: &[&str] = &["benchmark"];
+const PENDING: &[&str] = &[];
 
 /// The commands to choose from are each program's own.
 fn normal(line: &str) -> &str {
