@@ -43,7 +43,7 @@ args = ('list.log',)
 [handler_warnings]
 class = FileHandler
 level = WARNING
-kwargs = {'filename': 'warnings.log', 'mode': 'w'}
+kwargs = {'filename': 'warnings.log', 'mode': 'a'}
 
 [handler_nothing]
 class = NullHandler
@@ -73,6 +73,8 @@ fn records_go_where_a_file_says() {
             "create",
             "--list",
             "--show-rc",
+            "--timestamp",
+            "2024-01-02T03:04:05",
             "-C",
             "none",
             &archive,
@@ -108,6 +110,10 @@ fn records_go_where_a_file_says() {
     });
     let [(ours, our_logs), (stock, stock_logs)] = sides;
     assert!(ours.contains("ERROR    40 borg.archiver: "), "{ours}");
+    assert!(
+        our_logs[1].contains("nosuch does not exist"),
+        "{our_logs:?}"
+    );
     assert!(our_logs[0].contains("A tree/a (I)"), "{our_logs:?}");
     assert_eq!(ours, stock, "standard error, ours first");
     assert_eq!(our_logs, stock_logs, "logs, ours first");
