@@ -47,6 +47,10 @@ enum Kind {
     List(&'static str, &'static str),
     ExportTar(&'static str, &'static str),
     ImportTar(&'static str, &'static str),
+    /// One archive of the changing tree listed.
+    ListChanging,
+    /// Two archives of the changing tree compared.
+    Diff,
     /// One archive of many deleted.
     Delete,
     /// Most of many archives deleted.
@@ -143,6 +147,20 @@ pub(crate) static ROWS: &[Row] = &[
         kind: Kind::Compact,
     },
     Row {
+        name: "list-100k",
+        what: "list --json-lines, 100,000 small files",
+        aim: Some(0.20),
+        tree: Tree::Changing,
+        kind: Kind::ListChanging,
+    },
+    Row {
+        name: "diff",
+        what: "diff of two archives of 100,000 small files",
+        aim: Some(0.20),
+        tree: Tree::Changing,
+        kind: Kind::Diff,
+    },
+    Row {
         name: "version",
         what: "--version",
         aim: None,
@@ -227,7 +245,10 @@ fn run_row(options: &Options, row: &'static Row) -> Result<RowResult> {
 /// What is there before the first timed run.
 fn prepare(contestant: &Contestant, kind: Kind, tree: &Path) -> Result<()> {
     match kind {
-        Kind::First(..) | Kind::Delete | Kind::Prune | Kind::Compact | Kind::Version => Ok(()),
+        Kind::First(..) | Kind::Version => Ok(()),
+        Kind::ListChanging | Kind::Diff | Kind::Delete | Kind::Prune | Kind::Compact => {
+            unreachable!("rows on the changing tree are prepared together")
+        }
         Kind::Unchanged(mode, compression)
         | Kind::Extract(mode, compression)
         | Kind::List(mode, compression)
@@ -256,7 +277,11 @@ fn prepare_many(
 ) -> Result<()> {
     let [ours, stock] = contestants;
     ours.init(SMALL.0)?;
-    for generation in 0..MANY {
+    let count = match kind {
+        Kind::ListChanging | Kind::Diff => 2,
+        _ => MANY,
+    };
+    for generation in 0..count {
         trees::change(options, tree, generation)?;
         create(ours, &format!("a{generation:02}"), SMALL.1, tree)?;
     }
@@ -316,6 +341,10 @@ fn run_once(
             let words = [words.as_slice(), &[tarball.as_os_str()]].concat();
             contestant.with_size(contestant.run(tree, words)?)
         }
+        Kind::ListChanging => {
+            contestant.run(tree, ["list", "--json-lines", &contestant.archive("a01")])
+        }
+        Kind::Diff => contestant.run(tree, ["diff", &contestant.archive("a00"), "a01"]),
         Kind::Delete | Kind::Prune | Kind::Compact => {
             contestant.restore()?;
             settle();

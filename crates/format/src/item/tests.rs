@@ -192,6 +192,40 @@ fn check_invalid(map: Vec<(&str, Value<'static>)>, expected: &ItemError) {
 }
 
 #[test]
+fn values_stock_borg_does_not_look_at_may_be_anything() {
+    let decoded = |key, value: &Value<'static>| {
+        let entries = [
+            ("path", Value::raw("p")),
+            ("mode", Value::Int(0)),
+            (key, value.clone()),
+        ];
+        let entries = entries.map(|(key, value)| (Value::raw(key), value));
+        let mut bytes = Vec::new();
+        Value::Map(entries.into()).encode(&mut bytes);
+        Item::decode(&mut Reader::new(&bytes)).expect("stock Borg reads it")
+    };
+    let any = [
+        Value::Nil,
+        Value::raw("x"),
+        Value::Int(-1),
+        Value::Map(vec![]),
+    ];
+    for value in &any {
+        assert_eq!(decoded("part", value).part, Some(0), "{value:?}");
+    }
+    assert_eq!(decoded("part", &Value::Int(7)).part, Some(7));
+    let truths = any
+        .each_ref()
+        .map(|value| decoded("hardlink_master", value).hardlink_master);
+    assert_eq!(truths, [false, true, true, false].map(Some));
+    for key in ["acl_extended", "acl_nfs4", "acl_access", "acl_default"] {
+        let item = decoded(key, &Value::Nil);
+        assert_eq!(item.acl_access.or(item.acl_default), None);
+    }
+    assert_eq!(decoded("acl_nfs4", &Value::Int(5)).acl_nfs4, None);
+}
+
+#[test]
 fn items_without_path_or_mode_and_with_wrong_values_are_refused() {
     let missing = |key| ItemError::MissingKey {
         document: Document::Item,
@@ -204,7 +238,7 @@ fn items_without_path_or_mode_and_with_wrong_values_are_refused() {
         ("mode", Value::raw("x"), (Kind::Int, Kind::Raw)),
         ("chunks", Value::Nil, (Kind::Array, Kind::Nil)),
         ("mtime", Value::Nil, (Kind::Int, Kind::Nil)),
-        ("hardlink_master", Value::Int(1), (Kind::Bool, Kind::Int)),
+        ("acl_access", Value::Int(1), (Kind::Raw, Kind::Int)),
     ] {
         let error = ItemError::InvalidValue {
             document: Document::Item,

@@ -113,7 +113,7 @@ impl<'a> ItemView<'a> {
             b"birthtime" => self.birthtime = Some(self.read_time(reader, "birthtime")?),
             b"source" => self.source = Some(field(reader, "source", Reader::read_raw)?),
             b"hardlink_master" => {
-                self.hardlink_master = Some(field(reader, "hardlink_master", Reader::read_bool)?);
+                self.hardlink_master = Some(field(reader, "hardlink_master", read_truth)?);
             }
             b"rdev" => self.rdev = Some(field(reader, "rdev", Reader::read_u64)?),
             b"chunks" => self.chunks = Some(field(reader, "chunks", ChunkList::read)?),
@@ -123,15 +123,11 @@ impl<'a> ItemView<'a> {
             b"size" => self.size = Some(field(reader, "size", Reader::read_u64)?),
             b"bsdflags" => self.bsdflags = Some(field(reader, "bsdflags", Reader::read_u64)?),
             b"xattrs" => self.xattrs = Some(field(reader, "xattrs", XattrList::read)?),
-            b"acl_access" => self.acl_access = Some(field(reader, "acl_access", Reader::read_raw)?),
-            b"acl_default" => {
-                self.acl_default = Some(field(reader, "acl_default", Reader::read_raw)?);
-            }
-            b"acl_extended" => {
-                self.acl_extended = Some(field(reader, "acl_extended", Reader::read_raw)?);
-            }
-            b"acl_nfs4" => self.acl_nfs4 = Some(field(reader, "acl_nfs4", Reader::read_raw)?),
-            b"part" => self.part = Some(field(reader, "part", Reader::read_u64)?),
+            b"acl_access" => self.acl_access = field(reader, "acl_access", read_acl)?,
+            b"acl_default" => self.acl_default = field(reader, "acl_default", read_acl)?,
+            b"acl_extended" => self.acl_extended = field(reader, "acl_extended", read_foreign_acl)?,
+            b"acl_nfs4" => self.acl_nfs4 = field(reader, "acl_nfs4", read_foreign_acl)?,
+            b"part" => self.part = Some(field(reader, "part", read_part)?),
             _ => self.keep_unknown(key, reader)?,
         }
         Ok(())
@@ -266,6 +262,42 @@ fn read_owner<'a>(reader: &mut Reader<'a>) -> Result<OwnerName<&'a [u8]>, Msgpac
     } else {
         reader.read_raw().map(OwnerName::Name)
     }
+}
+
+/// Stock Borg takes any value for a truth, as Python does.
+fn read_truth(reader: &mut Reader<'_>) -> Result<bool, MsgpackError> {
+    if reader.peek()? == Kind::Bool {
+        return reader.read_bool();
+    }
+    // Nil, zero, and text, list and map without anything in them.
+    let is_false = |encoded: &[u8]| matches!(encoded, [0xc0 | 0x00 | 0xa0 | 0x90 | 0x80]);
+    reader.skip_value().map(|encoded| !is_false(encoded))
+}
+
+/// An ACL; nil is none.
+fn read_acl<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>, MsgpackError> {
+    if reader.read_nil_if_next() {
+        return Ok(None);
+    }
+    reader.read_raw().map(Some)
+}
+
+/// An ACL of another system, which nothing looks at here: what is not even text is none.
+fn read_foreign_acl<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>, MsgpackError> {
+    if reader.peek()? == Kind::Raw {
+        return reader.read_raw().map(Some);
+    }
+    reader.skip_value().map(|_| None)
+}
+
+/// The number of a part. That the key is there makes it one, whatever its value.
+fn read_part(reader: &mut Reader<'_>) -> Result<u64, MsgpackError> {
+    let start = *reader;
+    if let Ok(number) = reader.read_u64() {
+        return Ok(number);
+    }
+    *reader = start;
+    reader.skip_value().map(|_| 0)
 }
 
 fn copy_owner(to: &mut OwnerName, from: &OwnerName<&[u8]>) {
