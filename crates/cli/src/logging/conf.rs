@@ -72,7 +72,7 @@ impl ConfFile {
 
     fn needed(&self, section: &str, key: &str) -> Result<&str, String> {
         if !self.0.has_section(section) {
-            return Err(section.to_owned()).map_err(|name| format!("'{name}'"));
+            return Err(format!("No section: '{section}'"));
         }
         self.value(section, key).ok_or_else(|| format!("'{key}'"))
     }
@@ -184,13 +184,11 @@ struct Arguments {
 
 impl Arguments {
     fn read(args: &str, kwargs: &str) -> Result<Self, String> {
-        let by_place = match literal::parse(args) {
-            Some(Value::Tuple(values)) => values,
-            _ => return Err(format!("cannot understand args={args}")),
+        let Some(Value::Tuple(by_place)) = literal::parse(args) else {
+            return Err(format!("cannot understand args={args}"));
         };
-        let by_name = match literal::parse(kwargs) {
-            Some(Value::Dict(entries)) => entries,
-            _ => return Err(format!("cannot understand kwargs={kwargs}")),
+        let Some(Value::Dict(by_name)) = literal::parse(kwargs) else {
+            return Err(format!("cannot understand kwargs={kwargs}"));
         };
         Ok(Self { by_place, by_name })
     }

@@ -1,5 +1,7 @@
 //! What a line of a log looks like: Python's `%`-style formats.
 
+use std::fmt::Write as _;
+
 use ironborg_types::{Level, Timestamp};
 
 use super::{Record, level_name};
@@ -128,7 +130,7 @@ impl Layout {
                     match piece {
                         Piece::Text(text) => out.push_str(text),
                         Piece::Field { .. } => {
-                            push_field(piece, record, times.as_deref(), now, &mut out)
+                            push_field(piece, record, times.as_deref(), now, &mut out);
                         }
                     }
                 }
@@ -158,7 +160,7 @@ fn shown_time(now: Timestamp, format: Option<&str>) -> String {
     }
     local.format_into("%Y-%m-%d %H:%M:%S", &mut out);
     let milliseconds = now.0.rem_euclid(1_000_000) / 1000;
-    out.push_str(&format!(",{milliseconds:03}"));
+    let _ = write!(out, ",{milliseconds:03}");
     out
 }
 
