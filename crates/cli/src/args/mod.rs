@@ -164,6 +164,7 @@ fn translate(root: &Command, words: &[OsString], error: &clap::Error) -> UsageEr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Arg;
     use serde_json::Value;
 
     /// All leaves of the captured parser tree.
@@ -200,7 +201,7 @@ mod tests {
             let arg = arg.unwrap_or_else(|| panic!("{} lacks {name}", command.get_name()));
             let takes = arg.get_action().takes_values();
             assert_eq!(takes, takes_value, "{} {name}", command.get_name());
-            let repeats = option["action"] == "append" || !option["nargs"].is_null();
+            let repeats = option["action"] == "append" || option["nargs"] == 1;
             let keeps_all = matches!(arg.get_action(), clap::ArgAction::Append);
             assert!(
                 !takes || repeats == keeps_all,
@@ -244,6 +245,140 @@ mod tests {
             }
         }
         assert_eq!(compared, 42);
+    }
+
+    /// Takes every value for what it should be.
+    struct Trusting;
+
+    impl argparse::Check for Trusting {
+        fn check(&mut self, _: &Arg, _: &str, _: &[OsString]) -> Result<(), ParseError> {
+            Ok(())
+        }
+    }
+
+    /// The names of options that begin with two dashes.
+    fn long_names<'a>(options: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
+        let names = options
+            .into_iter()
+            .flat_map(|option| option["options"].as_array().unwrap());
+        let names = names.map(|name| name.as_str().unwrap().to_owned());
+        names.filter(|name| name.starts_with("--")).collect()
+    }
+
+    #[test]
+    fn every_abbreviation_is_what_it_is_to_stock_borg() {
+        let captured = crate::test_vectors::load("cli.json");
+        let description = description();
+        let mut found = Vec::new();
+        leaves(&captured["tree"], &mut found);
+        let common = captured["common_options"].as_array().unwrap();
+        let mut program = long_names(common);
+        program.push("--version".to_owned());
+        let (mut taken, mut refused) = (0, 0);
+        for leaf in found {
+            let groups = leaf["groups"].as_array().into_iter().flatten();
+            let own: Vec<Value> = groups
+                .flat_map(|group| group["options"].as_array().unwrap().clone())
+                .collect();
+            let known = long_names(common.iter().chain(&own));
+            let command = leaf["command"].as_str().unwrap().split(' ').skip(1);
+            let command: Vec<OsString> = command.map(OsString::from).collect();
+            for (name, len) in known
+                .iter()
+                .flat_map(|name| (3..=name.len()).map(move |len| (name, len)))
+            {
+                let short = &name[..len];
+                let count = |names: &[String]| {
+                    let exact = names.iter().any(|name| name == short);
+                    let matches = names.iter().filter(|name| name.starts_with(short));
+                    if exact { 1 } else { matches.count() }
+                };
+                let words = [command.as_slice(), &[short.into()]].concat();
+                let read = argparse::read(&description, "borg", &words, &mut Trusting);
+                let ambiguous = match &read {
+                    Err(argparse::Refusal::Usage(error)) => {
+                        assert!(!error.message.starts_with("unrecognized"), "{words:?}");
+                        error.message.starts_with("ambiguous option")
+                    }
+                    _ => false,
+                };
+                let expected = count(&known) > 1 || count(&program) > 1;
+                assert_eq!(ambiguous, expected, "{words:?} {read:?}");
+                *(if ambiguous { &mut refused } else { &mut taken }) += 1;
+            }
+        }
+        assert!(
+            taken > 5000 && refused > 1000,
+            "{taken} taken, {refused} refused"
+        );
+    }
+
+    #[test]
+    fn every_choice_and_default_is_stock_borgs() {
+        let captured = crate::test_vectors::load("cli.json");
+        let description = description();
+        let mut found = Vec::new();
+        leaves(&captured["tree"], &mut found);
+        let (mut choices, mut defaults) = (0, 0);
+        for leaf in found {
+            let words: Vec<OsString> = leaf["command"]
+                .as_str()
+                .unwrap()
+                .split(' ')
+                .map(OsString::from)
+                .collect();
+            let (command, full) = named(&description, &words);
+            let groups = leaf["groups"].as_array().into_iter().flatten();
+            for option in groups.flat_map(|group| group["options"].as_array().unwrap()) {
+                let name = option["options"]
+                    .as_array()
+                    .unwrap()
+                    .last()
+                    .unwrap()
+                    .as_str()
+                    .unwrap();
+                let arg = command.get_arguments().find(|arg| {
+                    let aliases = arg.get_all_aliases().unwrap_or_default();
+                    let long = name.trim_start_matches('-');
+                    arg.get_long() == Some(long) || aliases.contains(&long)
+                });
+                let Some(arg) = arg else { continue };
+                let alone = Command::new("x")
+                    .no_binary_name(true)
+                    .arg(Arg::new("v").value_parser(arg.get_value_parser().clone()));
+                for choice in option["choices"].as_array().into_iter().flatten() {
+                    let taken = alone
+                        .clone()
+                        .try_get_matches_from([choice.as_str().unwrap()]);
+                    assert!(taken.is_ok(), "{full} {name} {choice}");
+                    choices += 1;
+                }
+                let ours = arg
+                    .get_default_values()
+                    .first()
+                    .map(|value| value.to_string_lossy().into_owned());
+                match &option["default"] {
+                    Value::String(stock) if option["action"] != "store_const" => {
+                        let stock = stock.split(' ').next().unwrap();
+                        if ours.is_some() || !stock.is_empty() {
+                            assert_eq!(ours.as_deref(), Some(stock), "{full} {name}");
+                        }
+                        defaults += 1;
+                    }
+                    Value::Number(stock)
+                        if option["action"] == "store" && stock.as_i64() != Some(0) =>
+                    {
+                        assert_eq!(ours, Some(stock.to_string()), "{full} {name}");
+                        defaults += 1;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        assert!(
+            choices >= 13 && defaults >= 20,
+            "{choices} choices, {defaults} defaults"
+        );
     }
 
     #[test]
