@@ -15,6 +15,8 @@ use crate::error::{Cause, CliError};
 
 /// How alike two names must be for one to be taken for the other, mistyped; 1 is the same.
 const LIKENESS_MIN: f64 = 0.6;
+/// How much less alike than the nearest another name may be to be offered as well.
+const LIKENESS_MARGIN: f64 = 0.1;
 /// Most names shown.
 const NAMES_MAX: usize = 3;
 /// Longest name compared, in characters: comparing takes time by the square of it.
@@ -146,6 +148,8 @@ fn nearest(wanted: &str, known: impl Iterator<Item = String>) -> Vec<String> {
     let mut near: Vec<(f64, String)> = known.map(|name| (likeness(&name), name)).collect();
     near.retain(|(likeness, _)| *likeness >= LIKENESS_MIN);
     near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let best = near.first().map_or(1.0, |(likeness, _)| *likeness);
+    near.retain(|(likeness, _)| *likeness >= best - LIKENESS_MARGIN);
     near.truncate(NAMES_MAX);
     near.into_iter().map(|(_, name)| name).collect()
 }
