@@ -48,7 +48,10 @@ pub(crate) fn understand(
     let mut check = ValueCheck::new(parse);
     let canonical = match argparse::read(description, program_name, words, &mut check)? {
         Request::Version => return Ok(Understood::Version),
-        Request::Help(path) => return Ok(Understood::Help(path)),
+        Request::Nothing {
+            bypass_lock: true, ..
+        } => return Err(no_bypass()),
+        Request::Help(path) | Request::Nothing { path, .. } => return Ok(Understood::Help(path)),
         Request::Run(canonical) => canonical,
     };
     let usage = |words: &[OsString], message| {
@@ -75,14 +78,19 @@ pub(crate) fn understand(
             ParseError::Early(error) => Refusal::Early(error),
         })?;
     if common.bypass_lock && !command.traits().may_bypass_lock {
-        let text = "Not allowed to bypass locking mechanism for chosen command";
-        return Err(Refusal::Early(CliError::generic(text)));
+        return Err(no_bypass());
     }
     Ok(Understood::Command(Box::new(Ordered {
         common,
         command,
         matches,
     })))
+}
+
+/// `--bypass-lock` was given where it means nothing.
+fn no_bypass() -> Refusal {
+    let text = "Not allowed to bypass locking mechanism for chosen command";
+    Refusal::Early(CliError::generic(text))
 }
 
 /// What a command line means, in plain words.

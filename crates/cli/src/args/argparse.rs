@@ -33,6 +33,13 @@ pub(crate) enum Request {
     Run(Vec<OsString>),
     /// The help of a command; the empty path is the program's.
     Help(Vec<String>),
+    /// No command was named, only what it would belong to.
+    Nothing {
+        /// The names that were.
+        path: Vec<String>,
+        /// Whether `--bypass-lock` was given, which is refused like for a command that has no use for it.
+        bypass_lock: bool,
+    },
     /// The version.
     Version,
 }
@@ -100,7 +107,7 @@ pub(crate) fn read(
     }
     let hint = match &request {
         Request::Run(canonical) => suggest::instead_of(root, canonical, &unknown),
-        Request::Help(_) | Request::Version => suggest::option(root, &unknown),
+        _ => suggest::option(root, &unknown),
     };
     let message = format!("unrecognized arguments: {}", unknown.join(" "));
     Err(parser.refuse(message).with_hint(hint))

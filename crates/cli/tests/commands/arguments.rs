@@ -284,3 +284,27 @@ fn patterns_keep_their_order_across_options() {
     let included = list(&["--pattern", "+ d/keep/a", "--patterns-from", "rules"]);
     assert!(included.contains("- d/keep/a\n"), "{included}");
 }
+
+#[test]
+fn locks_are_not_bypassed_by_nothing() {
+    let refusal = "Error: Not allowed to bypass locking mechanism for chosen command";
+    for words in [
+        &["--bypass-lock"][..],
+        &["--bypass-lock", "key"],
+        &["key", "--bypass-lock"],
+        &["--bypass-lock", "debug"],
+    ] {
+        check(words, refusal);
+    }
+    // A word nobody knows is complained about first, and help is given before.
+    check(
+        &["--bypass-lock", "--bogus"],
+        "borg: error: unrecognized arguments: --bogus",
+    );
+    for words in [
+        &["--bypass-lock", "-h"][..],
+        &["--version", "--bypass-lock"],
+    ] {
+        assert_eq!(complaint(words), (0, String::new()), "{words:?}");
+    }
+}

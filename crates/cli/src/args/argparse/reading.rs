@@ -100,10 +100,12 @@ impl<'p, 'a> Reading<'p, 'a> {
                 all.extend(unknown);
                 Ok((request, all))
             }
-            // No command was named.
             None if self.is_group() => {
-                let help = Request::Help(self.parser.path.clone());
-                Ok((help, self.left_over()))
+                let nothing = Request::Nothing {
+                    path: self.parser.path.clone(),
+                    bypass_lock: self.given.iter().any(|given| given.id == "bypass_lock"),
+                };
+                Ok((nothing, self.left_over()))
             }
             None => self.command(),
         }
