@@ -410,9 +410,10 @@ impl<'a, 's> Collector<'a, 's> {
     /// Notices that a checkpoint is due or that the user wants to stop.
     fn look_at_clock(&mut self) -> Result<(), ArchiveError> {
         let interrupt = self.session.client.interrupt;
-        if interrupt.take_report() {
-            let path = ironborg_types::text::display(&self.last_path).into_owned();
-            self.session.client.log(Level::Info, LOGGER, path);
+        if interrupt.take_report() && !self.last_path.is_empty() {
+            // Stock Borg means to tell how much of the file is read, but does not find that out.
+            let message = format!("{} 0 B/0 B", ironborg_types::text::display(&self.last_path));
+            self.session.client.log(Level::Info, LOGGER, message);
         }
         if !self.stopping && interrupt.stop_requested() {
             self.stopping = true;

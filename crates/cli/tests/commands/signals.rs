@@ -118,3 +118,26 @@ fn a_prompt_does_not_outlive_a_termination() {
     );
     scene.ok(["list", "r"]);
 }
+
+#[test]
+fn a_backup_tells_where_it_is() {
+    let scene = prepared();
+    let mut command = scene.command(["create", "--info", "--list", "r::a", "first", "-"]);
+    let piped = command.stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.stdout(Stdio::null()).spawn().unwrap();
+    let input = child.stdin.take();
+    let mut seen = String::new();
+    let mut asked = false;
+    while !seen.ends_with("\nfirst 0 B/0 B\n") {
+        if !asked && seen.ends_with("A first\n") {
+            send(&child, "USR1");
+            asked = true;
+        }
+        let mut byte = [0];
+        let len = child.stderr.as_mut().unwrap().read(&mut byte).unwrap();
+        assert_eq!(len, 1, "it ended: {seen}");
+        seen.push(char::from(byte[0]));
+    }
+    drop(input);
+    assert_eq!(Ran::wait(child).code, 0);
+}
