@@ -1,5 +1,8 @@
 //! The one error a command ends with, whatever crate it came from.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 
 use ironborg_types::ErrorKind;

@@ -8,7 +8,7 @@ use ironborg_format::hints::{Hints, HintsError, HintsFile};
 use ironborg_format::integrity::{self, IntegrityFile, IntegrityFileError};
 use ironborg_format::segment::Entry;
 use ironborg_storage::Storage;
-use ironborg_types::{Event, Level, Reporter, SegmentId};
+use ironborg_types::{ErrorKind, Event, Level, Reporter, SegmentId};
 
 use crate::RepositoryError;
 use crate::index::{EntryLocation, Index};
@@ -213,10 +213,9 @@ impl Recovery<'_> {
                         path.display()
                     ));
                 }
-                Err(Unusable::new(&format!(
-                    "File failed integrity check: {}",
-                    path.display()
-                )))
+                let file = path.display().to_string();
+                let message = ErrorKind::FileIntegrityError.message(&[&file]);
+                Err(Unusable::new(&message))
             }
         }
     }

@@ -19,7 +19,7 @@ mod error;
 mod sys;
 
 pub use attributes::{AttributeOptions, AttributeReader, ExtendedAttributes};
-pub use error::{PatternError, SourceError};
+pub use error::{ErrorFile, PatternError, SourceError};
 pub use pattern::{Decision, Pattern, PatternMatcher, PatternSet};
 pub use restore::{AttributeValues, RestoreOptions, RestoreRoot};
 pub use users::Names;
