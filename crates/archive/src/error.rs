@@ -128,6 +128,12 @@ pub enum ArchiveError {
         /// What happened.
         message: String,
     },
+    /// What content or a tarball is written to takes no more: a full disk, a pipe nobody reads any longer.
+    #[error("cannot write to the output stream: {message}")]
+    OutputStream {
+        /// The system's words.
+        message: String,
+    },
     /// The user said no.
     #[error("{}", ErrorKind::CancelledByUser.message(&[]))]
     Cancelled,
@@ -157,7 +163,10 @@ impl ArchiveError {
             Self::Object(error) => error.kind(),
             Self::Cache(error) => error.kind(),
             Self::Source(error) => error.kind(),
-            Self::Storage(_) | Self::Tarball(_) | Self::TarballInput { .. } => ErrorKind::Exception,
+            Self::Storage(_)
+            | Self::Tarball(_)
+            | Self::TarballInput { .. }
+            | Self::OutputStream { .. } => ErrorKind::Exception,
             Self::Passphrase(error) => error.kind,
             Self::NoManifest => ErrorKind::NoManifestError,
             Self::UnsupportedManifest => ErrorKind::UnsupportedManifestError,

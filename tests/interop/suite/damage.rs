@@ -409,3 +409,68 @@ fn damaged_caches_change_nothing() {
         }
     }
 }
+
+/// A chunk that is not in the repository: both end with the same code and message. What ours says and does more, the
+/// names of all files that suffer and the other files, comes before.
+#[test]
+fn a_lost_chunk_is_told_with_the_same_code() {
+    let mut scene = Scene::with_repository(Program::Stock, "none");
+    let top = scene.scratch.dir("tree");
+    for (name, len) in [("a", 10_usize), ("b", 30_000), ("c", 10)] {
+        fs::write(top.join(name), name.repeat(len)).expect("room on the disk");
+    }
+    scene.create(Program::Stock, "x", &[], "tree");
+    let digest = [
+        "list",
+        "--format",
+        "{sha256}",
+        &scene.archive("x"),
+        "tree/b",
+    ];
+    // Without a key the id of the only chunk is the digest of the file.
+    let id = scene.run(Program::Ours, &digest).ok().out();
+    let lose = ["debug", "delete-obj", scene.repo(), &id];
+    scene.run(Program::Stock, &lose).ok();
+    let message = format!("Object with key {id} not found in repository");
+    for codes in ["legacy", "modern"] {
+        scene.home.set("BORG_EXIT_CODES", codes);
+        for command in [
+            &["extract", "-n"] as &[&str],
+            &["extract", "--list"],
+            &["extract", "--stdout"],
+            &["export-tar", "--tar-filter", ""],
+        ] {
+            let archive = scene.archive("x");
+            let tarball: &[&str] = if command[0] == "export-tar" {
+                &["x.tar"]
+            } else {
+                &[]
+            };
+            let args = [command, &[&archive], tarball].concat();
+            let [ours, stock] = Program::BOTH.map(|program| {
+                let dir = scene.empty_dir(program.name());
+                let run = scene.home.invocation(program, &args).dir(&dir).run();
+                (run, dir)
+            });
+            let both = format!("{codes} {args:?}\n{}\n{}", ours.0, stock.0);
+            assert_eq!(ours.0.code(), stock.0.code(), "{both}");
+            let expected = if codes == "modern" { 17 } else { 2 };
+            assert_eq!(stock.0.code(), expected, "{both}");
+            for run in [&ours.0, &stock.0] {
+                let said = run.err();
+                assert!(
+                    said.lines().any(|line| line.starts_with(&message)),
+                    "{both}"
+                );
+            }
+            assert!(ours.0.err().contains("x::tree/b: "), "{both}");
+            if command.contains(&"--list") {
+                let there = ["a", "c"].map(|name| fs::read(ours.1.join("tree").join(name)).ok());
+                assert_eq!(
+                    there,
+                    ["a", "c"].map(|name| Some(name.repeat(10).into_bytes()))
+                );
+            }
+        }
+    }
+}

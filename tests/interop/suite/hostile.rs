@@ -280,6 +280,8 @@ fn values_of_the_wrong_type() {
         ("user", json!(5)),
         ("user", json!({"b64": "/w=="})),
         ("mtime", json!("now")),
+        ("atime", json!(true)),
+        ("rdev", json!("x")),
         ("chunks", json!("none")),
         ("chunks", json!(5)),
         ("xattrs", json!([1, 2])),

@@ -206,7 +206,7 @@ fn first_difference(ours: &str, stock: &str) -> Option<String> {
 /// traceback of an error: its first line is the message, the rest is about the program's inside.
 pub(crate) fn normal(bytes: &[u8]) -> String {
     // What the interpreter says of an object it tidied away comes first and has a traceback of its own.
-    let tidied = Regex::new(r"(?s)Exception ignored in: .*?AssertionError: [^\n]*\n");
+    let tidied = Regex::new(r"(?s)Exception ignored in: .*?(?:Assertion|Value)Error: [^\n]*\n");
     let text = String::from_utf8_lossy(bytes);
     let text = tidied
         .expect("a valid pattern")

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 
 use ironborg_format::item::{ChunkEntry, ItemView};
+use ironborg_source::named_file;
 use ironborg_source::walk::FileKind;
 use ironborg_types::{Event, text};
 
@@ -76,7 +77,10 @@ fn write_item(
             out.write_all(data).map_err(|error| cannot_write(&error))
         });
         if let Err(error) = result {
-            report.stream_error(item.path, &error);
+            // It is the file's fault only where it could not be read.
+            if !matches!(error, ArchiveError::OutputStream { .. }) {
+                report.stream_error(item.path, &error);
+            }
             return Err(error);
         }
         out.flush().map_err(|error| cannot_write(&error))?;
@@ -94,5 +98,8 @@ fn write_item(
 }
 
 pub(crate) fn cannot_write(error: &std::io::Error) -> ArchiveError {
-    ArchiveError::other(format!("cannot write to the output stream: {error}"))
+    let message = error
+        .raw_os_error()
+        .map_or_else(|| error.to_string(), named_file::error_text);
+    ArchiveError::OutputStream { message }
 }

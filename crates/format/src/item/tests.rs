@@ -191,19 +191,61 @@ fn check_invalid(map: Vec<(&str, Value<'static>)>, expected: &ItemError) {
     );
 }
 
+/// An item with one more value, after its path and before its mode.
+fn decoded(mode: i64, key: &str, value: &Value<'static>) -> Result<Item, ItemError> {
+    let entries = [
+        ("path", Value::raw("p")),
+        (key, value.clone()),
+        ("mode", Value::Int(mode)),
+    ];
+    let entries = entries.map(|(key, value)| (Value::raw(key), value));
+    let mut bytes = Vec::new();
+    Value::Map(entries.into()).encode(&mut bytes);
+    Item::decode(&mut Reader::new(&bytes))
+}
+
+#[test]
+fn a_truth_is_a_number_and_what_nothing_uses_may_be_anything() {
+    let number = |key, value: Value<'static>| {
+        let item = decoded(0o100_644, key, &value).expect("stock Borg reads it");
+        let times = item.mtime.or(item.atime).or(item.ctime);
+        let numbers = item.rdev.or(item.bsdflags).map(u64::cast_signed);
+        times.or(item.birthtime).or(numbers)
+    };
+    for key in ["mtime", "atime", "ctime", "birthtime", "rdev", "bsdflags"] {
+        assert_eq!(number(key, Value::Bool(true)), Some(1), "{key}");
+        assert_eq!(number(key, Value::Bool(false)), Some(0), "{key}");
+        assert_eq!(number(key, Value::Int(7)), Some(7), "{key}");
+    }
+    for value in [Value::Nil, Value::Array(vec![]), Value::Map(vec![])] {
+        for key in ["ctime", "rdev"] {
+            assert_eq!(number(key, value.clone()), None, "{key} = {value:?}");
+        }
+        for (mode, key) in [
+            (0o020_644, "rdev"),
+            (0o060_644, "rdev"),
+            (0, "mtime"),
+            (0, "atime"),
+            (0, "birthtime"),
+            (0, "bsdflags"),
+            (0, "uid"),
+            (0, "gid"),
+        ] {
+            let error = decoded(mode, key, &value).expect_err("something uses it");
+            assert!(error.to_string().contains(key), "{mode:o} {error}");
+        }
+    }
+    assert_eq!(number("rdev", Value::Int(-1)), None);
+    decoded(0o060_644, "rdev", &Value::Int(-1)).expect_err("no number of a device");
+    for key in ["uid", "gid"] {
+        decoded(0, key, &Value::Bool(true)).expect_err("an owner is not guessed");
+    }
+}
+
 #[test]
 fn values_stock_borg_does_not_look_at_may_be_anything() {
-    let decoded = |key, value: &Value<'static>| {
-        let entries = [
-            ("path", Value::raw("p")),
-            ("mode", Value::Int(0)),
-            (key, value.clone()),
-        ];
-        let entries = entries.map(|(key, value)| (Value::raw(key), value));
-        let mut bytes = Vec::new();
-        Value::Map(entries.into()).encode(&mut bytes);
-        Item::decode(&mut Reader::new(&bytes)).expect("stock Borg reads it")
-    };
+    let decoded =
+        |key, value: &Value<'static>| decoded(0, key, value).expect("stock Borg reads it");
     let any = [
         Value::Nil,
         Value::raw("x"),

@@ -86,17 +86,24 @@ impl<'a> ItemView<'a> {
         let start = reader.rest();
         let mut path = None;
         let mut mode = None;
+        let mut odd_device = None;
         let entry_count = reader.read_map_len().map_err(malformed(Document::Item))?;
         for _ in 0..entry_count {
             let key = reader.read_raw().map_err(malformed(Document::Item))?;
             match key {
                 b"path" => path = Some(field(reader, "path", Reader::read_raw)?),
                 b"mode" => mode = Some(field(reader, "mode", Reader::read_u32)?),
+                b"rdev" => (item.rdev, odd_device) = read_device(reader)?,
                 _ => item.decode_entry(key, reader)?,
             }
         }
         item.path = path.ok_or(missing("path"))?;
         item.mode = mode.ok_or(missing("mode"))?;
+        if let Some(error) = odd_device
+            && matches!(item.mode & 0o170_000, 0o020_000 | 0o060_000)
+        {
+            return Err(error);
+        }
         item.encoded = &start[..start.len() - reader.remaining()];
         Ok(item)
     }
@@ -109,19 +116,18 @@ impl<'a> ItemView<'a> {
             b"group" => self.group = field(reader, "group", read_owner)?,
             b"mtime" => self.mtime = Some(self.read_time(reader, "mtime")?),
             b"atime" => self.atime = Some(self.read_time(reader, "atime")?),
-            b"ctime" => self.ctime = Some(self.read_time(reader, "ctime")?),
+            b"ctime" => self.ctime = self.read_change_time(reader)?,
             b"birthtime" => self.birthtime = Some(self.read_time(reader, "birthtime")?),
             b"source" => self.source = Some(field(reader, "source", Reader::read_raw)?),
             b"hardlink_master" => {
                 self.hardlink_master = Some(field(reader, "hardlink_master", read_truth)?);
             }
-            b"rdev" => self.rdev = Some(field(reader, "rdev", Reader::read_u64)?),
             b"chunks" => self.chunks = Some(field(reader, "chunks", ChunkList::read)?),
             b"chunks_healthy" => {
                 self.chunks_healthy = Some(field(reader, "chunks_healthy", ChunkList::read)?);
             }
             b"size" => self.size = Some(field(reader, "size", Reader::read_u64)?),
-            b"bsdflags" => self.bsdflags = Some(field(reader, "bsdflags", Reader::read_u64)?),
+            b"bsdflags" => self.bsdflags = Some(field(reader, "bsdflags", read_number)?),
             b"xattrs" => self.xattrs = Some(field(reader, "xattrs", XattrList::read)?),
             b"acl_access" => self.acl_access = field(reader, "acl_access", read_acl)?,
             b"acl_default" => self.acl_default = field(reader, "acl_default", read_acl)?,
@@ -170,6 +176,16 @@ impl<'a> ItemView<'a> {
         self.read_wide_time(reader, key)
     }
 
+    /// The time of the last change cannot be restored: what is none is as if it were not there.
+    #[inline]
+    fn read_change_time(&mut self, reader: &mut Reader<'a>) -> Result<Option<i64>, ItemError> {
+        let start = *reader;
+        self.read_time(reader, "ctime").map(Some).or_else(|_| {
+            *reader = start;
+            field(reader, "ctime", Reader::skip_value).map(|_| None)
+        })
+    }
+
     #[cold]
     fn read_wide_time(
         &mut self,
@@ -187,7 +203,7 @@ impl<'a> ItemView<'a> {
             };
             bigint_from_raw(raw).unwrap_or(beyond)
         } else {
-            i128::from(value.read_u64().map_err(invalid(Document::Item, key))?)
+            i128::from(field(&mut value, key, read_number)?)
         };
         if let Ok(time) = i64::try_from(wide) {
             return Ok(time);
@@ -262,6 +278,25 @@ fn read_owner<'a>(reader: &mut Reader<'a>) -> Result<OwnerName<&'a [u8]>, Msgpac
     } else {
         reader.read_raw().map(OwnerName::Name)
     }
+}
+
+/// A number; a truth is 0 or 1, as in Python.
+fn read_number(reader: &mut Reader<'_>) -> Result<u64, MsgpackError> {
+    if reader.peek()? == Kind::Bool {
+        return reader.read_bool().map(u64::from);
+    }
+    reader.read_u64()
+}
+
+/// The number of a device, or what is wrong with it, which matters only if the item is a device.
+fn read_device(reader: &mut Reader<'_>) -> Result<(Option<u64>, Option<ItemError>), ItemError> {
+    let start = *reader;
+    field(reader, "rdev", read_number)
+        .map(|number| (Some(number), None))
+        .or_else(|error| {
+            *reader = start;
+            field(reader, "rdev", Reader::skip_value).map(|_| (None, Some(error)))
+        })
 }
 
 /// Stock Borg takes any value for a truth, as Python does.

@@ -176,6 +176,23 @@ export-tar r::a1 a1.tar
 export-tar --progress r::a1 a1.tar.gz t/dir
 export-tar --strip-components 1 --list r::a1 -
 export-tar --tar-filter 'cat' r::a1 filtered.tar
+export-tar --tar-filter true r::a1 filtered.tar
+export-tar --tar-filter false r::a1 filtered.tar
+export-tar --tar-filter false --log-json r::a1 filtered.tar
+export-tar --tar-filter 'head -c 100' r::a1 -
+export-tar --list --progress r::a1 a1.tar
+export-tar --list --progress --log-json r::a1 a1.tar
+export-tar r::a1 /dev/full
+extract --stdout r::a1 t/b t/nosuch
+import-tar -C none --tar-filter true n::empty a1.tar
+import-tar -C none --tar-filter 'head -c 20000' n::cut a1.tar
+import-tar -C none --tar-filter nosuchprogram n::none a1.tar
+key export-related-secrets r secrets.json
+key export-related-secrets k secrets.json
+key export-related-secrets u -
+key export-related-secrets r t
+key export --paper r t
+key export r t
 import-tar -C none --list n::imported a1.tar
 import-tar -C none -s n::stats a1.tar
 import-tar -C none --json n::json a1.tar

@@ -89,6 +89,10 @@ impl Run for KeyExportOptions {
                 page.ok_or_else(|| CliError::generic("The key is too long for a QR code."))?
             }
         };
-        dash::write(self.path.as_deref(), &content)
+        match self.form {
+            // Stock Borg has no words for this one.
+            Form::Paper => dash::write(self.path.as_deref(), &content),
+            Form::KeyFile | Form::Page => dash::write_no_directory(self.path.as_deref(), &content),
+        }
     }
 }
