@@ -1,7 +1,8 @@
 //! What signals do: the first SIGINT asks for a checkpoint, SIGTERM and SIGHUP end the program.
 //!
-//! A thread waits for signals, so that none of this runs inside a signal handler. Operations poll the
-//! [`Interrupt`]; a command that does not end in time after it was told to is ended here. Its locks
+//! The handler itself only notes that something has to end: whoever interrupts `dump | ironborg create … -` ends
+//! both programs, and the end of the input must not be noticed before the signal. A thread does the rest. Operations
+//! poll the [`Interrupt`]; a command that does not end in time after it was told to is ended here. Its locks
 //! are then stale ones, which either program recognises and removes.
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use signal_hook::iterator::Signals;
 use crate::console;
 use crate::error::CliError;
 use crate::reporter::ConsoleReporter;
+use crate::sys;
 
 /// Requests of signals; lives as long as the process.
 pub(crate) static INTERRUPT: Interrupt = Interrupt::new();
@@ -49,6 +51,12 @@ pub(crate) fn install(finish: impl Fn(&CliError) + Send + 'static) {
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2]) else {
         return;
     };
+    // If one of these fails, so did the line above.
+    let _ = sys::note_signal(SIGINT, || {
+        INTERRUPT.request_stop();
+    });
+    let _ = sys::note_signal(SIGTERM, || note_end(15));
+    let _ = sys::note_signal(SIGHUP, || note_end(1));
     let wait = move || {
         let mut last_interrupt: Option<Instant> = None;
         for signal in signals.forever() {
@@ -63,14 +71,12 @@ pub(crate) fn install(finish: impl Fn(&CliError) + Send + 'static) {
                         continue;
                     }
                     last_interrupt = Some(now);
-                    INTERRUPT.request_stop();
                     // A prompt waits for a person, who has just answered.
                     if !first || PROMPTS.load(Ordering::SeqCst) > 0 {
                         end(2, QUICK_STOP_LIMIT, &finish);
                     }
                 }
                 SIGTERM | SIGHUP => {
-                    INTERRUPT.request_stop();
                     let number = if signal == SIGTERM { 15 } else { 1 };
                     end(number, STOP_LIMIT, &finish);
                 }
@@ -81,6 +87,12 @@ pub(crate) fn install(finish: impl Fn(&CliError) + Send + 'static) {
     let _ = std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(wait);
+}
+
+/// Notes that the program is to end for a signal; called inside of its handler.
+fn note_end(number: u8) {
+    ENDING.store(number, Ordering::SeqCst);
+    INTERRUPT.request_stop();
 }
 
 /// Lets the command end by itself for a while, then ends the process.

@@ -31,6 +31,14 @@ pub(crate) fn set_umask(mask: u32) {
     unsafe { libc::umask(mask & 0o777) };
 }
 
+/// Runs `note` whenever the signal comes, at once, on whatever thread is running.
+///
+/// `note` may only store to atomics: nothing else is allowed inside a signal handler.
+pub(crate) fn note_signal(signal: i32, note: fn()) -> std::io::Result<()> {
+    // SAFETY: storing to an atomic is async-signal-safe, and that is all `note` does.
+    unsafe { signal_hook::low_level::register(signal, note) }.map(drop)
+}
+
 /// Room for one entry of the user database; grown where it does not do.
 const ENTRY_LEN: usize = 4096;
 /// An entry larger than this is refused.

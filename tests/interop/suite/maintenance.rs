@@ -259,10 +259,11 @@ fn config_of_the_cache() {
 fn config_of_a_cache_that_is_not_there() {
     let scene = Scene::with_repository(Program::Ours, "none");
     let repo = scene.repo();
-    let run = |words: &[&str]| scene.run(Program::Ours, &[&["config", "-c", repo], words].concat());
-    assert_eq!(run(&["previous_location"]).ok().out(), format!("{repo}\n"));
-    run(&["-d", "previous_location"]).ok();
-    run(&["previous_location", "/elsewhere"]).ok();
+    let run = |words: &[&str]| scene.run(Program::Ours, &[&["config"], words].concat());
+    let shown = run(&["-c", repo, "previous_location"]).ok();
+    assert_eq!(shown.out(), format!("{repo}\n"));
+    run(&["-c", "-d", repo, "previous_location"]).ok();
+    run(&["-c", repo, "previous_location", "/elsewhere"]).ok();
     let (runs, _) = scene.assert_same_outputs(&[&["list", "--short", repo]]);
     assert!(
         runs[0]
