@@ -30,11 +30,21 @@ pub(crate) fn find(client: &Client, id: RepositoryId) -> Result<(PathBuf, Vec<u8
     })
 }
 
+/// The directory of key files, which has a name: without one the current directory is not meant.
+fn keys_directory(client: &Client) -> Result<&Path, ArchiveError> {
+    let directory = client.directories.keys.as_path();
+    if directory.as_os_str().is_empty() {
+        let message = "[Errno 2] No such file or directory: ''";
+        return Err(ArchiveError::other(message));
+    }
+    Ok(directory)
+}
+
 fn find_in_keys_directory(
     client: &Client,
     id: RepositoryId,
 ) -> Result<Option<(PathBuf, Vec<u8>)>, ArchiveError> {
-    let keys_dir = &client.directories.keys;
+    let keys_dir = keys_directory(client)?;
     let storage = LocalStorage::new(keys_dir);
     let entries = match storage.list("") {
         Err(error) if error.is_not_found() => Vec::new(),
@@ -68,8 +78,9 @@ pub(crate) fn place(client: &Client, id: RepositoryId) -> Result<PathBuf, Archiv
 
 /// A name in the keys directory that is not taken.
 fn new_place(client: &Client) -> Result<PathBuf, ArchiveError> {
-    LocalStorage::new(&client.directories.keys).create_dir_all("")?;
-    free_name(&client.directories.keys, &client.key_file_stem)
+    let directory = keys_directory(client)?;
+    LocalStorage::new(directory).create_dir_all("")?;
+    free_name(directory, &client.key_file_stem)
 }
 
 /// Reads a key file that must be for repository `id`; returns what follows its first line.
@@ -214,7 +225,7 @@ pub(crate) fn find_old(
 impl OldKeyFile {
     /// Where it goes in the keys directory: under its own name, unless something else has that.
     pub(crate) fn new_place(&self, client: &Client, mark: &str) -> Result<PathBuf, ArchiveError> {
-        let keys = &client.directories.keys;
+        let keys = keys_directory(client)?;
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let storage = LocalStorage::new(keys);
         match storage.status(&name)? {

@@ -127,7 +127,7 @@ impl Context {
         let reporter: Arc<dyn Reporter> = self.reporter.clone();
         Client {
             directories: ClientDirectories {
-                keys: self.absolute(&self.directories.keys),
+                keys: self.directories.keys_in(&self.cwd),
                 security: self.absolute(&self.directories.security),
                 cache: self.absolute(&self.directories.cache),
                 key_file: self.directories.key_file.clone(),
@@ -167,6 +167,18 @@ impl Context {
     /// A path of the user's, absolute.
     pub(crate) fn absolute(&self, path: &Path) -> PathBuf {
         PathBuf::from(OsString::from_vec(self.cwd.clone())).join(path)
+    }
+
+    /// Refuses variables that are set but name no directory, rather than working in the current one. (Key files
+    /// are looked for by those who need them.)
+    pub(crate) fn refuse_nameless_directories(&self) -> Result<(), CliError> {
+        let is_empty = |path: &Path| path.as_os_str().is_empty();
+        let has_own_security = self.environment.directories.security.is_some();
+        let no_config = is_empty(&self.directories.config) && !has_own_security;
+        if no_config || is_empty(&self.directories.cache) {
+            return Err(CliError::generic("[Errno 2] No such file or directory: ''"));
+        }
+        Ok(())
     }
 
     /// How many threads do the work.
@@ -219,6 +231,7 @@ impl Context {
         operations: &[Operation],
     ) -> Result<Session, CliError> {
         let repository = self.open_repository(location, access)?;
+        self.refuse_nameless_directories()?;
         let client = self.client_of(location, repository.id());
         Ok(Session::open(client, Box::new(repository), operations)?)
     }

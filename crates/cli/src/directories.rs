@@ -3,6 +3,7 @@
 //! Source: Borg 1.4, `helpers/fs.py`. The directories are only named here; who writes creates them.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::environment::DirectoryVariables;
@@ -85,6 +86,14 @@ impl Directories {
             config,
             cache,
         }
+    }
+
+    /// The directory of key files, absolute; empty if it has no name: the current directory is not meant.
+    pub(crate) fn keys_in(&self, cwd: &[u8]) -> PathBuf {
+        if self.keys.as_os_str().is_empty() {
+            return PathBuf::new();
+        }
+        Path::new(OsStr::from_bytes(cwd)).join(&self.keys)
     }
 }
 

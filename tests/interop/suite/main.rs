@@ -13,6 +13,7 @@ mod damage;
 mod debug;
 mod diff;
 mod differential;
+mod environment;
 mod extract_options;
 mod heavy;
 mod hostile;

@@ -119,6 +119,7 @@ impl Run for InitOptions {
             storage_quota: self.storage_quota.filter(|&quota| quota > 0),
             make_parent_dirs: self.make_parent_dirs,
         };
+        context.refuse_nameless_directories()?;
         let repository =
             LocalRepository::create(&path, &create, context.open_options(Access::Write))?;
         let shown = text::display(&self.location.canonical()).into_owned();
