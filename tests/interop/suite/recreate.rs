@@ -100,7 +100,7 @@ fn archives(scene: &Scene) -> Value {
 }
 
 fn hex(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+    text.bytes().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 /// Both programs, given these arguments one after the other from the same state, say the same and leave the same
