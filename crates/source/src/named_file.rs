@@ -114,7 +114,7 @@ impl From<OutputFile> for OwnedFd {
 }
 
 /// Opens a file for lines of a log: at its end, or emptied.
-pub fn open_log(path: &Path, appends: bool) -> Result<std::fs::File, NamedFileError> {
+pub fn open_log(path: &Path, appends: bool) -> Result<OutputFile, NamedFileError> {
     let place = if appends {
         OFlags::APPEND
     } else {
@@ -123,7 +123,7 @@ pub fn open_log(path: &Path, appends: bool) -> Result<std::fs::File, NamedFileEr
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | place;
     let opened = rustix::fs::open(path, flags, Mode::from_raw_mode(0o666));
     opened
-        .map(std::fs::File::from)
+        .map(OutputFile)
         .map_err(|errno| NamedFileError::new(errno, path.as_os_str()))
 }
 

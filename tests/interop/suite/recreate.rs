@@ -100,7 +100,8 @@ fn archives(scene: &Scene) -> Value {
 }
 
 fn hex(text: &str) -> String {
-    text.bytes().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    text.bytes()
+        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 /// Both programs, given these arguments one after the other from the same state, say the same and leave the same

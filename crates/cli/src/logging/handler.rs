@@ -1,13 +1,12 @@
 //! Where records go.
 
-use std::fs::File;
 use std::io::Write as _;
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use ironborg_source::named_file;
+use ironborg_source::named_file::{self, OutputFile};
 use ironborg_types::{Level, Timestamp};
 
 use super::Record;
@@ -38,12 +37,12 @@ pub(super) enum Target {
 pub(super) struct LogFile {
     pub(super) path: PathBuf,
     pub(super) appends: bool,
-    pub(super) file: Option<File>,
+    pub(super) file: Option<OutputFile>,
 }
 
 impl LogFile {
     /// Opens it; the error is shown as Python's.
-    pub(super) fn open(&mut self) -> Result<&mut File, String> {
+    pub(super) fn open(&mut self) -> Result<&mut OutputFile, String> {
         if self.file.is_none() {
             let file = named_file::open_log(&self.path, self.appends);
             self.file = Some(file.map_err(|error| error.to_string())?);
