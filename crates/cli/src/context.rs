@@ -12,8 +12,8 @@ use ironborg_archive::{ArchiveError, Client, ClientDirectories, Identity, Sessio
 use ironborg_crypto::{KeyMode, RelatedSecrets};
 use ironborg_format::Operation;
 use ironborg_repository::{
-    LocalRepository, LockMode, LockOptions, LockOwner, OpenOptions, Repository, RepositoryError,
-    process_identity,
+    CreateOptions, LocalRepository, LockMode, LockOptions, LockOwner, OpenOptions, Repository,
+    RepositoryError, process_identity,
 };
 use ironborg_types::{ErrorKind, Level, Reporter, RepositoryId, text};
 
@@ -89,7 +89,7 @@ impl Context {
         if location.is_remote() {
             let shown = self.canonical(location);
             return Err(CliError::generic(format!(
-                "Remote repositories are not supported yet: {shown}"
+                "This works on the files of a repository, it has to be local: {shown}"
             )));
         }
         let absolute = location.clone().absolute(&self.cwd);
@@ -187,7 +187,7 @@ impl Context {
         self.common.threads.unwrap_or_else(cores)
     }
 
-    fn lock_wait(&self) -> Duration {
+    pub(crate) fn lock_wait(&self) -> Duration {
         Duration::from_secs(u64::try_from(self.common.lock_wait).unwrap_or(0))
     }
 
@@ -218,9 +218,35 @@ impl Context {
         &self,
         location: &Location,
         access: Access,
+    ) -> Result<Box<dyn Repository>, CliError> {
+        if location.is_remote() {
+            return Ok(Box::new(self.open_remote(location, access)?));
+        }
+        Ok(Box::new(self.open_local(location, access)?))
+    }
+
+    /// Opens a repository whose files are needed themselves.
+    pub(crate) fn open_local(
+        &self,
+        location: &Location,
+        access: Access,
     ) -> Result<LocalRepository, CliError> {
         let path = self.local_path(location)?;
         Ok(LocalRepository::open(&path, self.open_options(access))?)
+    }
+
+    /// Makes a repository, without key and manifest.
+    pub(crate) fn create_repository(
+        &self,
+        location: &Location,
+        create: &CreateOptions,
+    ) -> Result<Box<dyn Repository>, CliError> {
+        if location.is_remote() {
+            return Ok(Box::new(self.create_remote(location, create)?));
+        }
+        let path = self.local_path(location)?;
+        let options = self.open_options(Access::Write);
+        Ok(Box::new(LocalRepository::create(&path, create, options)?))
     }
 
     /// Opens the repository of a location with its key and manifest.
@@ -233,7 +259,7 @@ impl Context {
         let repository = self.open_repository(location, access)?;
         self.refuse_nameless_directories()?;
         let client = self.client_of(location, repository.id());
-        Ok(Session::open(client, Box::new(repository), operations)?)
+        Ok(Session::open(client, repository, operations)?)
     }
 }
 
@@ -296,16 +322,17 @@ impl Context {
     /// Where that fails the repository is removed again: it would only be in the way of the next attempt.
     pub(crate) fn initialise(
         &self,
-        repository: LocalRepository,
-        path: &Path,
+        repository: Box<dyn Repository>,
+        location: &Location,
         client: Client,
         mode: KeyMode,
         related: Option<&RelatedSecrets>,
     ) -> Result<Session, CliError> {
-        Session::init(client, Box::new(repository), mode, related).map_err(|error| {
-            let repository = LocalRepository::open(path, self.open_options(Access::Write));
-            if let Err(second) = repository.and_then(|mut repository| repository.destroy()) {
-                let text = format!("The unfinished repository stays behind: {second}");
+        Session::init(client, repository, mode, related).map_err(|error| {
+            let repository = self.open_repository(location, Access::Write);
+            let destroyed = repository.and_then(|mut repository| Ok(repository.destroy()?));
+            if let Err(second) = destroyed {
+                let text = format!("The unfinished repository stays behind: {}", second.message);
                 self.log(Level::Warning, text);
             }
             error.into()

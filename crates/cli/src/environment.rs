@@ -17,6 +17,10 @@ pub(crate) struct Environment {
     pub(crate) repo: Option<OsString>,
     /// `BORG_BASE_DIR`, `HOME` and so on.
     pub(crate) directories: DirectoryVariables,
+    /// `BORG_RSH`
+    pub(crate) rsh: Option<String>,
+    /// `BORG_REMOTE_PATH`
+    pub(crate) remote_path: Option<OsString>,
     /// Sources of passphrases.
     pub(crate) passphrases: PassphraseVariables,
     /// Names recorded in archives and used by locks.
@@ -128,6 +132,8 @@ impl Environment {
         };
         Self {
             repo: get("BORG_REPO"),
+            rsh: text("BORG_RSH"),
+            remote_path: get("BORG_REMOTE_PATH"),
             directories: DirectoryVariables {
                 base: filled_path("BORG_BASE_DIR"),
                 config: path("BORG_CONFIG_DIR"),

@@ -24,6 +24,7 @@ mod passphrase;
 mod program;
 mod questions;
 mod related_secrets;
+mod remote;
 mod signals;
 mod stored_passphrase;
 mod subprocess;

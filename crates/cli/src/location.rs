@@ -128,6 +128,11 @@ impl Location {
         out
     }
 
+    /// The name of a host without the brackets of an IPv6 address, as `ssh` wants it.
+    pub(crate) fn host_name(host: &[u8]) -> &[u8] {
+        strip_brackets(host)
+    }
+
     /// The name a new key file gets: everything but word characters replaced by `_`.
     pub fn key_file_stem(&self) -> String {
         let path = words_only(&self.path);

@@ -9,7 +9,7 @@ pub mod sorted_map;
 pub mod value;
 pub mod write;
 
-pub use read::{Kind, Reader};
+pub use read::{Head, Kind, Reader};
 pub use sorted_map::SortedMap;
 pub use value::Value;
 pub use write::{

@@ -147,14 +147,14 @@ impl LocalRepository {
         })
     }
 
-    /// Removes the repository's lock whoever holds it.
+    /// Removes the lock of the repository at a path whoever holds it, whatever state the repository is in.
     pub fn break_lock(path: &Path) -> Result<(), RepositoryError> {
         Lock::break_lock(&LocalStorage::new(path), LOCK)
     }
 
     /// Forgets what was not committed and gives the lock back, saying what went wrong if something did.
     pub fn close(mut self) -> Result<(), RepositoryError> {
-        self.rollback()?;
+        self.roll_back()?;
         match self.take_lock() {
             Some(lock) => lock.release(),
             None => Ok(()),
@@ -480,8 +480,21 @@ impl Repository for LocalRepository {
         self.commit_transaction(None)
     }
 
+    fn commit_compact(&mut self, options: CompactOptions) -> Result<(), RepositoryError> {
+        self.begin()?;
+        self.commit_transaction(Some(options))
+    }
+
     fn rollback(&mut self) -> Result<(), RepositoryError> {
         self.roll_back()
+    }
+
+    fn break_lock(&mut self) -> Result<(), RepositoryError> {
+        Lock::break_lock(&*self.storage, LOCK)
+    }
+
+    fn close(self: Box<Self>) -> Result<(), RepositoryError> {
+        Self::close(*self)
     }
 
     fn destroy(&mut self) -> Result<(), RepositoryError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ironborg_types::{ChunkId, NonceStore, RepositoryId};
 
-use crate::RepositoryError;
+use crate::{CompactOptions, RepositoryError};
 
 /// A transactional store of objects by id.
 ///
@@ -70,19 +70,46 @@ pub trait Repository: Send + Sync {
     }
 
     /// Stores an object, superseding one of the same id. Begins a transaction if there is none.
+    ///
+    /// Through a pipe nobody waits for the answer: an error may be that of an earlier put, and the last one's is
+    /// told by [`Repository::commit`] at the latest.
     fn put(&mut self, id: &ChunkId, object: &[u8]) -> Result<(), RepositoryError>;
 
     /// Removes an object. Begins a transaction if there is none.
     fn delete(&mut self, id: &ChunkId) -> Result<(), RepositoryError>;
 
+    /// Removes objects; gives those that were not stored. Through a pipe much faster than one by one.
+    fn delete_many(&mut self, ids: &[ChunkId]) -> Result<Vec<ChunkId>, RepositoryError> {
+        let mut missing = Vec::new();
+        for id in ids {
+            match self.delete(id) {
+                Err(RepositoryError::ObjectNotFound { .. }) => missing.push(*id),
+                other => other?,
+            }
+        }
+        Ok(missing)
+    }
+
     /// Makes the transaction durable, without compaction. Without a transaction nothing is done.
     fn commit(&mut self) -> Result<(), RepositoryError>;
+
+    /// As [`Repository::commit`], and then frees what space can be freed.
+    ///
+    /// Without a transaction in progress one is begun, so that there is a commit to compact behind.
+    /// In append-only mode this is a plain commit.
+    fn commit_compact(&mut self, options: CompactOptions) -> Result<(), RepositoryError>;
 
     /// Forgets the transaction.
     fn rollback(&mut self) -> Result<(), RepositoryError>;
 
     /// Removes the whole repository.
     fn destroy(&mut self) -> Result<(), RepositoryError>;
+
+    /// Removes the repository's lock whoever holds it.
+    fn break_lock(&mut self) -> Result<(), RepositoryError>;
+
+    /// Forgets what was not committed and gives the lock back, saying what went wrong if something did.
+    fn close(self: Box<Self>) -> Result<(), RepositoryError>;
 
     /// The key blob kept with the repository, as text; empty if there is none.
     fn load_key(&self) -> Result<Vec<u8>, RepositoryError>;

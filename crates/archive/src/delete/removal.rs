@@ -186,16 +186,11 @@ pub(crate) fn remove_references(
             orphans.push(id);
         }
     });
-    let mut missing = None;
-    for id in orphans {
-        match session.repository.delete(&id) {
-            Err(error @ RepositoryError::ObjectNotFound { .. }) => {
-                missing.get_or_insert(error);
-            }
-            other => other?,
-        }
-    }
-    Ok(missing)
+    let missing = session.repository.delete_many(&orphans)?;
+    Ok(missing.first().map(|id| RepositoryError::ObjectNotFound {
+        id: *id,
+        location: session.repository.location(),
+    }))
 }
 
 /// The steps stock Borg shows, if `shown`, while it walks an item stream of so many chunks; whether its

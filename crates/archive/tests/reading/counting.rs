@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use ironborg_repository::{LocalRepository, Repository, RepositoryError};
+use ironborg_repository::{CompactOptions, LocalRepository, Repository, RepositoryError};
 use ironborg_types::{ChunkId, NonceStore, RepositoryId};
 
 /// How often each object was read.
@@ -87,6 +87,18 @@ impl Repository for CountingRepository {
 
     fn commit(&mut self) -> Result<(), RepositoryError> {
         self.inner.commit()
+    }
+
+    fn commit_compact(&mut self, options: CompactOptions) -> Result<(), RepositoryError> {
+        self.inner.commit_compact(options)
+    }
+
+    fn break_lock(&mut self) -> Result<(), RepositoryError> {
+        self.inner.break_lock()
+    }
+
+    fn close(self: Box<Self>) -> Result<(), RepositoryError> {
+        self.inner.close()
     }
 
     fn rollback(&mut self) -> Result<(), RepositoryError> {

@@ -91,6 +91,15 @@ impl Repository for Ids {
     fn commit(&mut self) -> Result<(), RepositoryError> {
         unreachable!("a table commits nothing")
     }
+    fn commit_compact(&mut self, _: CompactOptions) -> Result<(), RepositoryError> {
+        unreachable!("a table compacts nothing")
+    }
+    fn break_lock(&mut self) -> Result<(), RepositoryError> {
+        unreachable!("a table has nothing to do with locks")
+    }
+    fn close(self: Box<Self>) -> Result<(), RepositoryError> {
+        Ok(())
+    }
     fn rollback(&mut self) -> Result<(), RepositoryError> {
         unreachable!("a table rolls nothing back")
     }

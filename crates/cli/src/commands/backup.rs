@@ -14,7 +14,7 @@ use ironborg_chunker::ChunkerParams;
 use ironborg_crypto::KeyMode;
 use ironborg_format::Operation;
 use ironborg_object::Compression;
-use ironborg_repository::{CreateOptions, LocalRepository, Repository};
+use ironborg_repository::{CreateOptions, LocalRepository};
 use ironborg_source::named_file;
 use ironborg_source::{PatternMatcher, PatternSet};
 use ironborg_types::{BytePath, Level, text};
@@ -24,7 +24,7 @@ use crate::args::ParseError;
 use crate::args::patterns::PatternArgs;
 use crate::context::{Access, Context};
 use crate::default_repository::ChosenRepository;
-use crate::error::CliError;
+use crate::error::{Cause, CliError};
 use crate::location::{Location, normalise_path};
 use crate::parse::ParseContext;
 use crate::placeholders::Placeholders;
@@ -115,14 +115,18 @@ impl Run for BackupOptions {
 
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
         let location = self.repository.location(context);
-        let path = context.local_path(&location)?;
         let is_default = matches!(self.repository, ChosenRepository::Default);
-        let mut session = if is_default && !named_file::exists(&path.join("config")) {
-            make_repository(context, &location, &path)?
-        } else if LocalRepository::is_repository(&path) {
+        let is_there = if location.is_remote() {
+            is_there(context, &location)?
+        } else {
+            let path = context.local_path(&location)?;
+            LocalRepository::is_repository(&path)
+                && (!is_default || named_file::exists(&path.join("config")))
+        };
+        let mut session = if is_there {
             context.open_session(&location, Access::Write, &[Operation::Write])?
         } else {
-            make_repository(context, &location, &path)?
+            make_repository(context, &location)?
         };
         let mut name = self.name.clone();
         let mut number = 1;
@@ -189,17 +193,13 @@ impl BackupOptions {
 }
 
 /// Makes the repository, with a passphrase made up where none is given, and says what was done.
-fn make_repository(
-    context: &Context,
-    location: &Location,
-    path: &Path,
-) -> Result<Session, CliError> {
+fn make_repository(context: &Context, location: &Location) -> Result<Session, CliError> {
     let create = CreateOptions {
         append_only: false,
         storage_quota: None,
         make_parent_dirs: true,
     };
-    let repository = LocalRepository::create(path, &create, context.open_options(Access::Write))?;
+    let repository = context.create_repository(location, &create)?;
     let id = repository.id();
     let given = &context.environment.passphrases;
     let made_up = !given.is_given() && given.new_passphrase.is_none();
@@ -210,9 +210,9 @@ fn make_repository(
     }
     let client = context.client_with(location, passphrases);
     let session = context
-        .initialise(repository, path, client, MODE, None)
+        .initialise(repository, location, client, MODE, None)
         .inspect_err(|_| {
-            if made_up && !named_file::exists(&path.join("config")) {
+            if made_up && matches!(is_there(context, location), Ok(false)) {
                 stored_passphrase::remove(&context.config(), id);
             }
         })?;
@@ -222,6 +222,19 @@ fn make_repository(
         announcement(&context.canonical(location), stored.as_deref()),
     );
     Ok(session)
+}
+
+/// Whether there is a repository at a location.
+fn is_there(context: &Context, location: &Location) -> Result<bool, CliError> {
+    match context.open_repository(location, Access::Unlocked) {
+        Ok(_) => Ok(true),
+        Err(error)
+            if error.cause == Cause::Kind(ironborg_types::ErrorKind::RepositoryDoesNotExist) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// What the user has to know about a new repository.

@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 
 use ironborg_cache::StockCacheConfig;
-use ironborg_repository::{LocalRepository, LockMode, OpenOptions, Repository};
 
 use super::{Run, Traits};
 use crate::args::ParseError;
@@ -45,14 +44,10 @@ impl Run for BreakLockOptions {
     }
 
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
-        let path = context.local_path(&self.location)?;
-        let options = OpenOptions {
-            lock: LockMode::None,
-            ..context.open_options(Access::Read)
-        };
         // Only a repository's locks are removed, and its id tells where the cache is.
-        let id = LocalRepository::open(&path, options)?.id();
-        LocalRepository::break_lock(&path)?;
+        let mut repository = context.open_repository(&self.location, Access::Unlocked)?;
+        let id = repository.id();
+        repository.break_lock()?;
         let cache = context.client(&self.location).stock_cache(id);
         StockCacheConfig::break_lock(&*cache.storage)?;
         Ok(())

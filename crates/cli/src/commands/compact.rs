@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use ironborg_repository::{CompactOptions as Compaction, Repository, RepositoryError};
+use ironborg_repository::{CompactOptions as Compaction, RepositoryError};
 use ironborg_types::ChunkId;
 
 use super::{Run, Traits};

@@ -157,7 +157,7 @@ impl Run for ConfigOptions {
 
 impl ConfigOptions {
     fn run_on_repository(&self, context: &Context) -> Result<(), CliError> {
-        let mut repository = context.open_repository(&self.location, Access::Write)?;
+        let mut repository = context.open_local(&self.location, Access::Write)?;
         let mut config = repository.config().clone();
         match &self.action {
             Action::Nothing => return Err(no_name()),
@@ -179,7 +179,7 @@ impl ConfigOptions {
     fn run_on_cache(&self, context: &Context) -> Result<(), CliError> {
         if self.action == Action::Nothing {
             // Stock Borg says so before it asks for the passphrase.
-            context.open_repository(&self.location, Access::Write)?;
+            context.open_local(&self.location, Access::Write)?;
             return Err(no_name());
         }
         let session = context.open_session(&self.location, Access::Write, &[Operation::Write])?;

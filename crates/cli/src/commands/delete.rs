@@ -7,7 +7,6 @@ use std::time::Duration;
 use ironborg_archive::delete::{self, Force, RepositoryDeletion, delete_repository};
 use ironborg_archive::{Session, statistics};
 use ironborg_format::Operation;
-use ironborg_repository::Repository;
 use ironborg_types::BytePath;
 
 use super::{Run, Traits};
@@ -145,9 +144,9 @@ impl Run for DeleteOptions {
                 list: self.list,
                 format_archive: &archive_format::line,
             };
-            return Ok(delete_repository(&client, Box::new(repository), &deletion)?);
+            return Ok(delete_repository(&client, repository, &deletion)?);
         }
-        let mut session = Session::open(client, Box::new(repository), &[Operation::Delete])?;
+        let mut session = Session::open(client, repository, &[Operation::Delete])?;
         let names = if named {
             let first = self
                 .location

@@ -4,12 +4,12 @@ use std::ffi::OsString;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use ironborg_crypto::KeyMode;
-use ironborg_repository::{CreateOptions, LocalRepository};
+use ironborg_repository::CreateOptions;
 use ironborg_types::{Level, text};
 
 use super::{Run, Traits};
 use crate::args::{ParseError, values};
-use crate::context::{Access, Context};
+use crate::context::Context;
 use crate::error::CliError;
 use crate::location::Location;
 use crate::parse::{ArchivePart, ParseContext};
@@ -106,7 +106,6 @@ impl Run for InitOptions {
     }
 
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
-        let path = context.local_path(&self.location)?;
         let related = match &self.related_secrets {
             Some(path) => {
                 let content = dash::read(path)?;
@@ -120,15 +119,20 @@ impl Run for InitOptions {
             make_parent_dirs: self.make_parent_dirs,
         };
         context.refuse_nameless_directories()?;
-        let repository =
-            LocalRepository::create(&path, &create, context.open_options(Access::Write))?;
+        let repository = context.create_repository(&self.location, &create)?;
         let shown = text::display(&self.location.canonical()).into_owned();
         context.log(
             Level::Info,
             format!("Initializing repository at \"{shown}\""),
         );
         let client = context.client(&self.location);
-        context.initialise(repository, &path, client, self.mode, related.as_ref())?;
+        context.initialise(
+            repository,
+            &self.location,
+            client,
+            self.mode,
+            related.as_ref(),
+        )?;
         if self.mode != KeyMode::None {
             context.log(Level::Warning, KEY_ADVICE);
         }

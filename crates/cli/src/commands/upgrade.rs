@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use ironborg_archive::tam_upgrade::{self, TamReport, Task};
 use ironborg_archive::{ManifestDemand, attic};
-use ironborg_repository::Repository;
 use ironborg_types::{Level, Timestamp};
 
 use super::{Run, Traits};
@@ -112,7 +111,6 @@ impl Run for UpgradeOptions {
         }
         let repository = context.open_repository(&self.location, Access::Write)?;
         let client = context.client_of(&self.location, repository.id());
-        let repository = Box::new(repository);
         let mut session = match self.wish {
             Wish::DisableTam => tam_upgrade::open_to_disable(client, repository)?,
             _ => tam_upgrade::open(client, repository, self.demand)?,

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::{Run, Traits};
 use crate::args::ParseError;
 use crate::console::Stdout;
-use crate::context::Context;
+use crate::context::{Access, Context};
 use crate::error::CliError;
 use crate::location::Location;
 use crate::parse::{ArchivePart, ParseContext};
@@ -45,9 +45,14 @@ impl Run for VersionOptions {
 
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
         // Without a server in between the program is its own. The repository need not be there.
-        context.local_path(&self.location)?;
+        let server = if self.location.is_remote() {
+            let repository = context.open_remote(&self.location, Access::Read)?;
+            repository.server_version().to_string()
+        } else {
+            BORG_VERSION.to_owned()
+        };
         let mut stdout = Stdout::new();
-        stdout.text(&format!("{BORG_VERSION} / {BORG_VERSION}\n"))?;
+        stdout.text(&format!("{BORG_VERSION} / {server}\n"))?;
         stdout.finish()
     }
 }

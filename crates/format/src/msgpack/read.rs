@@ -394,18 +394,18 @@ const fn scalar_len(marker: u8) -> usize {
 
 /// The head of the value at the start of `bytes`, for scanners that see a value only in part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Head {
+pub struct Head {
     /// Bytes of the marker and its length field.
-    pub(crate) len: usize,
+    pub len: usize,
     /// Bytes of a scalar's payload that follow the head.
-    pub(crate) payload_len: u64,
+    pub payload_len: u64,
     /// Values that follow the head of a collection.
-    pub(crate) child_count: u64,
+    pub child_count: u64,
 }
 
 impl Head {
     /// Reads a head; [`MsgpackError::Truncated`] if it is not complete.
-    pub(crate) fn read(bytes: &[u8]) -> Result<Self, MsgpackError> {
+    pub fn read(bytes: &[u8]) -> Result<Self, MsgpackError> {
         let marker = *bytes.first().ok_or(MsgpackError::Truncated)?;
         let (field_len, fixed) = match marker {
             0x80..=0x9f => (0, u64::from(marker & 0x0f)),

@@ -19,15 +19,6 @@ use crate::state::State;
 const COMPACT: &str = "repository.compact_segments";
 
 impl LocalRepository {
-    /// Commits and then frees the space of superseded and deleted objects.
-    ///
-    /// Without a transaction in progress one is begun, so that there is a commit to compact behind.
-    /// In append-only mode this is a plain commit.
-    pub fn commit_compact(&mut self, options: CompactOptions) -> Result<(), RepositoryError> {
-        self.begin()?;
-        self.commit_transaction(Some(options))
-    }
-
     /// Rewrites sparse segments; returns the transaction it ended with, if there was anything to do.
     pub(super) fn compact_segments(
         &mut self,

@@ -51,7 +51,7 @@ impl Run for DebugDumpHintsOptions {
     }
 
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
-        let mut repository = context.open_repository(&self.location, Access::Write)?;
+        let mut repository = context.open_local(&self.location, Access::Write)?;
         let hints = repository.hints()?;
         let mut target = TextTarget::open(&self.path)?;
         let mut out = String::new();

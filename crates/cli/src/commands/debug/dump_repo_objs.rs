@@ -90,13 +90,14 @@ impl Run for DebugDumpRepoObjsOptions {
     }
 
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
-        let repository = context.open_repository(&self.location, Access::Read)?;
         let mut stdout = Stdout::new();
         if self.ghost {
+            let repository = context.open_local(&self.location, Access::Read)?;
             self.dump_entries(context, &repository, &mut stdout)?;
         } else {
+            let repository = context.open_repository(&self.location, Access::Read)?;
             let client = context.client_of(&self.location, repository.id());
-            for_each_object(&client, &repository, |number, id, plaintext| {
+            for_each_object(&client, &*repository, |number, id, plaintext| {
                 dump(&mut stdout, &format!("{number:08}_{id}.obj"), plaintext)
             })?;
         }

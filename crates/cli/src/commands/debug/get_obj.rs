@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use ironborg_repository::{Repository, RepositoryError};
+use ironborg_repository::RepositoryError;
 use ironborg_types::ErrorKind;
 
 use super::object::{TypedId, write};

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 
-use ironborg_repository::Repository;
 use ironborg_source::named_file;
 
 use super::object::{TypedId, file_error};

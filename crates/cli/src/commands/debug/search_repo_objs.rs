@@ -3,7 +3,6 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use ironborg_repository::Repository;
 use ironborg_types::{ChunkId, hex};
 
 use super::object::{for_each_object, unhexlify};
@@ -77,7 +76,7 @@ impl Run for DebugSearchRepoObjsOptions {
         let client = context.client_of(&self.location, repository.id());
         let mut stdout = Stdout::new();
         let mut last: Option<(ChunkId, Vec<u8>)> = None;
-        for_each_object(&client, &repository, |number, id, plaintext| {
+        for_each_object(&client, &*repository, |number, id, plaintext| {
             if let Some((last_id, last_plaintext)) = &last
                 && let Some(found) = across(last_plaintext, plaintext, &wanted)
             {

@@ -80,7 +80,7 @@ impl Run for KeyExportOptions {
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
         let mut repository = context.open_repository(&self.location, Access::Unlocked)?;
         let client = context.client(&self.location);
-        let backup = KeyBackup::new(&client, &mut repository)?;
+        let backup = KeyBackup::new(&client, &mut *repository)?;
         let content = match self.form {
             Form::KeyFile => backup.export()?,
             Form::Paper => format!("{PAPER_ADVICE}{}", backup.export_paper()?),

@@ -68,7 +68,7 @@ impl Run for KeyImportOptions {
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
         let mut repository = context.open_repository(&self.location, Access::Unlocked)?;
         let client = context.client(&self.location);
-        let mut backup = KeyBackup::new(&client, &mut repository)?;
+        let mut backup = KeyBackup::new(&client, &mut *repository)?;
         if self.paper {
             if self.path.is_some() {
                 return Err(CliError::command(

@@ -50,7 +50,7 @@ impl Run for KeyMigrateToRepokeyOptions {
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
         let mut repository = context.open_repository(&self.location, Access::Read)?;
         let client = context.client(&self.location);
-        migrate_to_repokey(&client, &mut repository)?;
+        migrate_to_repokey(&client, &mut *repository)?;
         context.log(Level::Info, "Key updated");
         Ok(())
     }

@@ -1,0 +1,106 @@
+//! Starting a server and getting hold of its pipes.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::sys;
+
+/// What pipes to a server hold, where the system allows it.
+const PIPE_LEN: usize = 1024 * 1024;
+/// How long a server may take to end after its input ended.
+const END_WAIT: Duration = Duration::from_secs(30);
+/// How often that is looked at.
+const END_POLL: Duration = Duration::from_millis(2);
+
+/// A way to a server; used again when a connection is lost.
+pub trait Dial: Send + Sync {
+    /// Starts a server.
+    ///
+    /// # Errors
+    /// The program that leads there cannot be started.
+    fn dial(&self) -> io::Result<Wire>;
+}
+
+/// A connection to a server.
+pub struct Wire {
+    /// Calls go here.
+    pub to_server: Box<dyn Write + Send>,
+    /// Replies come from here.
+    pub from_server: Box<dyn Read + Send>,
+    /// Lines of log come from here.
+    pub log: Box<dyn Read + Send>,
+    /// The process at this end of the connection, if there is one.
+    pub process: Option<ServerProcess>,
+}
+
+/// The process at this end of a connection: `ssh`, or the server itself.
+pub struct ServerProcess(Child);
+
+impl ServerProcess {
+    /// Waits for the end of the process, whose input was closed before; ends it if that takes too long.
+    pub(super) fn wait(&mut self) {
+        let deadline = Instant::now() + END_WAIT;
+        while Instant::now() < deadline {
+            match self.0.try_wait() {
+                Ok(None) => std::thread::sleep(END_POLL),
+                _ => return,
+            }
+        }
+        self.kill();
+    }
+
+    /// Ends the process now.
+    pub(super) fn kill(&mut self) {
+        // It may have ended by itself, which is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A server that is a program to be started: `ssh HOST borg serve`.
+#[derive(Debug, Clone)]
+pub struct ServerCommand {
+    /// The words of the command line; there is at least one.
+    pub words: Vec<OsString>,
+    /// Changes to the environment: a value to set, or `None` to remove.
+    pub environment: Vec<(OsString, Option<OsString>)>,
+}
+
+impl Dial for ServerCommand {
+    fn dial(&self) -> io::Result<Wire> {
+        let (program, arguments) = self
+            .words
+            .split_first()
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        for (name, value) in &self.environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        sys::ignore_interrupt(&mut command);
+        let mut child = command.spawn()?;
+        let (Some(stdin), Some(stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        // Fewer turns of the two processes; where the system refuses it goes without.
+        let _ = rustix::pipe::fcntl_setpipe_size(&stdin, PIPE_LEN);
+        let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_LEN);
+        Ok(Wire {
+            to_server: Box::new(stdin),
+            from_server: Box::new(stdout),
+            log: Box::new(stderr),
+            process: Some(ServerProcess(child)),
+        })
+    }
+}

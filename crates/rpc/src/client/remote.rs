@@ -1,0 +1,477 @@
+//! A repository on the other end of a pipe.
+
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use ironborg_repository::{CompactOptions, Repository, RepositoryError};
+use ironborg_types::{
+    ChunkId, ErrorKind, NonceStore, NonceStoreError, Reporter, RepositoryId, text,
+};
+
+use super::dial::Dial;
+use super::faults;
+use super::link::{Answer, Broken, Link, LinkOptions};
+use crate::message::{Call, Fault, Form, Open, Payload, Reply, Version};
+
+/// How many ids are asked for at a time.
+const LIST_PAGE: usize = 100_000;
+
+/// How a repository is reached and opened.
+pub struct RemoteOptions {
+    /// The way to a server.
+    pub dial: Arc<dyn Dial>,
+    /// What the server is asked to open.
+    pub open: Open,
+    /// The location as the user gave it, for messages.
+    pub location: String,
+    /// Bytes a second that are sent at most; 0 for no limit.
+    pub upload_rate: u64,
+    /// Bytes of puts that may wait for the connection.
+    pub upload_buffer: usize,
+    /// Receives what the server has to say.
+    pub reporter: Arc<dyn Reporter>,
+}
+
+/// A repository on the other end of a pipe.
+pub struct RemoteRepository {
+    id: RepositoryId,
+    connection: Arc<Connection>,
+    append_only: bool,
+    /// Which objects are stored; `None` until somebody needs to know.
+    known: RwLock<Option<HashSet<ChunkId>>>,
+}
+
+/// What the repository and its nonce store share.
+struct Connection {
+    link: Link,
+    location: String,
+}
+
+impl RemoteRepository {
+    /// Starts a server and has it open a repository.
+    ///
+    /// # Errors
+    /// The server cannot be started, does not answer, or refuses.
+    pub fn open(options: RemoteOptions) -> Result<Self, RepositoryError> {
+        let RemoteOptions {
+            dial,
+            open,
+            location,
+            upload_rate,
+            upload_buffer,
+            reporter,
+        } = options;
+        let wire = dial.dial().map_err(|error| RepositoryError::Remote {
+            kind: ErrorKind::Exception,
+            message: error.to_string(),
+        })?;
+        let limits = LinkOptions {
+            rate: Some(upload_rate),
+            window: upload_buffer,
+        };
+        let mut lines = super::log_lines::LogLines::new(reporter);
+        let mut link =
+            Link::new(wire, limits, move |bytes| lines.feed(bytes)).map_err(|error| {
+                RepositoryError::Remote {
+                    kind: ErrorKind::Exception,
+                    message: error.to_string(),
+                }
+            })?;
+        negotiate(&mut link, &location)?;
+        let connection = Connection { link, location };
+        let append_only = open.append_only;
+        let id = connection.open(open)?;
+        Ok(Self {
+            id,
+            connection: Arc::new(connection),
+            append_only,
+            known: RwLock::new(None),
+        })
+    }
+
+    /// The server's version.
+    pub fn server_version(&self) -> &Version {
+        self.connection.link.server()
+    }
+
+    fn ids(
+        &self,
+        limit: Option<usize>,
+        marker: Option<&ChunkId>,
+        call: fn(Option<u64>, Option<ChunkId>) -> Call<'static>,
+    ) -> Result<Vec<ChunkId>, RepositoryError> {
+        let limit = limit.map(|limit| limit as u64);
+        self.connection
+            .call(&call(limit, marker.copied()), |payload| payload.ids())
+    }
+
+    /// Learns which objects are stored, if that is not known yet.
+    fn load_known(&self) -> Result<(), RepositoryError> {
+        if self
+            .known
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+        {
+            return Ok(());
+        }
+        let mut known = HashSet::new();
+        let mut marker = None;
+        loop {
+            let page = self.list(Some(LIST_PAGE), marker.as_ref())?;
+            let Some(last) = page.last() else { break };
+            if marker == Some(*last) {
+                break;
+            }
+            marker = Some(*last);
+            known.extend(page);
+        }
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        Ok(())
+    }
+
+    fn note(&mut self, change: impl FnOnce(&mut HashSet<ChunkId>)) {
+        let known = self.known.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known {
+            change(known);
+        }
+    }
+
+    /// Waits for the answers to all changes.
+    fn settle(&self) -> Result<(), RepositoryError> {
+        self.connection.link.settle().map_err(broken)?;
+        self.check_faults()
+    }
+
+    fn check_faults(&self) -> Result<(), RepositoryError> {
+        match self.connection.link.take_fault() {
+            Some(fault) => Err(self.connection.error(&fault)),
+            None => Ok(()),
+        }
+    }
+
+    fn commit_with(&mut self, call: &Call<'_>) -> Result<(), RepositoryError> {
+        self.settle()?;
+        self.connection.call_for_nothing(call)
+    }
+}
+
+/// Exchanges versions.
+fn negotiate(link: &mut Link, location: &str) -> Result<(), RepositoryError> {
+    let hello = Call::Negotiate {
+        client: Some(Version::own()),
+    };
+    let answer = match link.call(&hello) {
+        Err(Broken::Closed) => {
+            return Err(RepositoryError::Remote {
+                kind: ErrorKind::ConnectionClosedWithHint,
+                message: "Connection closed by remote host. Is borg working on the server?"
+                    .to_owned(),
+            });
+        }
+        other => other.map_err(broken)?,
+    };
+    let unsupported = |shown: String| RepositoryError::Remote {
+        kind: ErrorKind::Exception,
+        message: format!("Server insisted on using unsupported protocol version {shown}"),
+    };
+    let frame = match answer {
+        Answer::Frame(frame) => frame,
+        Answer::Fault(fault) => return Err(faults::error(&fault, location)),
+        Answer::Object(bytes) => return Err(unsupported(text::display(&bytes).into_owned())),
+    };
+    let payload = Reply::decode(&frame).and_then(|reply| reply.outcome.ok());
+    let value = payload.and_then(Payload::small_value);
+    match value {
+        Some(value) if value.as_u64() == Some(2) => Ok(()),
+        Some(value) => {
+            let version = value.get(b"server_version").and_then(Version::from_value);
+            let version = version.ok_or_else(|| unsupported(format!("{value:?}")))?;
+            link.speak(Form::Named, version);
+            Ok(())
+        }
+        None => Err(unsupported("(unknown)".to_owned())),
+    }
+}
+
+/// The error for a connection that cannot be used any more.
+fn broken(reason: Broken) -> RepositoryError {
+    let (kind, message) = match reason {
+        Broken::Closed => (
+            ErrorKind::ConnectionClosed,
+            ErrorKind::ConnectionClosed.row().message.to_owned(),
+        ),
+        Broken::Pipe => (
+            ErrorKind::ConnectionBrokenWithHint,
+            "Connection to remote host is broken. Broken Pipe".to_owned(),
+        ),
+        Broken::Garbage(bytes) => (
+            ErrorKind::UnexpectedRPCDataFormatFromServer,
+            format!(
+                "Got unexpected RPC data format from server:\n{}",
+                shown(&bytes)
+            ),
+        ),
+    };
+    RepositoryError::Remote { kind, message }
+}
+
+/// Bytes as text, or in hexadecimal, 16 in a line.
+fn shown(bytes: &[u8]) -> String {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return text.to_owned();
+    }
+    let lines = bytes.chunks(16).map(|line| {
+        let bytes: Vec<String> = line.iter().map(|byte| format!("{byte:02X}")).collect();
+        bytes.join(" ")
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+impl Connection {
+    fn error(&self, fault: &Fault) -> RepositoryError {
+        faults::error(fault, &self.location)
+    }
+
+    /// Makes a call and reads its result.
+    fn call<T>(
+        &self,
+        call: &Call<'_>,
+        read: impl FnOnce(Payload<'_>) -> Option<T>,
+    ) -> Result<T, RepositoryError> {
+        let garbage =
+            |frame: &[u8]| broken(Broken::Garbage(frame[..frame.len().min(128)].to_vec()));
+        match self.link.call(call).map_err(broken)? {
+            Answer::Fault(fault) => Err(self.error(&fault)),
+            Answer::Object(bytes) => Err(garbage(&bytes)),
+            Answer::Frame(frame) => Reply::decode(&frame)
+                .and_then(|reply| reply.outcome.ok())
+                .and_then(read)
+                .ok_or_else(|| garbage(&frame)),
+        }
+    }
+
+    /// Makes a call whose result is of no interest.
+    fn call_for_nothing(&self, call: &Call<'_>) -> Result<(), RepositoryError> {
+        match self.link.call(call).map_err(broken)? {
+            Answer::Fault(fault) => Err(self.error(&fault)),
+            Answer::Object(_) | Answer::Frame(_) => Ok(()),
+        }
+    }
+
+    /// Makes a call that brings bytes.
+    fn call_for_bytes(&self, call: &Call<'_>) -> Result<Vec<u8>, RepositoryError> {
+        self.bytes(self.link.call(call))
+    }
+
+    fn bytes(&self, answer: Result<Answer, Broken>) -> Result<Vec<u8>, RepositoryError> {
+        match answer.map_err(broken)? {
+            Answer::Fault(fault) => Err(self.error(&fault)),
+            Answer::Object(bytes) => Ok(bytes),
+            Answer::Frame(frame) => Err(broken(Broken::Garbage(frame))),
+        }
+    }
+
+    fn open(&self, open: Open) -> Result<RepositoryId, RepositoryError> {
+        let id = self.call_for_bytes(&Call::Open(open))?;
+        RepositoryId::from_slice(&id).ok_or_else(|| broken(Broken::Garbage(id)))
+    }
+}
+
+impl Repository for RemoteRepository {
+    fn id(&self) -> RepositoryId {
+        self.id
+    }
+
+    fn location(&self) -> String {
+        self.connection.location.clone()
+    }
+
+    fn append_only(&self) -> bool {
+        self.append_only
+    }
+
+    fn len(&self) -> Result<usize, RepositoryError> {
+        let len = self
+            .connection
+            .call(&Call::Len, |payload| payload.number())?;
+        Ok(usize::try_from(len).unwrap_or(usize::MAX))
+    }
+
+    fn list(
+        &self,
+        limit: Option<usize>,
+        marker: Option<&ChunkId>,
+    ) -> Result<Vec<ChunkId>, RepositoryError> {
+        self.ids(limit, marker, |limit, marker| Call::List { limit, marker })
+    }
+
+    fn scan(
+        &self,
+        limit: usize,
+        marker: Option<&ChunkId>,
+    ) -> Result<Vec<ChunkId>, RepositoryError> {
+        self.ids(Some(limit), marker, |limit, marker| Call::Scan {
+            limit,
+            marker,
+        })
+    }
+
+    fn contains(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
+        self.load_known()?;
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(known.as_ref().is_some_and(|known| known.contains(id)))
+    }
+
+    fn get(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {
+        match self.connection.link.get(id).map_err(broken)? {
+            Answer::Object(object) => {
+                *out = object;
+                Ok(())
+            }
+            Answer::Fault(fault) if fault.class == b"ObjectNotFound" => {
+                Err(RepositoryError::ObjectNotFound {
+                    id: *id,
+                    location: self.location(),
+                })
+            }
+            other => self.connection.bytes(Ok(other)).map(|_| ()),
+        }
+    }
+
+    fn stored_size(&self, id: &ChunkId) -> Result<Option<u32>, RepositoryError> {
+        let mut object = Vec::new();
+        match self.get(id, &mut object) {
+            Ok(()) => Ok(u32::try_from(object.len()).ok()),
+            Err(RepositoryError::ObjectNotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn storage_order(&self, _: &ChunkId) -> Option<u64> {
+        None
+    }
+
+    fn will_need(&self, ids: &[ChunkId]) {
+        self.connection.link.will_need(ids);
+    }
+
+    fn put(&mut self, id: &ChunkId, object: &[u8]) -> Result<(), RepositoryError> {
+        self.check_faults()?;
+        self.connection
+            .link
+            .change(&Call::Put {
+                id: *id,
+                data: object,
+            })
+            .map_err(broken)?;
+        self.note(|known| {
+            known.insert(*id);
+        });
+        Ok(())
+    }
+
+    fn delete(&mut self, id: &ChunkId) -> Result<(), RepositoryError> {
+        let missing = self.delete_many(&[*id])?;
+        if missing.contains(id) {
+            return Err(RepositoryError::ObjectNotFound {
+                id: *id,
+                location: self.location(),
+            });
+        }
+        Ok(())
+    }
+
+    fn delete_many(&mut self, ids: &[ChunkId]) -> Result<Vec<ChunkId>, RepositoryError> {
+        self.check_faults()?;
+        for id in ids {
+            self.connection
+                .link
+                .change(&Call::Delete { id: *id })
+                .map_err(broken)?;
+            self.note(|known| {
+                known.remove(id);
+            });
+        }
+        self.settle()?;
+        Ok(self.connection.link.take_missing())
+    }
+
+    fn commit(&mut self) -> Result<(), RepositoryError> {
+        self.commit_with(&Call::Commit {
+            save_space: false,
+            compact: false,
+            threshold: 0.1,
+            cleanup_commits: false,
+        })
+    }
+
+    fn commit_compact(&mut self, options: CompactOptions) -> Result<(), RepositoryError> {
+        self.commit_with(&Call::Commit {
+            save_space: false,
+            compact: true,
+            threshold: options.threshold,
+            cleanup_commits: options.cleanup_commits,
+        })
+    }
+
+    fn rollback(&mut self) -> Result<(), RepositoryError> {
+        // What failed is forgotten with the rest.
+        self.connection.link.settle().map_err(broken)?;
+        let _ = self.connection.link.take_fault();
+        *self.known.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        self.connection.call_for_nothing(&Call::Rollback)
+    }
+
+    fn destroy(&mut self) -> Result<(), RepositoryError> {
+        self.connection.call_for_nothing(&Call::Destroy)
+    }
+
+    fn break_lock(&mut self) -> Result<(), RepositoryError> {
+        self.connection.call_for_nothing(&Call::BreakLock)
+    }
+
+    fn close(self: Box<Self>) -> Result<(), RepositoryError> {
+        // The server forgets what was not committed when its input ends.
+        drop(self);
+        Ok(())
+    }
+
+    fn load_key(&self) -> Result<Vec<u8>, RepositoryError> {
+        self.connection.call_for_bytes(&Call::LoadKey)
+    }
+
+    fn save_key(&mut self, key: &[u8]) -> Result<(), RepositoryError> {
+        self.connection
+            .call_for_nothing(&Call::SaveKey { keydata: key })
+    }
+
+    fn nonce_store(&self) -> Arc<dyn NonceStore> {
+        Arc::new(RemoteNonces(Arc::clone(&self.connection)))
+    }
+}
+
+/// The repository's part of the nonce reservations, across the pipe.
+struct RemoteNonces(Arc<Connection>);
+
+impl NonceStore for RemoteNonces {
+    fn next_unreserved(&self) -> Result<Option<u64>, NonceStoreError> {
+        let read = |payload: Payload<'_>| match payload.is_nil() {
+            true => Some(None),
+            false => payload.number().map(Some),
+        };
+        self.0
+            .call(&Call::GetFreeNonce, read)
+            .map_err(|error| NonceStoreError(error.to_string()))
+    }
+
+    fn reserve(&self, next: u64, expected: Option<u64>) -> Result<(), NonceStoreError> {
+        let call = Call::CommitNonceReservation {
+            next_unreserved: next,
+            start_nonce: expected,
+        };
+        self.0
+            .call_for_nothing(&call)
+            .map_err(|error| NonceStoreError(error.to_string()))
+    }
+}

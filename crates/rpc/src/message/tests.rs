@@ -1,0 +1,1 @@
+//! Messages against what stock Borg sent and received, and back.
