@@ -13,6 +13,7 @@ mod scratch;
 mod snapshot;
 mod stock_runs;
 pub mod tree;
+mod wire_proxy;
 
 pub use compare::{Compare, assert_restored, assert_same_tree};
 pub use generate::{Random, generated};
@@ -22,3 +23,4 @@ pub use run::{Invocation, Run};
 pub use samples::{Sample, SampleArchive, sample, sample_names, sample_passphrase};
 pub use scratch::Scratch;
 pub use snapshot::{Node, NodeKind, Snapshot};
+pub use wire_proxy::{WireMessage, WireProxy};

@@ -96,7 +96,7 @@ fn find_ours() -> PathBuf {
 }
 
 /// The profile directory this test was built into: `target/debug` of `target/debug/deps/suite-1234`.
-fn build_dir() -> PathBuf {
+pub(crate) fn build_dir() -> PathBuf {
     let test = env::current_exe().expect("a running test knows its executable");
     let deps = test.parent().expect("an executable is in a directory");
     let inner = deps.file_name().is_some_and(|name| name == "deps");

@@ -9,6 +9,7 @@ mod scene;
 
 mod alternate;
 mod create_options;
+mod cuts;
 mod damage;
 mod debug;
 mod diff;
