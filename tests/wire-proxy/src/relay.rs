@@ -115,6 +115,8 @@ impl Connection {
             self.stdout.as_fd().try_clone_to_owned()?,
             self.stderr.as_fd().try_clone_to_owned()?,
         ])));
+        // One clock for all, or a reply could be older than its request in the log.
+        let started = Instant::now();
         // Not through the standard library's buffers.
         let own = [
             File::from(io::stdin().as_fd().try_clone_to_owned()?),
@@ -129,13 +131,13 @@ impl Connection {
             events: events.clone(),
         };
         start(
-            Shared::new(options),
+            Shared::new(options, started),
             (client_input, requests),
             (self.stdin, None),
             guarded(Direction::ToServer),
         );
         start(
-            Shared::new(options),
+            Shared::new(options, started),
             (self.stdout, None),
             (client_output, replies),
             guarded(Direction::ToClient),
@@ -152,7 +154,7 @@ impl Connection {
             ..options
         };
         start(
-            Shared::new(options),
+            Shared::new(options, started),
             (self.stderr, None),
             (client_errors, None),
             uncut,
@@ -206,11 +208,11 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(options: LineOptions) -> Arc<Self> {
+    fn new(options: LineOptions, started: Instant) -> Arc<Self> {
         Arc::new(Self {
             line: Mutex::new(Line::new(options)),
             changed: Condvar::new(),
-            started: Instant::now(),
+            started,
         })
     }
 
