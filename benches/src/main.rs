@@ -15,6 +15,7 @@ mod report;
 mod rows;
 mod sys;
 mod trees;
+mod wire;
 
 use std::process::ExitCode;
 

@@ -11,6 +11,7 @@ use ironborg_testkit::Program;
 
 use crate::options::Options;
 use crate::sys;
+use crate::wire::{Far, Line, Wire};
 
 /// One run of one command by one program.
 #[derive(Debug, Clone, Copy)]
@@ -24,28 +25,56 @@ pub(crate) struct Measurement {
 }
 
 /// A program with its own machine (base directory) and repository.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Contestant {
+    /// The column: ours, or what it is compared with.
     pub(crate) program: Program,
     binary: PathBuf,
     place: PathBuf,
+    /// The server, if the repository is reached through one.
+    far: Option<Far>,
 }
 
 impl Contestant {
-    /// Makes an empty place for the program under `dir`.
-    pub(crate) fn new(options: &Options, program: Program, dir: &str) -> Result<Self> {
-        let binary = match program {
-            Program::Ours => options.ours.clone(),
-            Program::Stock => options.stock.clone(),
+    /// Makes an empty place under `dir` for the program of one column.
+    ///
+    /// `wire`: the repository is reached through it, by stock Borg at both ends in stock Borg's column.
+    pub(crate) fn new(
+        options: &Options,
+        program: Program,
+        wire: Option<Wire>,
+        dir: &str,
+    ) -> Result<Self> {
+        let (client, server) = match (program, wire) {
+            (Program::Ours, Some(wire)) => (wire.client, wire.server),
+            _ => (program, program),
         };
-        let place = options.dir.join(dir).join(program.name());
+        let binary = |program| {
+            match program {
+                Program::Ours => &options.ours,
+                Program::Stock => &options.stock,
+            }
+            .canonicalize()
+        };
+        let server = binary(server)?;
+        let far = wire.map(|wire| Far::new(server, wire.line, options));
+        let place = std::path::absolute(options.dir.join(dir).join(program.name()))?;
         remove(&place)?;
         std::fs::create_dir_all(&place).with_context(|| format!("{}", place.display()))?;
         Ok(Self {
             program,
-            binary: binary.canonicalize()?,
+            binary: binary(client)?,
             place,
+            far,
         })
+    }
+
+    /// The same, with no more than a pipe to its server: for what is not timed.
+    pub(crate) fn on_a_fast_line(&self, options: &Options) -> Self {
+        let mut same = self.clone();
+        let server = same.far.take().map(|far| far.server);
+        same.far = server.map(|server| Far::new(server, Line::Pipe, options));
+        same
     }
 
     /// The repository's path.
@@ -53,9 +82,18 @@ impl Contestant {
         self.place.join("repo")
     }
 
+    /// The repository as the program is told of it.
+    fn location(&self) -> String {
+        let path = self.repository();
+        match &self.far {
+            Some(_) => format!("ssh://far.example{}", path.display()),
+            None => path.display().to_string(),
+        }
+    }
+
     /// `REPOSITORY::NAME`
     pub(crate) fn archive(&self, name: &str) -> String {
-        format!("{}::{name}", self.repository().display())
+        format!("{}::{name}", self.location())
     }
 
     /// An empty directory of the given name.
@@ -100,22 +138,14 @@ impl Contestant {
         self.clear()?;
         std::fs::create_dir_all(&self.place)
             .with_context(|| format!("{}", self.place.display()))?;
-        let repository = self.repository();
-        self.run(
-            &self.place,
-            [
-                "init".as_ref(),
-                "-e".as_ref(),
-                mode.as_ref(),
-                repository.as_os_str(),
-            ],
-        )?;
+        self.run(&self.place, ["init", "-e", mode, &self.location()])?;
         Ok(())
     }
 
     /// Runs a command to its end and measures it; its standard output goes to a file nobody reads.
     ///
-    /// The processor time and memory are those of the process itself. As the kernel counts a parent's memory until
+    /// The processor time is that of the process and of those it has waited for, such as the server it has started; the
+    /// memory is that of the largest of them. As the kernel counts a parent's memory until
     /// the child has started its program, this runner keeps its own small.
     pub(crate) fn run<I, S>(&self, dir: &Path, args: I) -> Result<Measurement>
     where
@@ -133,6 +163,9 @@ impl Contestant {
         command
             .env("BORG_PASSPHRASE", "a passphrase for measuring")
             .env("LC_ALL", "C.UTF-8");
+        if let Some(Far { server, rsh }) = &self.far {
+            command.env("BORG_RSH", rsh).env("BORG_REMOTE_PATH", server);
+        }
         command
             .stdin(Stdio::null())
             .stdout(File::create(&output)?)
@@ -168,7 +201,7 @@ impl Contestant {
 }
 
 /// Bytes of all files below a directory.
-fn size_of(dir: &Path) -> Result<u64> {
+pub(crate) fn size_of(dir: &Path) -> Result<u64> {
     let mut total = 0;
     for entry in std::fs::read_dir(dir).with_context(|| format!("{}", dir.display()))? {
         let entry = entry?;

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 pub(crate) const USAGE: &str = "\
 Usage: cargo xtask bench [-- OPTION…]
 
-  --rows NAME,…      only these rows (default: all but usr); names are in the table's first column
+  --rows NAME,…      only these rows (default: all but usr); names are in the table's first column; pipe-* stands for
+                     all that begin so
   --repetitions N    how often each command is run by each program (default 3)
   --scale X          size of the generated trees, 1 = 4 GB and 200,000 files (default 1)
   --dir DIR          where trees and repositories go (default: target/bench); needs about 20 GB at scale 1
@@ -16,12 +17,14 @@ Usage: cargo xtask bench [-- OPTION…]
   --markdown FILE    replace the table between the markers of this file
   --raw FILE         append every single measurement as CSV
   --ours FILE        our binary (set by xtask)
-  --stock FILE       stock Borg (set by xtask)";
+  --stock FILE       stock Borg (set by xtask)
+  --wire-proxy FILE  the line between client and server (set by xtask)";
 
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) ours: PathBuf,
     pub(crate) stock: PathBuf,
+    pub(crate) wire_proxy: PathBuf,
     pub(crate) dir: PathBuf,
     pub(crate) scale: f64,
     pub(crate) repetitions: usize,
@@ -37,6 +40,7 @@ impl Options {
         let mut options = Self {
             ours: PathBuf::new(),
             stock: PathBuf::new(),
+            wire_proxy: PathBuf::new(),
             dir: ironborg_testkit::workspace().join("target/bench"),
             scale: 1.0,
             repetitions: 3,
@@ -59,6 +63,7 @@ impl Options {
             match name.as_str() {
                 "--ours" => options.ours = value.into(),
                 "--stock" => options.stock = value.into(),
+                "--wire-proxy" => options.wire_proxy = value.into(),
                 "--dir" => options.dir = value.into(),
                 "--markdown" => options.markdown = Some(value.into()),
                 "--raw" => options.raw = Some(value.into()),
@@ -70,7 +75,11 @@ impl Options {
                 _ => bail!("unknown option {name}\n\n{USAGE}"),
             }
         }
-        for (name, path) in [("--ours", &options.ours), ("--stock", &options.stock)] {
+        for (name, path) in [
+            ("--ours", &options.ours),
+            ("--stock", &options.stock),
+            ("--wire-proxy", &options.wire_proxy),
+        ] {
             if !path.is_file() {
                 bail!(
                     "{name}: no file at {:?}; use `cargo xtask bench`",

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::measure::Measurement;
 use crate::options::Options;
 use crate::rows::RowResult;
+use crate::wire::RATE;
 
 /// The table in a document is between these lines.
 const BEGIN: &str = "<!-- measured by `cargo xtask bench`, do not edit -->";
@@ -37,7 +38,10 @@ pub(crate) fn table(results: &[RowResult], options: &Options) -> String {
     line(format_args!(
         "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
     ));
-    for RowResult { row, ours, stock } in results {
+    for result in results {
+        let RowResult {
+            row, ours, stock, ..
+        } = result;
         let wall = [ours, stock].map(|runs| median(runs, |run| run.wall.as_secs_f64()));
         let cpu = [ours, stock].map(|runs| median(runs, |run| run.cpu.as_secs_f64()));
         let peak = [ours, stock].map(|runs| median(runs, |run| run.peak as f64 / 1e6));
@@ -69,7 +73,30 @@ pub(crate) fn table(results: &[RowResult], options: &Options) -> String {
             shown(size[1]),
         ));
     }
+    text.push_str(&line_table(results));
     text
+}
+
+/// How much of a long line was used for the content of files; nothing if no row was about that.
+fn line_table(results: &[RowResult]) -> String {
+    let shares = results.iter().filter_map(|result| {
+        let payload = result.payload? as f64;
+        let share = |runs| payload / (RATE * median(runs, |run| run.wall.as_secs_f64())) * 100.0;
+        Some(format!(
+            "| {} | {:.0} MB | {:.0} % | {:.0} % |\n",
+            result.row.name,
+            payload / 1e6,
+            share(&result.ours),
+            share(&result.stock)
+        ))
+    });
+    let rows: String = shares.collect();
+    if rows.is_empty() {
+        return rows;
+    }
+    format!(
+        "\n| row | content of files | share of the line, ours | stock |\n|---|--:|--:|--:|\n{rows}"
+    )
 }
 
 fn time(seconds: f64) -> String {
@@ -141,7 +168,10 @@ pub(crate) fn write_raw(path: &Path, results: &[RowResult]) -> Result<()> {
         )
         .with_context(context)?;
     }
-    for RowResult { row, ours, stock } in results {
+    for RowResult {
+        row, ours, stock, ..
+    } in results
+    {
         for (program, runs) in [("ours", ours), ("stock", stock)] {
             for (repetition, run) in runs.iter().enumerate() {
                 let Measurement {

@@ -1,13 +1,17 @@
 //! The rows of the table: what is set up before, what is timed.
 
+mod across;
+mod local;
+
 use std::path::Path;
 
 use anyhow::{Result, bail};
 use ironborg_testkit::Program;
 
-use crate::measure::{Contestant, Measurement, settle};
+use crate::measure::{Contestant, Measurement, settle, size_of};
 use crate::options::Options;
 use crate::trees;
+use crate::wire::{Line, Wire};
 
 /// One row's measurements.
 #[derive(Debug)]
@@ -15,6 +19,8 @@ pub(crate) struct RowResult {
     pub(crate) row: &'static Row,
     pub(crate) ours: Vec<Measurement>,
     pub(crate) stock: Vec<Measurement>,
+    /// Bytes of the tree's files, where they are what has to cross a line.
+    pub(crate) payload: Option<u64>,
 }
 
 /// One row of the table.
@@ -26,6 +32,8 @@ pub(crate) struct Row {
     pub(crate) aim: Option<f64>,
     tree: Tree,
     kind: Kind,
+    /// The repository is on the other side of it.
+    wire: Option<Wire>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +41,8 @@ enum Tree {
     Large,
     Small,
     Changing,
+    FewSmall,
+    Random,
     Usr,
     None,
 }
@@ -68,129 +78,35 @@ const SMALL: (&str, &str) = ("repokey", "lz4");
 const MANY: usize = 50;
 const KEPT: &str = "10";
 
-pub(crate) static ROWS: &[Row] = &[
-    Row {
-        name: "first-large",
-        what: "first backup, 4 GB in 2,000 files, repokey-blake2, zstd,3",
-        aim: Some(0.45),
-        tree: Tree::Large,
-        kind: Kind::First(LARGE.0, LARGE.1),
-    },
-    Row {
-        name: "first-small",
-        what: "first backup, 200,000 small files, repokey, lz4",
-        aim: Some(0.20),
-        tree: Tree::Small,
-        kind: Kind::First(SMALL.0, SMALL.1),
-    },
-    Row {
-        name: "unchanged-small",
-        what: "unchanged second backup, 200,000 small files",
-        aim: Some(0.08),
-        tree: Tree::Small,
-        kind: Kind::Unchanged(SMALL.0, SMALL.1),
-    },
-    Row {
-        name: "extract-large",
-        what: "extract, 4 GB in 2,000 files",
-        aim: Some(0.50),
-        tree: Tree::Large,
-        kind: Kind::Extract(LARGE.0, LARGE.1),
-    },
-    Row {
-        name: "extract-small",
-        what: "extract, 200,000 small files",
-        aim: None,
-        tree: Tree::Small,
-        kind: Kind::Extract(SMALL.0, SMALL.1),
-    },
-    Row {
-        name: "list-small",
-        what: "list --json-lines, 200,000 small files",
-        aim: Some(0.15),
-        tree: Tree::Small,
-        kind: Kind::List(SMALL.0, SMALL.1),
-    },
-    Row {
-        name: "export-tar",
-        what: "export-tar, 200,000 small files",
-        aim: Some(0.10),
-        tree: Tree::Small,
-        kind: Kind::ExportTar(SMALL.0, SMALL.1),
-    },
-    Row {
-        name: "import-tar",
-        what: "import-tar of what is stored already, 200,000 small files",
-        aim: None,
-        tree: Tree::Small,
-        kind: Kind::ImportTar(SMALL.0, SMALL.1),
-    },
-    Row {
-        name: "delete",
-        what: "delete of one of 50 archives of 100,000 files",
-        aim: Some(0.20),
-        tree: Tree::Changing,
-        kind: Kind::Delete,
-    },
-    Row {
-        name: "prune",
-        what: "prune of 40 of 50 archives of 100,000 files",
-        aim: Some(0.20),
-        tree: Tree::Changing,
-        kind: Kind::Prune,
-    },
-    Row {
-        name: "compact",
-        what: "compact after that",
-        aim: Some(0.20),
-        tree: Tree::Changing,
-        kind: Kind::Compact,
-    },
-    Row {
-        name: "list-100k",
-        what: "list --json-lines, 100,000 small files",
-        aim: Some(0.20),
-        tree: Tree::Changing,
-        kind: Kind::ListChanging,
-    },
-    Row {
-        name: "diff",
-        what: "diff of two archives of 100,000 small files",
-        aim: Some(0.20),
-        tree: Tree::Changing,
-        kind: Kind::Diff,
-    },
-    Row {
-        name: "version",
-        what: "--version",
-        aim: None,
-        tree: Tree::None,
-        kind: Kind::Version,
-    },
-    Row {
-        name: "usr",
-        what: "first backup, a copy of /usr, repokey-blake2, zstd,3",
-        aim: None,
-        tree: Tree::Usr,
-        kind: Kind::First(LARGE.0, LARGE.1),
-    },
-];
+fn rows() -> impl Iterator<Item = &'static Row> {
+    local::ROWS.iter().chain(across::ROWS)
+}
+
+impl Row {
+    /// Whether the row is meant by a name, or by the beginning of one and a star.
+    fn is_called(&self, name: &str) -> bool {
+        match name.strip_suffix('*') {
+            Some(beginning) => self.name.starts_with(beginning),
+            None => self.name == name,
+        }
+    }
+}
 
 /// Runs every wanted row, ours and stock Borg in turn.
 pub(crate) fn run_all(options: &Options) -> Result<Vec<RowResult>> {
     let by_default = |row: &&Row| row.name != "usr";
     let wanted: Vec<&'static Row> = match &options.rows {
-        None => ROWS.iter().filter(by_default).collect(),
+        None => rows().filter(by_default).collect(),
         Some(names) => {
             if let Some(unknown) = names
                 .iter()
-                .find(|name| !ROWS.iter().any(|row| row.name == **name))
+                .find(|name| !rows().any(|row| row.is_called(name)))
             {
-                let known: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+                let known: Vec<&str> = rows().map(|row| row.name).collect();
                 bail!("no row {unknown:?}; there are {}", known.join(", "));
             }
-            ROWS.iter()
-                .filter(|row| names.iter().any(|name| name == row.name))
+            rows()
+                .filter(|row| names.iter().any(|name| row.is_called(name)))
                 .collect()
         }
     };
@@ -205,18 +121,20 @@ fn run_row(options: &Options, row: &'static Row) -> Result<RowResult> {
         Tree::Large => trees::large(options)?,
         Tree::Small => trees::small(options)?,
         Tree::Changing => trees::changing(options)?,
+        Tree::FewSmall => trees::few_small(options)?,
+        Tree::Random => trees::random(options)?,
         Tree::Usr => trees::usr(options)?,
         Tree::None => options.dir.clone(),
     };
     let contestants =
-        [Program::Ours, Program::Stock].map(|program| Contestant::new(options, program, row.name));
+        Program::BOTH.map(|program| Contestant::new(options, program, row.wire, row.name));
     let [ours, stock] = contestants;
     let contestants = [ours?, stock?];
     if row.tree == Tree::Changing {
         prepare_many(options, &contestants, row.kind, &tree)?;
     } else {
         for contestant in &contestants {
-            prepare(contestant, row.kind, &tree)?;
+            prepare(&contestant.on_a_fast_line(options), row.kind, &tree)?;
         }
     }
     let mut results = [Vec::new(), Vec::new()];
@@ -239,7 +157,18 @@ fn run_row(options: &Options, row: &'static Row) -> Result<RowResult> {
         contestants.iter().try_for_each(Contestant::clear)?;
     }
     let [ours, stock] = results;
-    Ok(RowResult { row, ours, stock })
+    let payload = match row.wire {
+        Some(Wire {
+            line: Line::Long, ..
+        }) => Some(size_of(&tree)?),
+        _ => None,
+    };
+    Ok(RowResult {
+        row,
+        ours,
+        stock,
+        payload,
+    })
 }
 
 /// What is there before the first timed run.

@@ -22,7 +22,14 @@ const SMALL_COUNT: usize = 200_000;
 /// Files of the tree that changes, at scale 1.
 const CHANGING_COUNT: usize = 100_000;
 
-/// One in so many of them is another from one backup to the next.
+/// Bytes and files of the random tree at scale 1.
+const RANDOM_TOTAL: usize = 250_000_000;
+const RANDOM_COUNT: usize = 100;
+
+/// Files of the tree for a long line at scale 1.
+const FEW_COUNT: usize = 20_000;
+
+/// One in so many files of the tree that changes is another from one backup to the next.
 const CHANGING_STRIDE: usize = 200;
 
 /// The large files: a third incompressible, a third text, a third binaries and duplicates.
@@ -101,6 +108,25 @@ fn binary(random: &mut Random, len: usize) -> Vec<u8> {
 pub(crate) fn small(options: &Options) -> Result<PathBuf> {
     make(options, "small", |top| {
         small_files(top, options.scaled(SMALL_COUNT))
+    })
+}
+
+/// A tenth of the small files.
+pub(crate) fn few_small(options: &Options) -> Result<PathBuf> {
+    make(options, "few-small", |top| {
+        small_files(top, options.scaled(FEW_COUNT))
+    })
+}
+
+/// Nothing that could be compressed: what is in the files is what has to cross a line.
+pub(crate) fn random(options: &Options) -> Result<PathBuf> {
+    make(options, "random", |top| {
+        let len = options.scaled(RANDOM_TOTAL) / RANDOM_COUNT;
+        for index in 0..RANDOM_COUNT {
+            let mut file = File::create_new(top.join(format!("f{index:03}")))?;
+            write_content(&mut file, 0, len, index as u64)?;
+        }
+        Ok(())
     })
 }
 

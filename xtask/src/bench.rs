@@ -15,6 +15,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         "ironborg",
         "--package",
         "ironborg-benches",
+        "--package",
+        "ironborg-wire-proxy",
     ]))?;
     let release = process::target().join("release");
     let mut runner = std::process::Command::new(release.join("ironborg-benches"));
@@ -23,6 +25,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         .arg(release.join("ironborg"))
         .arg("--stock")
         .arg(stock)
+        .arg("--wire-proxy")
+        .arg(release.join("wire-proxy"))
         .args(args);
     process::run(&mut runner)
 }
