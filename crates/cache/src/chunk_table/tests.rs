@@ -1,7 +1,7 @@
 //! What the chunk table promises its callers, among threads and across runs.
 
 use super::*;
-use ironborg_repository::RepositoryError;
+use ironborg_repository::{CompactOptions, RepositoryError};
 use ironborg_storage::{MemoryStorage, Storage};
 use ironborg_types::{NonceStore, NullReporter, RepositoryId};
 use proptest::prelude::*;
