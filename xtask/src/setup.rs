@@ -4,18 +4,51 @@
 //! set-up fails, because a test that silently did not run is worse than one that failed.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 
 use crate::process;
 
-/// The release of stock Borg everything is compared with.
-const STOCK_VERSION: &str = "1.4.5";
+/// A release of stock Borg the tests meet.
+struct Stock {
+    version: &'static str,
+    /// Names one to use instead of building it.
+    variable: &'static str,
+    /// Where it is built, below `target/`.
+    venv: &'static str,
+    /// Interpreters it can be built for; the first that is there is taken.
+    pythons: &'static [&'static str],
+}
 
-/// Environment variable that names a stock Borg to use instead of building one.
+/// Environment variable that names the stock Borg everything is compared with.
 pub(crate) const STOCK_VARIABLE: &str = "IRONBORG_STOCK_BORG";
+
+/// The release everything is compared with, then the old ones that still serve repositories to clients.
+const STOCKS: [Stock; 3] = [
+    Stock {
+        version: "1.4.5",
+        variable: STOCK_VARIABLE,
+        venv: "stock-borg",
+        pythons: &["python3"],
+    },
+    Stock {
+        version: "1.2.9",
+        variable: "IRONBORG_STOCK_BORG_1_2",
+        venv: "stock-borg-1.2.9",
+        pythons: &["python3"],
+    },
+    Stock {
+        version: "1.1.18",
+        variable: "IRONBORG_STOCK_BORG_1_1",
+        venv: "stock-borg-1.1.18",
+        // The msgpack it brings reaches into integers as they were laid out until 3.11.
+        pythons: &["python3.11", "python3.10", "python3.9", "python3"],
+    },
+];
 
 /// The release of borgmatic that drives both programs: the one whose demands on Borg were written down.
 ///
@@ -34,8 +67,10 @@ struct Need {
 
 /// Where the programs to compare with are.
 pub(crate) struct Programs {
+    /// The one everything is compared with.
     pub(crate) stock_borg: PathBuf,
-    pub(crate) borgmatic: PathBuf,
+    /// The variables that name them, and the programs.
+    pub(crate) variables: Vec<(&'static str, PathBuf)>,
 }
 
 /// Needed to run the tests.
@@ -85,7 +120,20 @@ const TOOLS: &[Need] = &[
         why: "compressed tarballs",
         present: || on_path("lz4"),
     },
+    Need {
+        package: "openssh-client",
+        why: "ssh and ssh-keygen",
+        present: || on_path("ssh") && on_path("ssh-keygen"),
+    },
+    Need {
+        package: SSH_SERVER,
+        why: "the tests' own sshd",
+        present: || on_path("sshd") || Path::new("/usr/sbin/sshd").is_file(),
+    },
 ];
+
+/// Brings `sshd`, and a service nobody asked for.
+const SSH_SERVER: &str = "openssh-server";
 
 /// Needed in addition when Python programs have to be installed.
 const FOR_PYTHON: &[Need] = &[Need {
@@ -136,9 +184,13 @@ const FOR_STOCK: &[Need] = &[
 /// Sets everything up.
 pub(crate) fn run() -> Result<Programs> {
     install_missing(TOOLS)?;
+    let mut variables = stock_borgs()?;
+    let (_, stock_borg) = variables.first().expect("a table that is not empty");
+    let stock_borg = stock_borg.clone();
+    variables.push((BORGMATIC_VARIABLE, borgmatic()?));
     Ok(Programs {
-        stock_borg: stock_borg()?,
-        borgmatic: borgmatic()?,
+        stock_borg,
+        variables,
     })
 }
 
@@ -154,17 +206,17 @@ fn borgmatic() -> Result<PathBuf> {
         return Ok(program);
     }
     install_missing(FOR_PYTHON)?;
-    install_python(&venv, BORGMATIC)?;
+    install_python("python3", &venv, BORGMATIC)?;
     Ok(program)
 }
 
 /// Makes a virtual environment that holds one requirement.
-fn install_python(venv: &Path, requirement: &str) -> Result<()> {
+fn install_python(python: &str, venv: &Path, requirement: &str) -> Result<()> {
     // A half-made environment of an interrupted run must not be mistaken for a whole one.
     if venv.exists() {
         fs::remove_dir_all(venv).with_context(|| format!("cannot remove {}", venv.display()))?;
     }
-    process::run(Command::new("python3").args(["-m", "venv"]).arg(venv))?;
+    process::run(Command::new(python).args(["-m", "venv"]).arg(venv))?;
     process::run(Command::new(venv.join("bin/python")).args([
         "-m",
         "pip",
@@ -175,27 +227,61 @@ fn install_python(venv: &Path, requirement: &str) -> Result<()> {
     ]))
 }
 
-/// Stock Borg as the environment names it, or the one built under `target/`.
-fn stock_borg() -> Result<PathBuf> {
-    if let Some(given) = std::env::var_os(STOCK_VARIABLE) {
-        let path = PathBuf::from(given);
-        check_version(&path).with_context(|| format!("{STOCK_VARIABLE} is set"))?;
-        return Ok(path);
+/// Every stock Borg, as the environment names it or built under `target/`.
+fn stock_borgs() -> Result<Vec<(&'static str, PathBuf)>> {
+    let mut found = Vec::new();
+    let mut to_build = Vec::new();
+    for stock in &STOCKS {
+        let borg = if let Some(given) = std::env::var_os(stock.variable) {
+            let path = PathBuf::from(given);
+            check_version(&path, stock.version)
+                .with_context(|| format!("{} is set", stock.variable))?;
+            path
+        } else {
+            let path = process::target().join(stock.venv).join("bin/borg");
+            if check_version(&path, stock.version).is_err() {
+                to_build.push(stock);
+            }
+            path
+        };
+        found.push((stock.variable, borg));
     }
-    let venv = process::target().join("stock-borg");
-    let borg = venv.join("bin/borg");
-    if check_version(&borg).is_ok() {
-        return Ok(borg);
+    if !to_build.is_empty() {
+        install_missing(FOR_PYTHON)?;
+        install_missing(FOR_STOCK)?;
+        build(&to_build)?;
     }
-    install_missing(FOR_PYTHON)?;
-    install_missing(FOR_STOCK)?;
-    install_python(&venv, &format!("borgbackup=={STOCK_VERSION}"))?;
-    check_version(&borg)?;
-    Ok(borg)
+    Ok(found)
 }
 
-fn check_version(borg: &Path) -> Result<()> {
-    let expected = format!("borg {STOCK_VERSION}");
+/// Builds them at the same time: each is a minute of one core, mostly compiling one file after the other.
+fn build(stocks: &[&'static Stock]) -> Result<()> {
+    let build_one = |stock: &Stock| {
+        let venv = process::target().join(stock.venv);
+        // A name on the path may be a stand-in for a version that is not installed.
+        let works = |python: &&&str| {
+            process::succeeds(Command::new(python).args(["-c", "import venv, ensurepip"]))
+        };
+        let python = stock.pythons.iter().find(works);
+        let python = python.with_context(|| format!("none of {:?} works", stock.pythons))?;
+        let requirement = format!("borgbackup=={}", stock.version);
+        install_python(python, &venv, &requirement)?;
+        check_version(&venv.join("bin/borg"), stock.version)
+    };
+    thread::scope(|scope| {
+        let start = |stock: &&'static Stock| {
+            let stock: &'static Stock = stock;
+            scope.spawn(move || build_one(stock))
+        };
+        let builds: Vec<_> = stocks.iter().map(start).collect();
+        builds
+            .into_iter()
+            .try_for_each(|build| build.join().expect("building does not panic"))
+    })
+}
+
+fn check_version(borg: &Path, version: &str) -> Result<()> {
+    let expected = format!("borg {version}");
     match process::output(Command::new(borg).arg("--version")) {
         Some(text) if text.trim() == expected => Ok(()),
         Some(text) => bail!("{} is {:?}, not {expected:?}", borg.display(), text.trim()),
@@ -224,18 +310,8 @@ fn install_missing(needs: &[Need]) -> Result<()> {
         );
     }
     eprintln!("installing:\n{list}");
-    let apt = || {
-        let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive");
-        command
-    };
-    process::run(apt().args(["update", "-q"]))?;
-    let names = missing.iter().map(|need| need.package);
-    process::run(
-        apt()
-            .args(["install", "-q", "-y", "--no-install-recommends"])
-            .args(names),
-    )?;
+    let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    install(&packages)?;
     let still: Vec<&str> = missing
         .iter()
         .filter(|need| !(need.present)())
@@ -245,6 +321,61 @@ fn install_missing(needs: &[Need]) -> Result<()> {
         bail!("still missing after the installation: {}", still.join(" "));
     }
     Ok(())
+}
+
+/// Installs packages without letting their services run, now or at the next start of the system.
+fn install(packages: &[&str]) -> Result<()> {
+    let apt = || {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    };
+    process::run(apt().args(["update", "-q"]))?;
+    let quiet = NoServices::begin()?;
+    process::run(
+        apt()
+            .args(["install", "-q", "-y", "--no-install-recommends"])
+            .args(packages),
+    )?;
+    drop(quiet);
+    if packages.contains(&SSH_SERVER) {
+        // Where there is no systemd there is nothing to disable; nor has every release both units.
+        for unit in ["ssh.service", "ssh.socket"] {
+            process::succeeds(Command::new("systemctl").args(["disable", unit]));
+        }
+    }
+    Ok(())
+}
+
+/// As long as it lives, packages that are installed start no service: Debian's policy script says no.
+struct NoServices {
+    /// The script, if it is ours: a system that has one has decided already.
+    script: Option<&'static Path>,
+}
+
+impl NoServices {
+    fn begin() -> Result<Self> {
+        let script = Path::new("/usr/sbin/policy-rc.d");
+        if script.exists() {
+            return Ok(Self { script: None });
+        }
+        let cannot = || format!("cannot write {}", script.display());
+        fs::write(script, "#!/bin/sh\nexit 101\n").with_context(cannot)?;
+        fs::set_permissions(script, fs::Permissions::from_mode(0o755)).with_context(cannot)?;
+        Ok(Self {
+            script: Some(script),
+        })
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if let Some(script) = self.script
+            && let Err(error) = fs::remove_file(script)
+        {
+            eprintln!("cannot remove {}: {error}", script.display());
+        }
+    }
 }
 
 fn is_root() -> bool {

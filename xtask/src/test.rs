@@ -21,8 +21,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     // for the tests too gives every crate the features it will be tested with: nothing is built twice.
     process::run(process::cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
     let with_programs = |mut command: Command| {
-        command.env(setup::STOCK_VARIABLE, &programs.stock_borg);
-        command.env(setup::BORGMATIC_VARIABLE, &programs.borgmatic);
+        for (variable, program) in &programs.variables {
+            command.env(variable, program);
+        }
         if full {
             command.env(FULL_VARIABLE, "1");
         }

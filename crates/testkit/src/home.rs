@@ -35,6 +35,9 @@ impl Home {
         home.set("TZ", "UTC");
         home.set("LANG", "C.UTF-8");
         home.set("LC_ALL", "C.UTF-8");
+        if let Some(wire) = scratch.wire() {
+            wire.lead(&mut home);
+        }
         home
     }
 

@@ -49,8 +49,48 @@ impl Program {
         static PATHS: [OnceLock<PathBuf>; 2] = [OnceLock::new(), OnceLock::new()];
         match self {
             Self::Ours => PATHS[0].get_or_init(find_ours),
-            Self::Stock => PATHS[1].get_or_init(find_stock),
+            Self::Stock => {
+                PATHS[1].get_or_init(|| find_stock("IRONBORG_STOCK_BORG", "stock-borg", "1.4.5"))
+            }
         }
+    }
+}
+
+/// Stock Borg as it still answers on servers nobody has upgraded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OldStock {
+    /// BorgBackup 1.1.18, the last of its line.
+    V1_1,
+    /// BorgBackup 1.2.9, the last of its line.
+    V1_2,
+}
+
+impl OldStock {
+    /// All of them, oldest first.
+    pub const ALL: [Self; 2] = [Self::V1_1, Self::V1_2];
+
+    /// The version as `--version` gives it.
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::V1_1 => "1.1.18",
+            Self::V1_2 => "1.2.9",
+        }
+    }
+
+    /// The executable.
+    ///
+    /// `IRONBORG_STOCK_BORG_1_1` and `IRONBORG_STOCK_BORG_1_2` override the place where `cargo xtask test` puts it.
+    ///
+    /// # Panics
+    /// When it is missing or another version: a comparison that was not made must not pass.
+    pub fn path(self) -> &'static Path {
+        static PATHS: [OnceLock<PathBuf>; 2] = [OnceLock::new(), OnceLock::new()];
+        let (place, variable) = match self {
+            Self::V1_1 => (&PATHS[0], "IRONBORG_STOCK_BORG_1_1"),
+            Self::V1_2 => (&PATHS[1], "IRONBORG_STOCK_BORG_1_2"),
+        };
+        let venv = format!("stock-borg-{}", self.version());
+        place.get_or_init(|| find_stock(variable, &venv, self.version()))
     }
 }
 
@@ -114,10 +154,10 @@ fn target() -> PathBuf {
     target.to_path_buf()
 }
 
-fn find_stock() -> PathBuf {
-    let path = env::var_os("IRONBORG_STOCK_BORG")
-        .map_or_else(|| target().join("stock-borg/bin/borg"), PathBuf::from);
-    let text = "`cargo xtask test` installs it; IRONBORG_STOCK_BORG overrides";
+fn find_stock(variable: &str, venv: &str, version: &str) -> PathBuf {
+    let path =
+        env::var_os(variable).map_or_else(|| target().join(venv).join("bin/borg"), PathBuf::from);
+    let text = format!("`cargo xtask test` installs it; {variable} overrides");
     assert!(
         path.is_file(),
         "stock Borg is missing: {} ({text})",
@@ -127,11 +167,11 @@ fn find_stock() -> PathBuf {
         .arg("--version")
         .output()
         .expect("stock Borg starts");
-    let version = String::from_utf8_lossy(&output.stdout);
+    let found = String::from_utf8_lossy(&output.stdout);
     assert_eq!(
-        version.trim(),
-        "borg 1.4.5",
-        "not the stock Borg to compare with ({text})"
+        found.trim(),
+        format!("borg {version}"),
+        "not the stock Borg that is wanted ({text})"
     );
     path
 }

@@ -2,15 +2,20 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use tempfile::TempDir;
+
+use crate::Wire;
 
 /// A directory that is removed, with everything in it, when this is dropped.
 #[derive(Debug)]
 pub struct Scratch {
     dir: Option<TempDir>,
     path: PathBuf,
+    /// How everything here is reached, where the environment says that it is reached over ssh.
+    wire: OnceLock<Option<Wire>>,
 }
 
 impl Scratch {
@@ -25,7 +30,13 @@ impl Scratch {
         Self {
             dir: Some(dir),
             path,
+            wire: OnceLock::new(),
         }
+    }
+
+    /// The ssh server that repositories here are behind, if the whole suite is sent over the wire.
+    pub fn wire(&self) -> Option<&Wire> {
+        self.wire.get_or_init(Wire::of_environment).as_ref()
     }
 
     /// The directory.
