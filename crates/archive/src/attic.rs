@@ -7,12 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ironborg_repository::{AtticRepository, LockOptions};
-use ironborg_types::{Level, RepositoryId};
+use ironborg_types::{Level, PercentProgress, RepositoryId};
 
 use crate::client::Client;
 use crate::error::ArchiveError;
 use crate::key_files;
-use crate::progress::PercentProgress;
 
 const LOGGER: &str = "borg.upgrader";
 const PROGRESS: &str = "upgrade.convert_segments";

@@ -3,10 +3,9 @@
 //! Source: Borg 1.4, `Archive.info`, `_info_archives`.
 
 use ironborg_format::msgpack::Value;
-use ironborg_types::{ArchiveId, BytePath, Timestamp};
+use ironborg_types::{ArchiveId, BytePath, PercentProgress, Timestamp};
 
 use crate::items::PartFiles;
-use crate::progress::PercentProgress;
 use crate::references::ChunkReferences;
 use crate::statistics::{ArchiveStatistics, archive_statistics};
 use crate::{Archive, ArchiveError, Session};

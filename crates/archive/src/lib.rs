@@ -28,7 +28,6 @@ mod cache_progress;
 mod gate;
 mod item_stream;
 mod key_files;
-mod progress;
 mod save;
 
 pub use client::{

@@ -209,6 +209,23 @@ pub fn decode_entry(bytes: &[u8]) -> Result<(Entry<'_>, usize), EntryError> {
     Ok((entry, size))
 }
 
+/// The size of the entry that may begin at the start of `bytes`, as far as its header tells: what may be
+/// saved from a damaged segment, tags of the future included.
+///
+/// Source: Borg 1.4, `LoggedIO.recover_segment`.
+pub fn salvageable_entry_size(bytes: &[u8]) -> Option<usize> {
+    let header = Header::decode(bytes, HEADER_LEN).ok()?;
+    (header.tag <= TAG_MAX).then_some(header.size as usize)
+}
+
+/// Whether bytes, as many as [`salvageable_entry_size`] said, have the checksum they begin with.
+pub fn is_whole_entry(bytes: &[u8]) -> bool {
+    let Some((crc, rest)) = bytes.split_first_chunk::<4>() else {
+        return false;
+    };
+    crc32fast::hash(rest) == u32::from_le_bytes(*crc)
+}
+
 /// Checks an object read as header and data apart against the checksum in its PUT header.
 ///
 /// `header` is the 41-byte header, `object` the bytes behind it.

@@ -154,6 +154,15 @@ pub enum RepositoryError {
         /// The repository.
         location: String,
     },
+    /// What is asked of a check makes no sense.
+    #[error("the repository cannot be checked: {reason}")]
+    CheckRefused {
+        /// Why not.
+        reason: &'static str,
+    },
+    /// The user asked to stop.
+    #[error("{}", ErrorKind::Error.message(&["Got Ctrl-C / SIGINT."]))]
+    Interrupted,
     /// An earlier write failed; nothing of this transaction can be committed.
     #[error("the transaction failed before: {reason}")]
     TransactionDoomed {
@@ -209,10 +218,11 @@ impl RepositoryError {
             Self::NotLocked { .. } => ErrorKind::NotLocked,
             Self::NotMyLock { .. } => ErrorKind::NotMyLock,
             Self::BadEntry { .. } | Self::ObjectTooLarge { .. } => ErrorKind::IntegrityError,
-            Self::InvalidNonceFile { .. } => ErrorKind::Error,
+            Self::InvalidNonceFile { .. } | Self::Interrupted => ErrorKind::Error,
             Self::MalformedConfig { .. }
             | Self::AppendOnly { .. }
             | Self::NotExclusive { .. }
+            | Self::CheckRefused { .. }
             | Self::TransactionDoomed { .. }
             | Self::UnknownHintsVersion { .. }
             | Self::NonceMismatch => ErrorKind::Exception,

@@ -69,6 +69,12 @@ impl Index {
         old.map(EntryLocation::decode)
     }
 
+    /// Everything, in bucket order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ChunkId, EntryLocation)> + '_ {
+        let entries = self.0.iter();
+        entries.map(|(id, value)| (ChunkId(*id), EntryLocation::decode(*value)))
+    }
+
     /// Ids behind `marker` in bucket order; none if there is no such id.
     pub(crate) fn ids(&self, limit: Option<usize>, marker: Option<&ChunkId>) -> Vec<ChunkId> {
         let iter: Option<Iter<'_, 8>> = match marker {

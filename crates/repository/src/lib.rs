@@ -14,6 +14,7 @@ mod segments;
 
 mod index;
 mod recovery;
+mod replay;
 mod state;
 
 mod lock;
@@ -26,7 +27,8 @@ mod error;
 pub use attic::AtticRepository;
 pub use error::RepositoryError;
 pub use local::{
-    CompactOptions, CreateOptions, LocalRepository, LockMode, OpenOptions, SegmentScan,
+    CheckOptions, CompactOptions, CreateOptions, LocalRepository, LockMode, OpenOptions,
+    SegmentScan,
 };
 pub use lock::{Lock, LockOptions, LockOwner, process_identity};
 pub use repository::Repository;

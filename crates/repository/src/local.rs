@@ -4,6 +4,7 @@
 //! Finding the committed state is left to `recovery`, the bookkeeping to `state`, the files to
 //! `segments` and to the storage.
 
+mod check;
 mod compact;
 mod create;
 mod hints;
@@ -19,7 +20,7 @@ use ironborg_storage::{LocalStorage, Storage};
 use ironborg_types::{ChunkId, Event, Level, NonceStore, Reporter, RepositoryId, SegmentId};
 
 pub(crate) use create::{README, README_TEXT};
-pub use options::{CompactOptions, CreateOptions, LockMode, OpenOptions};
+pub use options::{CheckOptions, CompactOptions, CreateOptions, LockMode, OpenOptions};
 pub use scan::SegmentScan;
 
 use crate::index::{EntryLocation, Index};
@@ -495,6 +496,10 @@ impl Repository for LocalRepository {
 
     fn close(self: Box<Self>) -> Result<(), RepositoryError> {
         Self::close(*self)
+    }
+
+    fn check(&mut self, options: &CheckOptions) -> Result<bool, RepositoryError> {
+        self.check_segments_and_index(options)
     }
 
     fn destroy(&mut self) -> Result<(), RepositoryError> {

@@ -8,16 +8,19 @@ use ironborg_format::hints::{Hints, HintsError, HintsFile};
 use ironborg_format::integrity::{self, IntegrityFile, IntegrityFileError};
 use ironborg_format::segment::Entry;
 use ironborg_storage::Storage;
-use ironborg_types::{ErrorKind, Event, Level, Reporter, SegmentId};
+use ironborg_types::{ErrorKind, Event, Level, PercentProgress, Reporter, SegmentId};
 
 use crate::RepositoryError;
 use crate::index::{EntryLocation, Index};
 use crate::local::LOGGER;
+use crate::replay::{Change, Replay};
 use crate::segments::{Entries, SegmentLog};
 use crate::state::State;
 
 /// Names the progress of a replay.
 const REPLAY: &str = "repository.replay_segments";
+/// Percent between two steps of it that are shown.
+const REPLAY_STEP: f64 = 5.0;
 
 /// What recovery works with.
 pub(crate) struct Recovery<'a> {
@@ -78,7 +81,7 @@ impl Recovery<'_> {
     }
 
     /// The highest transaction there is an index of.
-    fn index_id(&self) -> Result<Option<SegmentId>, RepositoryError> {
+    pub(crate) fn index_id(&self) -> Result<Option<SegmentId>, RepositoryError> {
         let mut highest = None;
         for entry in self.storage.list("")? {
             let number = entry.name.strip_prefix("index.");
@@ -272,19 +275,11 @@ impl Recovery<'_> {
     ) -> Result<(), RepositoryError> {
         self.warn("Replaying segments. Please wait, this can take a while...".to_owned());
         let segments = self.log.segments()?;
-        self.reporter.report(Event::ProgressStart { msgid: REPLAY });
-        let total = segments.len() as u64;
-        for (done, segment) in segments.into_iter().enumerate() {
-            self.reporter.report(Event::ProgressPercent {
-                msgid: REPLAY,
-                current: done as u64 + 1,
-                total,
-                message: format!(
-                    "Replaying segments {:3.0}%",
-                    done as f64 * 100.0 / total as f64
-                )
-                .into(),
-                info: None,
+        let mut progress =
+            PercentProgress::start(self.reporter, REPLAY, segments.len() as u64, REPLAY_STEP);
+        for segment in segments {
+            progress.advance(self.reporter, 1, None, |percent| {
+                format!("Replaying segments {percent:3.0}%")
             });
             if from.is_some_and(|from| segment <= from) {
                 continue;
@@ -294,48 +289,25 @@ impl Recovery<'_> {
             }
             self.replay_segment(state, segment)?;
         }
-        self.reporter.report(Event::ProgressEnd { msgid: REPLAY });
+        progress.finish(self.reporter);
         Ok(())
     }
 
     fn replay_segment(&self, state: &mut State, segment: SegmentId) -> Result<(), RepositoryError> {
         // A file of no length is one whose removal was cut short.
-        let Some(file_size) = self.log.size(segment)? else {
+        let Some(size) = self.log.size(segment)? else {
             return Ok(());
         };
-        state.hints.segments.insert(segment.0, 0);
+        let log = self.log;
+        let mut replay = Replay { log, state };
+        replay.begin_segment(segment);
         let mut entries = Entries::new(segment);
-        while let Some(found) = entries.next(self.log)? {
-            match found.entry {
-                Entry::Put { id, .. } => {
-                    if let Some(old) = state.index.get(&id) {
-                        // Superseded without a DELETE, as very old versions did: the sizes are those
-                        // of the new entry, as Borg counts them.
-                        state.supersede(&id, old, found.size);
-                    }
-                    let at = EntryLocation {
-                        segment,
-                        offset: found.offset,
-                    };
-                    state.put(&id, at, found.size);
-                }
-                Entry::Delete { id } => {
-                    let Some(old) = state.index.remove(&id) else {
-                        continue;
-                    };
-                    // An index from before a compaction may point to a segment that is gone.
-                    if self.log.size(old.segment)?.is_some() {
-                        let size = self.log.read_size(old, &id)?;
-                        state.supersede(&id, old, size);
-                    }
-                }
-                Entry::Commit => {}
+        while let Some(found) = entries.next(log)? {
+            if let Some(change) = Change::of(&found) {
+                replay.apply(segment, &change)?;
             }
         }
-        if state.hints.segments.get(&segment.0) == Some(&0) {
-            let size = i64::try_from(file_size).unwrap_or(i64::MAX);
-            state.hints.compact.insert(segment.0, size);
-        }
+        replay.end_segment(segment, size);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ironborg_types::{ChunkId, NonceStore, RepositoryId};
 
-use crate::{CompactOptions, RepositoryError};
+use crate::{CheckOptions, CompactOptions, RepositoryError};
 
 /// A transactional store of objects by id.
 ///
@@ -101,6 +101,10 @@ pub trait Repository: Send + Sync {
 
     /// Forgets the transaction.
     fn rollback(&mut self) -> Result<(), RepositoryError>;
+
+    /// Checks what is stored, entry by entry, and the index; repairs it if asked to. What is found is
+    /// logged. Says whether the repository is sound, or was made so.
+    fn check(&mut self, options: &CheckOptions) -> Result<bool, RepositoryError>;
 
     /// Removes the whole repository.
     fn destroy(&mut self) -> Result<(), RepositoryError>;

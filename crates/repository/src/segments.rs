@@ -2,7 +2,9 @@
 //!
 //! What the entries mean is left to the transaction. Layout: docs/format.md, "Segment files".
 
+mod changes;
 mod entries;
+mod recover;
 mod writer;
 
 use std::io::IoSliceMut;
@@ -15,6 +17,7 @@ use ironborg_format::segment::{
 use ironborg_storage::{EntryKind, Storage, StorageError};
 use ironborg_types::{ChunkId, SegmentId};
 
+pub(crate) use changes::Changes;
 pub(crate) use entries::Entries;
 pub use entries::FoundEntry;
 use writer::Writer;
@@ -114,9 +117,14 @@ impl SegmentLog {
         self.last_where(|segment| self.is_committed(segment))
     }
 
+    /// The segment with the highest number.
+    pub(crate) fn last(&self) -> Result<Option<SegmentId>, RepositoryError> {
+        self.last_where(|_| Ok(true))
+    }
+
     /// Whether the newest segment is one of Attic.
     pub(crate) fn is_attic(&self) -> Result<bool, RepositoryError> {
-        let Some(segment) = self.last_where(|_| Ok(true))? else {
+        let Some(segment) = self.last()? else {
             return Ok(false);
         };
         let mut magic = [0; MAGIC_LEN];

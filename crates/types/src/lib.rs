@@ -9,6 +9,7 @@ pub mod id;
 pub mod interrupt;
 pub mod limits;
 pub mod nonce_store;
+pub mod progress;
 pub mod question;
 pub mod text;
 pub mod time;
@@ -18,6 +19,7 @@ pub use event::{ArchiveProgress, Event, Level, NullReporter, Reporter, WarningKi
 pub use id::{ArchiveId, ChunkId, RepositoryId, SegmentId};
 pub use interrupt::Interrupt;
 pub use nonce_store::{NonceStore, NonceStoreError};
+pub use progress::PercentProgress;
 pub use question::{Answer, Question, Questioner};
 pub use text::BytePath;
 pub use time::{Timestamp, civil_from_days, days_from_civil};

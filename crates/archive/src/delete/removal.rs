@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 use ironborg_cache::{ArchiveSummary, ChunkTable, Unreferenced};
 use ironborg_object::{Compression, Sealer};
 use ironborg_repository::RepositoryError;
-use ironborg_types::{BytePath, ChunkId, Level, Reporter};
+use ironborg_types::{BytePath, ChunkId, Level, PercentProgress, Reporter};
 
 use super::LOGGER;
 use super::count::{DecrementCounter, PartUse};
 use crate::items::PartFiles;
-use crate::progress::PercentProgress;
 use crate::references::{ChunkReferences, TakenSummary};
 use crate::selection::ListedArchive;
 use crate::statistics::ArchiveStatistics;

@@ -4,7 +4,7 @@
 use ironborg_format::item::{ChunkEntry, Item, ItemView};
 use ironborg_source::path::strip_components;
 use ironborg_source::walk::FileKind;
-use ironborg_types::{BytePath, Reporter};
+use ironborg_types::{BytePath, PercentProgress, Reporter};
 
 use super::attributes::values;
 use super::engine::Engine;
@@ -12,7 +12,6 @@ use super::file::Outcome;
 use super::filter::Master;
 use super::in_flight::{Conflict, InFlight, Ticket};
 use super::worker::Done;
-use crate::progress::PercentProgress;
 
 /// Message id of the progress of the attributes of directories that are left last.
 pub(super) const PERMISSIONS: &str = "extract.permissions";

@@ -26,7 +26,7 @@ use std::thread;
 use crossbeam_channel::{bounded, unbounded};
 use ironborg_source::pattern::PatternMatcher;
 use ironborg_source::{Names, RestoreOptions, RestoreRoot};
-use ironborg_types::{ErrorKind, Event};
+use ironborg_types::{ErrorKind, Event, PercentProgress};
 
 use self::engine::{Engine, Work};
 use self::file::FileRestorer;
@@ -34,7 +34,6 @@ use self::filter::ItemFilter;
 use self::report::Report;
 pub(crate) use self::stream::cannot_write;
 use crate::items::{ObjectSource, PartFiles, with_items};
-use crate::progress::PercentProgress;
 use crate::{Archive, ArchiveError, Session};
 
 /// Where the content goes.

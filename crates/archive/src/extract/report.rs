@@ -6,11 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use ironborg_format::item::{ChunkEntry, Item};
 use ironborg_source::SourceError;
 use ironborg_source::restore::AttributesSet;
-use ironborg_types::{BytePath, ErrorKind, Event, Level, Reporter, text};
+use ironborg_types::{BytePath, ErrorKind, Event, Level, PercentProgress, Reporter, text};
 
 use super::ExtractOutcome;
 use crate::ArchiveError;
-use crate::progress::PercentProgress;
 
 /// Shared by the threads of one extraction.
 pub(super) struct Report<'a> {

@@ -5,13 +5,12 @@
 mod rules;
 
 use ironborg_source::pattern::NameGlob;
-use ironborg_types::{Event, Level, Timestamp, text};
+use ironborg_types::{Event, Level, PercentProgress, Timestamp, text};
 
 pub use rules::{Period, Reason, Retention, apply};
 
 use crate::delete::RemovalOptions;
 use crate::delete::removal::{Next, Removal};
-use crate::progress::PercentProgress;
 use crate::references::ChunkReferences;
 use crate::selection::{ArchiveAges, ListedArchive, checkpoint_of, listed};
 use crate::statistics::ArchiveStatistics;

@@ -9,12 +9,11 @@ use std::thread;
 use ironborg_cache::{ArchiveSummary, ChunkTable, SummaryBuilder};
 use ironborg_format::ArchiveEntry;
 use ironborg_format::item::ChunkEntry;
-use ironborg_types::{ArchiveId, ChunkId, text};
+use ironborg_types::{ArchiveId, ChunkId, PercentProgress, text};
 
 use super::{Found, keep_summary, summaries};
 use crate::gate::Gate;
 use crate::items::{ItemReader, PartFiles, with_items_on};
-use crate::progress::PercentProgress;
 use crate::{Archive, ArchiveError, Session};
 
 /// Bytes that summaries being made may take together; a larger one is made alone.

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use ironborg_format::item::ItemView;
 use ironborg_format::tar::{BLOCK_LEN, RECORD_LEN};
 use ironborg_source::pattern::PatternMatcher;
-use ironborg_types::{BytePath, ErrorKind, Event, Level, text};
+use ironborg_types::{BytePath, ErrorKind, Event, Level, PercentProgress, text};
 
 use super::assemble::{self, Job, Part};
 use super::in_order::InOrder;
@@ -22,7 +22,6 @@ use crate::extract::cannot_write;
 use crate::extract::chunks::ChunkQueue;
 use crate::extract::filter::ItemFilter;
 use crate::items::{ItemReader, ObjectSource, PartFiles, with_items};
-use crate::progress::PercentProgress;
 use crate::{Archive, ArchiveError, Session};
 
 /// Content counts for the progress in pieces of this size.

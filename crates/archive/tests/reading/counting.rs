@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use ironborg_repository::{CompactOptions, LocalRepository, Repository, RepositoryError};
+use ironborg_repository::{CheckOptions, CompactOptions, LocalRepository, Repository, RepositoryError};
 use ironborg_types::{ChunkId, NonceStore, RepositoryId};
 
 /// How often each object was read.
@@ -103,6 +103,10 @@ impl Repository for CountingRepository {
 
     fn rollback(&mut self) -> Result<(), RepositoryError> {
         self.inner.rollback()
+    }
+
+    fn check(&mut self, options: &CheckOptions) -> Result<bool, RepositoryError> {
+        self.inner.check(options)
     }
 
     fn destroy(&mut self) -> Result<(), RepositoryError> {

@@ -1,7 +1,7 @@
 //! What the chunk table promises its callers, among threads and across runs.
 
 use super::*;
-use ironborg_repository::{CompactOptions, RepositoryError};
+use ironborg_repository::{CheckOptions, CompactOptions, RepositoryError};
 use ironborg_storage::{MemoryStorage, Storage};
 use ironborg_types::{NonceStore, NullReporter, RepositoryId};
 use proptest::prelude::*;
@@ -102,6 +102,9 @@ impl Repository for Ids {
     }
     fn rollback(&mut self) -> Result<(), RepositoryError> {
         unreachable!("a table rolls nothing back")
+    }
+    fn check(&mut self, _: &CheckOptions) -> Result<bool, RepositoryError> {
+        unreachable!("a table checks nothing")
     }
     fn destroy(&mut self) -> Result<(), RepositoryError> {
         unreachable!("a table destroys nothing")

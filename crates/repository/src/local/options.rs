@@ -56,3 +56,19 @@ pub struct CompactOptions {
     /// When this asks to stop, what is done so far is committed and the rest left for next time.
     pub interrupt: Option<&'static Interrupt>,
 }
+
+/// What a check does.
+#[derive(Debug, Clone, Copy)]
+pub struct CheckOptions {
+    /// Mend what is found to be wrong; what cannot be read is lost.
+    pub repair: bool,
+    /// For servers that make use of it: here a segment is replaced by a smaller copy, never kept twice.
+    pub save_space: bool,
+    /// Seconds after which to stop behind the current segment, the next check going on from there;
+    /// 0 checks everything. Negative numbers, as Borg's protocol allows them, stop behind one segment.
+    pub max_duration_s: i64,
+    /// How many threads read segments; at least 1.
+    pub threads: usize,
+    /// When this asks to stop, the check ends behind the current segment.
+    pub interrupt: Option<&'static Interrupt>,
+}

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use ironborg_types::{Event, Reporter};
+use crate::event::{Event, Reporter};
 
 /// Counts towards a total and says when the next step is due.
 ///
 /// Source: Borg 1.4, `ProgressIndicatorPercent`. The percentage is that before the step was counted;
 /// `current` in the event is the count after it.
 #[derive(Debug)]
-pub(crate) struct PercentProgress {
+pub struct PercentProgress {
     msgid: &'static str,
     total: u64,
     current: u64,
@@ -19,12 +19,7 @@ pub(crate) struct PercentProgress {
 
 impl PercentProgress {
     /// Begins an operation of `total` units that is shown every `step` percent.
-    pub(crate) fn start(
-        reporter: &dyn Reporter,
-        msgid: &'static str,
-        total: u64,
-        step: f64,
-    ) -> Self {
+    pub fn start(reporter: &dyn Reporter, msgid: &'static str, total: u64, step: f64) -> Self {
         reporter.report(Event::ProgressStart { msgid });
         Self {
             msgid,
@@ -36,12 +31,12 @@ impl PercentProgress {
     }
 
     /// Sets the total once it is known.
-    pub(crate) fn set_total(&mut self, total: u64) {
+    pub fn set_total(&mut self, total: u64) {
         self.total = total;
     }
 
     /// Shows a message without counting.
-    pub(crate) fn announce(&self, reporter: &dyn Reporter, message: &str) {
+    pub fn announce(&self, reporter: &dyn Reporter, message: &str) {
         reporter.report(Event::ProgressPercent {
             msgid: self.msgid,
             current: self.current,
@@ -53,7 +48,7 @@ impl PercentProgress {
 
     /// Counts `units` more, and shows the step if it is due; `message` makes its text from the
     /// percentage and `info`.
-    pub(crate) fn advance(
+    pub fn advance(
         &mut self,
         reporter: &dyn Reporter,
         units: u64,
@@ -79,7 +74,7 @@ impl PercentProgress {
     }
 
     /// Sets the count to `current` before it counts one more.
-    pub(crate) fn advance_to(
+    pub fn advance_to(
         &mut self,
         reporter: &dyn Reporter,
         current: u64,
@@ -91,7 +86,7 @@ impl PercentProgress {
     }
 
     /// Ends the operation.
-    pub(crate) fn finish(&self, reporter: &dyn Reporter) {
+    pub fn finish(&self, reporter: &dyn Reporter) {
         reporter.report(Event::ProgressEnd { msgid: self.msgid });
     }
 }
