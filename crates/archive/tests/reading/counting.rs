@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use ironborg_repository::{CheckOptions, CompactOptions, LocalRepository, Repository, RepositoryError};
+use ironborg_repository::{
+    CheckOptions, CompactOptions, LocalRepository, Repository, RepositoryError,
+};
 use ironborg_types::{ChunkId, NonceStore, RepositoryId};
 
 /// How often each object was read.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ironborg_repository::{CompactOptions, Repository, RepositoryError};
+use ironborg_repository::{CheckOptions, CompactOptions, Repository, RepositoryError};
 use ironborg_types::{
     ChunkId, ErrorKind, NonceStore, NonceStoreError, Reporter, RepositoryId, text,
 };
@@ -421,6 +421,26 @@ impl Repository for RemoteRepository {
         let _ = self.connection.link.take_fault();
         *self.known.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
         self.connection.call_for_nothing(&Call::Rollback)
+    }
+
+    fn check(&mut self, options: &CheckOptions) -> Result<bool, RepositoryError> {
+        let max_duration = options.max_duration_s;
+        let required = Version::alpha(1, 2, 0, 4);
+        if max_duration != 0 && *self.server_version() < required {
+            let kind = ErrorKind::RemoteRepositoryRPCServerOutdated;
+            let call = format!("check max_duration={max_duration}");
+            let message = kind.message(&[&call, &required.to_string()]);
+            return Err(RepositoryError::Remote { kind, message });
+        }
+        self.settle()?;
+        // A repair may lose some.
+        *self.known.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        let call = Call::Check {
+            repair: options.repair,
+            save_space: options.save_space,
+            max_duration,
+        };
+        self.connection.call(&call, |payload| payload.flag())
     }
 
     fn destroy(&mut self) -> Result<(), RepositoryError> {
