@@ -58,10 +58,12 @@ impl FrameBuffer {
         }
         let wanted = self.missing.clamp(READ_LEN_MIN, READ_LEN_MAX);
         if self.bytes.len() - self.end < wanted {
-            self.bytes.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.scanned -= self.start;
-            self.start = 0;
+            if self.start > 0 {
+                self.bytes.copy_within(self.start..self.end, 0);
+                self.end -= self.start;
+                self.scanned -= self.start;
+                self.start = 0;
+            }
             if self.bytes.len() - self.end < wanted {
                 // Doubling keeps the cost of growing linear in what arrived.
                 let len = (self.end + wanted).max((self.end * 2).min(self.end + KEPT_LEN_MAX));
@@ -126,7 +128,8 @@ impl FrameBuffer {
             }
             self.scanned += len;
             self.pending = self.pending - 1 + head.child_count;
-            if self.pending > FRAME_LEN_MAX as u64 {
+            // Every value takes a byte at least.
+            if self.pending > (FRAME_LEN_MAX - (self.scanned - self.start)) as u64 {
                 return Err(FrameError::TooLong);
             }
         }

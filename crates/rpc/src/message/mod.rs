@@ -8,11 +8,13 @@
 mod call;
 mod frame;
 mod reply;
+mod request;
 mod version;
 
-pub use call::{BadCall, Call, Form, Open, Request};
+pub use call::{Call, Form, Open};
 pub use frame::{FRAME_LEN_MAX, FrameBuffer, FrameError};
 pub use reply::{Fault, Payload, Reply};
+pub use request::{BadCall, Request};
 pub use version::Version;
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ const POSITIONAL_FAULT: &[u8] = b"Remote Exception (see remote log for the trace
 /// Results and errors that are read as a tree are no longer than this, encoded.
 const SMALL_LEN_MAX: usize = 1024 * 1024;
 
+/// Texts of one kind an error has are no more than this: a traceback of Python's has about two thousand at most.
+const FAULT_TEXTS_MAX: usize = 4096;
+
 /// An error on its way from server to client.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fault {
@@ -126,7 +129,7 @@ impl Fault {
         let text = |value: &Value<'_>| value.as_raw().map(<[u8]>::to_vec);
         let texts = |key: &[u8]| -> Option<Vec<Vec<u8>>> {
             let values = map.get(key)?.as_array()?;
-            Some(values.iter().map(|value| as_text(value)).collect())
+            Some(values.iter().take(FAULT_TEXTS_MAX).map(as_text).collect())
         };
         Some(Self {
             class: map.get(b"exception_class").and_then(text)?,
