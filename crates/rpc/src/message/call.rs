@@ -214,7 +214,7 @@ impl Call<'_> {
                 });
             }
             Self::Get { id } | Self::Delete { id } => {
-                to.push("id", |out| push_raw(out, id.as_bytes()))
+                to.push("id", |out| push_raw(out, id.as_bytes()));
             }
             Self::Put { id, data } => {
                 to.push("id", |out| push_raw(out, id.as_bytes()));
@@ -304,8 +304,9 @@ impl Parameters {
         self.flag("create", open.create);
         self.push("lock_wait", |out| match open.lock_wait {
             // Whole seconds, as a rule; and all that old servers understand.
-            #[allow(clippy::cast_possible_truncation)] // Compared with what it was.
-            Some(wait) if (wait as i64) as f64 == wait => push_int(out, wait as i64),
+            #[allow(clippy::cast_possible_truncation)]
+            // It has no fraction, and what is too long stays long.
+            Some(wait) if wait.fract() == 0.0 => push_int(out, wait as i64),
             Some(wait) => push_float64(out, wait),
             None => push_nil(out),
         });
@@ -319,7 +320,7 @@ impl Parameters {
         });
         self.flag("append_only", open.append_only);
         self.named_only("make_parent_dirs", |out| {
-            push_bool(out, open.make_parent_dirs)
+            push_bool(out, open.make_parent_dirs);
         });
     }
 }
