@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use ironborg_repository::{CheckOptions as RepositoryCheck, Repository};
+use ironborg_repository::CheckOptions as RepositoryCheck;
 use ironborg_types::{Answer, ErrorKind, Question, Questioner};
 
 use super::{Run, Traits};
