@@ -327,15 +327,14 @@ fn an_interrupt_ends_it_behind_a_segment() {
     );
 }
 
-/// Damage in two segments, and what is to be left of it.
+/// Damage in two segments, and what is to be left of it. In the first one a deleted object is damaged, so
+/// what moves up in its place lies in a segment that is worth a compaction.
 fn doubly_damaged() -> (MemoryStorage, Content, BTreeMap<String, Vec<u8>>) {
     let storage = repository();
     let mut expected = content(&storage);
-    damage(&storage, "data/0/0", 30);
+    damage(&storage, "data/0/2", 30);
     damage(&storage, "data/1/4", 30);
-    for lost in ["0", "8"] {
-        expected.remove(&id(lost));
-    }
+    expected.remove(&id("8"));
     let repaired = storage.snapshot();
     assert!(check(&repaired, &REPAIR).1);
     assert_eq!(content(&repaired), expected);
@@ -370,29 +369,32 @@ fn assert_harmless(
         cleanup_commits: false,
         interrupt: None,
     };
-    let outcome = writer.commit_compact(everything);
+    // It may fail at what is still damaged.
+    let _ = writer.commit_compact(everything);
     drop(writer);
-    if outcome.is_err() {
-        let segments = |storage: &MemoryStorage| {
-            let mut files = files(storage);
-            files.retain(|name, _| name.starts_with("data/"));
-            files
-        };
-        assert_eq!(segments(&compacted), segments(storage), "{context}");
-    } else {
-        assert!(check(&compacted, &REPAIR).1);
-        assert_eq!(&content(&compacted), expected, "{context}, compacted");
-    }
+    assert!(check(&compacted, &REPAIR).1);
+    assert_content(&compacted, expected, &format!("{context}, compacted"));
 
     let (_, sound) = check(storage, &REPAIR);
     assert!(sound, "{context}");
-    assert_eq!(&content(storage), expected, "{context}, repaired again");
+    assert_content(storage, expected, &format!("{context}, repaired again"));
     let segments = |files: &BTreeMap<String, Vec<u8>>| {
         let mut files = files.clone();
         files.retain(|name, _| name.starts_with("data/") && !name.ends_with(".tmp"));
         files
     };
-    assert_eq!(segments(&files(storage)), segments(repaired), "{context}");
+    assert!(segments(&files(storage)) == segments(repaired), "{context}");
+}
+
+#[track_caller]
+fn assert_content(storage: &MemoryStorage, expected: &Content, context: &str) {
+    let found = content(storage);
+    let missing: Vec<_> = expected
+        .keys()
+        .filter(|id| !found.contains_key(id))
+        .collect();
+    assert!(missing.is_empty(), "{context}: {missing:?} are missing");
+    assert!(&found == expected, "{context}: other content");
 }
 
 #[test]
