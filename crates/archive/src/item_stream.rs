@@ -4,12 +4,12 @@
 
 use ironborg_cache::{ChunkSizes, ChunkTable, Claim, SummaryBuilder};
 use ironborg_chunker::{Chunker, ChunkerParams};
-use ironborg_crypto::{Key, Nonces};
+use ironborg_crypto::Key;
 use ironborg_format::{ChunkEntry, Item};
 use ironborg_object::Sealer;
-use ironborg_repository::Repository;
 use ironborg_types::ChunkId;
 
+use crate::stored::csize_of;
 use crate::{ArchiveError, Session};
 
 /// Packed items are cut into chunks when there are more bytes of them than this. Cut points depend on it.
@@ -17,21 +17,14 @@ const BUFFER_LEN: usize = 8 << 20;
 
 /// What a metadata chunk is stored with.
 pub(crate) struct MetadataStore<'a> {
-    repository: &'a mut dyn Repository,
-    key: &'a Key,
-    nonces: &'a Nonces,
+    session: &'a mut Session,
     chunks: &'a ChunkTable,
 }
 
 impl<'a> MetadataStore<'a> {
     /// The repository, key and counter values of a session; `chunks` knows what is stored.
     pub(crate) fn of(session: &'a mut Session, chunks: &'a ChunkTable) -> Self {
-        Self {
-            repository: session.repository.as_mut(),
-            key: &session.key,
-            nonces: &session.nonces,
-            chunks,
-        }
+        Self { session, chunks }
     }
 
     /// Stores a chunk that is not file content; gives its id and stored length.
@@ -40,24 +33,23 @@ impl<'a> MetadataStore<'a> {
         sealer: &mut Sealer,
         data: &[u8],
     ) -> Result<ChunkEntry, ArchiveError> {
-        let id = self.key.id_hash(data);
+        let id = self.session.key.id_hash(data);
         let size =
             u32::try_from(data.len()).map_err(|_| ArchiveError::other("metadata too large"))?;
         let known = match self.chunks.claim(&id, size)? {
             // If a worker is about to store the same bytes as file content, that object will simply
             // supersede this one: waiting for it here would be waiting for oneself.
             Claim::New | Claim::InFlight => None,
-            Claim::Known(sizes) if sizes.csize == 0 => {
-                self.chunks.resolve_csize(&id, self.repository)?
-            }
+            Claim::Known(sizes) if sizes.csize == 0 => csize_of(self.session, self.chunks, &id)?,
             Claim::Known(sizes) => Some(sizes.csize),
         };
         let csize = if let Some(csize) = known {
             csize
         } else {
             let mut object = Vec::new();
-            sealer.seal(self.key, self.nonces, data, &mut object)?;
-            self.repository.put(&id, &object)?;
+            let Session { key, nonces, .. } = &*self.session;
+            sealer.seal(key, nonces, data, &mut object)?;
+            self.session.repository.put(&id, &object)?;
             let csize = u32::try_from(object.len()).expect("the repository took it");
             self.chunks.fulfil(&id, ChunkSizes { size, csize });
             csize

@@ -29,6 +29,7 @@ mod gate;
 mod item_stream;
 mod key_files;
 mod save;
+mod stored;
 
 pub use client::{
     Client, ClientDirectories, Identity, PassphraseError, PassphraseSource, Workarounds,

@@ -14,6 +14,7 @@ use ironborg_format::item::ChunkEntry;
 use ironborg_types::{ArchiveId, ChunkId, Level};
 
 use self::read::summarize;
+use crate::stored::look_up_csizes;
 use crate::{Archive, ArchiveError, Session};
 
 const LOGGER: &str = "borg.cache";
@@ -81,9 +82,10 @@ impl ChunkReferences {
         may_be_damaged: &(dyn Fn(&[u8]) -> bool + Sync),
     ) -> Result<Self, ArchiveError> {
         let table = ChunkTable::new(session.repository.len()?, Counts::Complete);
-        let read = read::add_all(session, &table, may_be_damaged)?;
+        let read = read::add_all(session, &|summary| summary.add_to(&table), may_be_damaged)?;
         let references = Self { table, read };
-        references.look_up_csizes(session)?;
+        // Stored sizes no archive knows (of chunks added without a synchronised cache). Missing objects keep 0.
+        look_up_csizes(session, &references.table)?;
         let archives: HashSet<_> = session
             .manifest
             .archives
@@ -164,18 +166,14 @@ impl ChunkReferences {
         }
         unique
     }
+}
 
-    /// Stored sizes no archive knows (of chunks added without a synchronised cache) are asked of the
-    /// repository. Missing objects keep 0.
-    fn look_up_csizes(&self, session: &Session) -> Result<(), ArchiveError> {
-        let repository = session.repository.as_ref();
-        let mut unknown = self.table.ids_without_csize();
-        unknown.sort_by_cached_key(|id| repository.storage_order(id));
-        for id in unknown {
-            self.table.resolve_csize(&id, repository)?;
-        }
-        Ok(())
-    }
+/// Hands what each archive refers to to `take`, on several threads; of damaged ones what can be read.
+pub(crate) fn for_each_summary(
+    session: &Session,
+    take: &(dyn Fn(&ArchiveSummary) + Sync),
+) -> Result<(), ArchiveError> {
+    read::add_all(session, take, &|_| true).map(drop)
 }
 
 /// What an archive refers to: as remembered, or else read and remembered.

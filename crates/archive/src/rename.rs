@@ -9,6 +9,7 @@ use ironborg_types::{ArchiveId, ChunkId};
 
 use crate::cache_progress;
 use crate::save::commit;
+use crate::stored::begin_changes;
 use crate::{ArchiveError, Session};
 
 /// Gives an archive another name, and commits. Its id changes, its content does not.
@@ -22,6 +23,7 @@ pub fn rename(session: &mut Session, old: &[u8], new: &[u8]) -> Result<(), Archi
         return Err(ArchiveError::AlreadyExists { name: new.into() });
     }
     archive.metadata.name = new.to_vec();
+    begin_changes(session);
     cache_progress::begin(session.client.reporter.as_ref());
     let mut sealer = Sealer::new(Compression::default());
     let id = store_metadata(session, &archive.metadata, &mut sealer)?;

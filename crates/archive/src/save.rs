@@ -16,6 +16,7 @@ use ironborg_repository::RepositoryError;
 use ironborg_types::{ArchiveId, BytePath, Timestamp};
 
 use crate::item_stream::{ItemStream, MetadataStore};
+use crate::stored::keep_changes;
 use crate::{ArchiveError, Session};
 
 /// `NAME.checkpoint`, or `NAME.checkpoint.1` and so on if that is taken.
@@ -74,8 +75,10 @@ pub(crate) fn store_archive(
 
 /// Stores the manifest and commits; then notes it in the security record.
 pub(crate) fn commit(session: &mut Session, sealer: &mut Sealer) -> Result<(), ArchiveError> {
+    let before = session.manifest_id;
     session.write_manifest(sealer)?;
     session.repository.commit()?;
+    keep_changes(session, before);
     session.save_security()
 }
 

@@ -8,6 +8,7 @@
 
 mod kept;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use ironborg_repository::Repository;
@@ -16,10 +17,15 @@ use ironborg_types::ChunkId;
 use crate::CacheError;
 use crate::slots::{Slot, SlotHash, Slots};
 
+pub use kept::KeptTable;
+
 /// Shards: more than any machine's workers, so that two rarely meet.
 const SHARDS: usize = 64;
 /// Ids asked of the repository in one go.
-const LIST_PAGE_LEN: usize = 100_000;
+///
+/// Across a long line nothing is under way between two pages: they are large, but well below what fits into
+/// a message.
+const LIST_PAGE_LEN: usize = 300_000;
 /// A count that has reached this stays there. Source: Borg 1.4, `MAX_VALUE` of `hashindex`.
 const REFS_MAX: u32 = 0xffff_fbff;
 /// In `csize`: claimed, but not stored yet. Objects are far smaller.
@@ -92,6 +98,8 @@ struct Shard {
 pub struct ChunkTable {
     shards: Box<[Shard]>,
     counts: Counts,
+    /// Whether somebody has looked for stored lengths elsewhere than in the repository.
+    csizes_sought: AtomicBool,
 }
 
 impl ChunkTable {
@@ -107,6 +115,7 @@ impl ChunkTable {
         Self {
             shards: shards.collect(),
             counts,
+            csizes_sought: AtomicBool::new(false),
         }
     }
 
@@ -124,6 +133,32 @@ impl ChunkTable {
                 table.slots(id).entry(id);
             }
         }
+    }
+
+    /// Notes that a chunk is stored, with the length of its object or 0. Counts nothing.
+    pub fn note_stored(&self, id: &ChunkId, csize: u32) {
+        if *id == ChunkId::MANIFEST {
+            return; // It is no chunk.
+        }
+        let mut slots = self.slots(id);
+        slots.entry(id).0.csize = csize;
+    }
+
+    /// Notes that a chunk is not stored any more, whatever refers to it.
+    pub fn note_removed(&self, id: &ChunkId) {
+        self.slots(id).remove(id);
+    }
+
+    /// Fills in the stored length of a chunk if the table has the chunk and not its length.
+    pub fn learn_csize(&self, id: &ChunkId, csize: u32) {
+        if let Some(slot) = self.slots(id).get_mut(id).filter(|slot| slot.csize == 0) {
+            slot.csize = csize;
+        }
+    }
+
+    /// `true` once: whoever gets it looks for stored lengths where that is cheaper than in the repository.
+    pub fn seek_csizes(&self) -> bool {
+        !self.csizes_sought.swap(true, Ordering::Relaxed)
     }
 
     /// Whether counts are complete.
@@ -253,9 +288,7 @@ impl ChunkTable {
                 let Some(stored) = repository.stored_size(id)? else {
                     return Ok(None);
                 };
-                if let Some(slot) = self.slots(id).get_mut(id).filter(|slot| slot.csize == 0) {
-                    slot.csize = stored;
-                }
+                self.learn_csize(id, stored);
             }
         }
         Ok(self.get(id).map(|sizes| sizes.csize))

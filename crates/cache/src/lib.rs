@@ -22,7 +22,9 @@ mod stock_config;
 mod cache_file;
 
 pub use cache_file::directory_name;
-pub use chunk_table::{ChunkSizes, ChunkTable, ChunkTotals, Claim, Counts, Unreferenced};
+pub use chunk_table::{
+    ChunkSizes, ChunkTable, ChunkTotals, Claim, Counts, KeptTable, Unreferenced,
+};
 pub use error::CacheError;
 pub use files_cache::{FileKnown, FileStat, FilesCache, PathHash, PathHasher};
 pub use files_mode::{CompareTime, FilesCacheMode, InvalidFilesCacheMode};

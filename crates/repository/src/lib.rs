@@ -31,5 +31,5 @@ pub use local::{
     SegmentScan,
 };
 pub use lock::{Lock, LockOptions, LockOwner, process_identity};
-pub use repository::Repository;
+pub use repository::{Change, Repository};
 pub use segments::FoundEntry;

@@ -6,6 +6,15 @@ use ironborg_types::{ChunkId, NonceStore, RepositoryId};
 
 use crate::{CheckOptions, CompactOptions, RepositoryError};
 
+/// An object that was stored or removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Which.
+    pub id: ChunkId,
+    /// Length of the object that was stored; `None` if it was removed.
+    pub stored: Option<u32>,
+}
+
 /// A transactional store of objects by id.
 ///
 /// The first `put` or `delete` begins a transaction, [`Repository::commit`] ends it. Dropping the
@@ -88,6 +97,14 @@ pub trait Repository: Send + Sync {
             }
         }
         Ok(missing)
+    }
+
+    /// Has changes noted from now on, if finding out anew what is stored is expensive.
+    fn note_changes(&mut self) {}
+
+    /// What was changed since changes are noted, or since the last call, in that order; `None` if they are not.
+    fn take_changes(&mut self) -> Option<Vec<Change>> {
+        None
     }
 
     /// Makes the transaction durable, without compaction. Without a transaction nothing is done.

@@ -25,6 +25,7 @@ use crate::gate::Gate;
 use crate::item_stream::{ItemStream, MetadataStore};
 use crate::save::unlist_checkpoint;
 use crate::session::Session;
+use crate::stored::csize_of;
 
 /// How often signals and the clock are looked at while nothing happens.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -288,11 +289,7 @@ impl<'a, 's> Collector<'a, 's> {
 
     fn resolve_chunks(&self, chunks: &mut [ChunkEntry]) -> Result<bool, ArchiveError> {
         for chunk in chunks.iter_mut().filter(|chunk| chunk.csize == 0) {
-            let Some(csize) = self
-                .shared
-                .chunks
-                .resolve_csize(&chunk.id, self.session.repository.as_ref())?
-            else {
+            let Some(csize) = csize_of(self.session, self.shared.chunks, &chunk.id)? else {
                 return Ok(false);
             };
             chunk.csize = csize;

@@ -33,7 +33,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use ironborg_cache::{ChunkTable, FilesCache, PathHasher};
+use ironborg_cache::{FilesCache, PathHasher};
 use ironborg_chunker::Chunker;
 use ironborg_format::ChunkEntry;
 use ironborg_source::{AttributeReader, Names};
@@ -50,6 +50,7 @@ use crate::gate::Gate;
 use crate::references::keep_summary;
 use crate::save::checkpoint_name;
 use crate::session::Session;
+use crate::stored::{keep_stored, stored_chunks};
 use collect::Collector;
 use feed::Tree;
 pub(crate) use feed::{BatchSink, Feed, Stop};
@@ -151,7 +152,7 @@ pub(crate) fn make(
         .map_err(|error| ArchiveError::other(error.to_string()))?;
     let cache = client.own_cache(session.repository.id());
     let files_name = files_cache_name(options);
-    let chunks = ChunkTable::from_repository(session.repository.as_ref())?;
+    let chunks = stored_chunks(session)?;
     let files = (!options.files_cache.is_disabled()).then(|| {
         FilesCache::open(
             &cache,
@@ -208,6 +209,7 @@ pub(crate) fn make(
     summary.add_metadata(&saved.entry);
     let id = ArchiveId::from(saved.entry.id);
     keep_summary(session, &id, &summary.finish());
+    keep_stored(session, &chunks);
     Ok(Created {
         id,
         name: options.name.clone(),

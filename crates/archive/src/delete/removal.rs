@@ -14,6 +14,7 @@ use crate::items::PartFiles;
 use crate::references::{ChunkReferences, TakenSummary};
 use crate::selection::ListedArchive;
 use crate::statistics::ArchiveStatistics;
+use crate::stored::begin_changes;
 use crate::{ArchiveError, Session, cache_progress, save};
 
 /// How archives are taken out.
@@ -59,6 +60,7 @@ impl<'a> Removal<'a> {
         names: impl IntoIterator<Item = &'n BytePath>,
         options: RemovalOptions,
     ) -> Result<Self, ArchiveError> {
+        begin_changes(session);
         let doomed: HashSet<&[u8]> = names.into_iter().map(|name| name.0.as_slice()).collect();
         let may_be_damaged = |name: &[u8]| options.despite_damage && doomed.contains(name);
         let references = ChunkReferences::load_despite(session, &may_be_damaged)?;

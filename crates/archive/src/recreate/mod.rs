@@ -35,6 +35,7 @@ use crate::items::{PartFiles, with_items};
 use crate::references::{ChunkReferences, keep_summary, renew_csizes, summary_of};
 use crate::save::{checkpoint_name, chunker_values, commit, store_archive, times};
 use crate::statistics::{CacheStatistics, all_archives_of};
+use crate::stored::{begin_changes, stored_chunks};
 use crate::{Archive, ArchiveError, Session, cache_progress};
 
 const LOGGER: &str = "borg.archive";
@@ -227,15 +228,16 @@ impl<'o> Recreater<'o> {
     }
 
     /// Finds out what is stored, once.
-    fn learn(&mut self, session: &Session, original_stays: bool) -> Result<(), ArchiveError> {
+    fn learn(&mut self, session: &mut Session, original_stays: bool) -> Result<(), ArchiveError> {
         if self.known.is_some() {
             return Ok(());
         }
         let options = self.options;
+        begin_changes(session);
         // What is compressed again has another size for all archives, and their summaries are to say so.
         let counts_matter = options.statistics.is_some() || options.recompress != Recompress::Never;
         self.known = Some(if original_stays && !counts_matter {
-            Known::Stored(ChunkTable::from_repository(session.repository.as_ref())?)
+            Known::Stored(stored_chunks(session)?)
         } else {
             Known::All(Box::new(ChunkReferences::load(session)?))
         });

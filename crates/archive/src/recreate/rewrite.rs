@@ -26,6 +26,7 @@ use crate::create::items::part_of;
 use crate::item_stream::{ItemStream, MetadataStore};
 use crate::items::{ContentReader, ItemReader, ObjectSource, PartFiles, ReadAhead};
 use crate::save::{commit, store_archive, unlist_checkpoint};
+use crate::stored::csize_of;
 use crate::{ArchiveError, Session, cache_progress};
 
 /// Steps of the script that may be ahead.
@@ -323,9 +324,7 @@ impl<'a, 's> Rewriter<'a, 's> {
         let csize = match known.csize {
             0 => {
                 let session = read(self.shared);
-                let csize = self
-                    .table
-                    .resolve_csize(&chunk.id, session.repository.as_ref())?;
+                let csize = csize_of(&session, self.table, &chunk.id)?;
                 csize.unwrap_or(0)
             }
             csize => csize,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use ironborg_cache::{ArchiveSummary, ChunkTable, SummaryBuilder};
+use ironborg_cache::{ArchiveSummary, SummaryBuilder};
 use ironborg_format::ArchiveEntry;
 use ironborg_format::item::ChunkEntry;
 use ironborg_types::{ArchiveId, ChunkId, PercentProgress, text};
@@ -22,7 +22,7 @@ const IN_THE_MAKING_MAX: usize = 512 << 20;
 /// at least 40 bytes, and each takes about 100 while it is sorted.
 const MAKING_BYTES_PER_STREAM_CHUNK: usize = 320 << 10;
 
-/// Counts the references of all archives of the manifest in `table`; returns what is known of those that
+/// Hands the references of all archives of the manifest to `take`; returns what is known of those that
 /// had to be read.
 ///
 /// # Errors
@@ -30,7 +30,7 @@ const MAKING_BYTES_PER_STREAM_CHUNK: usize = 320 << 10;
 /// its name; the user's wish to stop.
 pub(super) fn add_all(
     session: &Session,
-    table: &ChunkTable,
+    take: &(dyn Fn(&ArchiveSummary) + Sync),
     may_be_damaged: &(dyn Fn(&[u8]) -> bool + Sync),
 ) -> Result<HashMap<ArchiveId, Found>, ArchiveError> {
     let archives: Vec<(&[u8], &ArchiveEntry)> = session
@@ -44,7 +44,7 @@ pub(super) fn add_all(
     let unseen = Mutex::new(Vec::new());
     in_parallel(session, archives.len(), |index| {
         match store.load(&archives[index].1.id, reporter) {
-            Some(summary) => summary.add_to(table),
+            Some(summary) => take(&summary),
             None => lock(&unseen).push(index),
         }
         Ok(())
@@ -57,7 +57,7 @@ pub(super) fn add_all(
     let total = archives.len() as u64;
     let reading = Reading {
         session,
-        table,
+        take,
         may_be_damaged,
         // With fewer archives than threads several work on each.
         threads_each: session.client.threads.div_ceil(unseen.len()),
@@ -77,7 +77,7 @@ pub(super) fn add_all(
 /// Archives being read.
 struct Reading<'a> {
     session: &'a Session,
-    table: &'a ChunkTable,
+    take: &'a (dyn Fn(&ArchiveSummary) + Sync),
     may_be_damaged: &'a (dyn Fn(&[u8]) -> bool + Sync),
     threads_each: usize,
     room: Gate,
@@ -98,11 +98,11 @@ impl Reading<'_> {
         self.room.give_back(room);
         let found = match result {
             Ok(summary) => {
-                summary.add_to(self.table);
+                (self.take)(&summary);
                 Found::Whole { stream_len }
             }
             Err((_, partial)) if (self.may_be_damaged)(name) => {
-                partial.add_to(self.table);
+                (self.take)(&partial);
                 Found::Damaged {
                     partial: *partial,
                     stream_len,

@@ -1,8 +1,13 @@
-//! The chunk table in a file, so that the next run need not count again.
+//! Which chunks are stored, in a file, so that the next run need not ask a distant repository for all of them.
 //!
-//! Body, numbers little-endian (frame: `cache_file`): id hash of the manifest it was in sync with (32), 1
-//! if counts are complete (8), number of chunks (8), then for each: id (32), references (4), size (4),
-//! csize (4).
+//! Body, numbers little-endian (frame: `cache_file`): id hash of the manifest it was in step with (32), number
+//! of chunks (8), then for each: id (32), stored length or 0 (4).
+//!
+//! A chunk that is believed to be stored and is not is a file lost. So a table is good only for the very
+//! manifest it was kept with, and only as long as the repository has as many objects: a manifest is written by
+//! whatever adds or removes chunks, and what removes some without one (a repair, `debug delete-obj`) changes the
+//! number. (Objects put in by hand for just as many taken out by hand are not noticed; stock Borg's cache, which
+//! goes by the manifest alone, notices neither.)
 
 use std::sync::Arc;
 
@@ -13,77 +18,77 @@ use super::{ChunkTable, Counts, IN_FLIGHT, lock};
 use crate::CacheError;
 use crate::cache_file::{BODY_OFFSET, CacheFiles, Fields, FileKind};
 
-const FILE: &str = "chunks";
+const FILE: &str = "stored";
 const KIND: FileKind = FileKind {
-    tag: *b"chnk",
+    tag: *b"stor",
     version: 1,
-    description: "chunks cache",
+    description: "list of stored chunks",
 };
-/// id, refs, size, csize
-const RECORD_LEN: usize = 44;
+/// id, csize
+const RECORD_LEN: usize = 36;
+
+/// A table as a run before kept it.
+#[derive(Debug)]
+pub struct KeptTable {
+    /// Id hash of the manifest it was in step with.
+    pub manifest: ChunkId,
+    /// Without any counts.
+    pub table: ChunkTable,
+}
 
 impl ChunkTable {
-    /// Keeps the table for the next run, as it is with the manifest whose id hash is `manifest`.
+    /// Keeps what is stored for the next run, as it is with the manifest whose id hash is `manifest`.
     ///
-    /// No chunk may be in flight.
-    pub fn save(
+    /// To be called after a commit and before anything else is changed. Chunks in flight are left out.
+    pub fn keep(
         &self,
         storage: &Arc<dyn Storage>,
         repository: RepositoryId,
         manifest: &ChunkId,
     ) -> Result<(), CacheError> {
-        let count = self.len();
-        let mut body = Vec::with_capacity(48 + count * RECORD_LEN);
-        body.extend_from_slice(manifest.as_bytes());
-        body.extend_from_slice(&u64::from(self.counts == Counts::Complete).to_le_bytes());
-        body.extend_from_slice(&(count as u64).to_le_bytes());
+        let mut records = Vec::with_capacity(self.len() * RECORD_LEN);
         for shard in &self.shards {
             for slot in lock(&shard.slots).iter() {
-                assert!(slot.csize != IN_FLIGHT, "saved after everything is stored");
-                body.extend_from_slice(slot.id.as_bytes());
-                for number in [slot.refs, slot.size, slot.csize] {
-                    body.extend_from_slice(&number.to_le_bytes());
+                if slot.csize != IN_FLIGHT {
+                    records.extend_from_slice(slot.id.as_bytes());
+                    records.extend_from_slice(&slot.csize.to_le_bytes());
                 }
             }
         }
-        CacheFiles::new(Arc::clone(storage), repository).save(KIND, FILE, &[&body])
+        let count = (records.len() / RECORD_LEN) as u64;
+        CacheFiles::new(Arc::clone(storage), repository).save_unsynced(
+            KIND,
+            FILE,
+            &[manifest.as_bytes(), &count.to_le_bytes(), &records],
+        )
     }
 
-    /// The table a run before kept, if it belongs to this very manifest; whole or not at all.
-    pub fn load(
+    /// The table a run before kept, whatever it was in step with; whole or not at all.
+    pub fn kept(
         storage: &Arc<dyn Storage>,
         repository: RepositoryId,
-        manifest: &ChunkId,
         reporter: &dyn Reporter,
-    ) -> Option<Self> {
+    ) -> Option<KeptTable> {
         let files = CacheFiles::new(Arc::clone(storage), repository);
         let bytes = files.load(KIND, FILE, reporter)?;
-        Self::decode(bytes.get(BODY_OFFSET..)?, manifest)
+        decode(bytes.get(BODY_OFFSET..)?)
     }
+}
 
-    pub(super) fn decode(body: &[u8], manifest: &ChunkId) -> Option<Self> {
-        let mut fields = Fields(body);
-        if fields.array()? != manifest.0 {
+pub(super) fn decode(body: &[u8]) -> Option<KeptTable> {
+    let mut fields = Fields(body);
+    let manifest = ChunkId(fields.array()?);
+    let count = fields.u64()?;
+    let records = fields.records(count, RECORD_LEN)?;
+    let table = ChunkTable::new(usize::try_from(count).ok()?, Counts::Partial);
+    for record in records.chunks_exact(RECORD_LEN) {
+        let mut fields = Fields(record);
+        let id = ChunkId(fields.array()?);
+        let csize = fields.u32()?;
+        if id == ChunkId::MANIFEST || csize == IN_FLIGHT {
             return None;
         }
-        let counts = match fields.u64()? {
-            0 => Counts::Partial,
-            1 => Counts::Complete,
-            _ => return None,
-        };
-        let count = fields.u64()?;
-        let records = fields.records(count, RECORD_LEN)?;
-        let table = Self::new(usize::try_from(count).ok()?, counts);
-        for record in records.chunks_exact(RECORD_LEN) {
-            let mut fields = Fields(record);
-            let id = ChunkId(fields.array()?);
-            if id == ChunkId::MANIFEST {
-                return None;
-            }
-            let mut slots = table.slots(&id);
-            let (slot, _) = slots.entry(&id);
-            (slot.refs, slot.size, slot.csize) = (fields.u32()?, fields.u32()?, fields.u32()?);
-        }
-        (fields.0.is_empty() && table.len() as u64 == count).then_some(table)
+        table.note_stored(&id, csize);
     }
+    (fields.0.is_empty() && table.len() as u64 == count).then_some(KeptTable { manifest, table })
 }

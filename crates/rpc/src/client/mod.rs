@@ -6,6 +6,7 @@
 
 mod dial;
 mod faults;
+mod known;
 mod link;
 mod log_lines;
 mod prefetch;

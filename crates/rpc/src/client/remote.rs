@@ -1,20 +1,23 @@
 //! A repository on the other end of a pipe.
 
-use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ironborg_repository::{CheckOptions, CompactOptions, Repository, RepositoryError};
+use ironborg_repository::{Change, CheckOptions, CompactOptions, Repository, RepositoryError};
 use ironborg_types::{
     ChunkId, ErrorKind, NonceStore, NonceStoreError, Reporter, RepositoryId, text,
 };
 
 use super::dial::Dial;
 use super::faults;
+use super::known::KnownIds;
 use super::link::{Answer, Broken, Link, LinkOptions};
 use crate::message::{Call, Fault, Form, Open, Payload, Reply, Version};
 
 /// How many ids are asked for at a time.
-const LIST_PAGE: usize = 100_000;
+const LIST_PAGE: usize = 300_000;
+/// Of so many objects the server is asked one by one; after that it is cheaper to know them all.
+const ASKED_ALONE_MAX: usize = 8;
 
 /// How a repository is reached and opened.
 pub struct RemoteOptions {
@@ -38,7 +41,11 @@ pub struct RemoteRepository {
     connection: Arc<Connection>,
     append_only: bool,
     /// Which objects are stored; `None` until somebody needs to know.
-    known: RwLock<Option<HashSet<ChunkId>>>,
+    known: RwLock<Option<KnownIds>>,
+    /// How often the server was asked for one.
+    asked_alone: AtomicUsize,
+    /// Changes, if they are noted.
+    changes: Option<Vec<Change>>,
 }
 
 /// What the repository and its nonce store share.
@@ -86,6 +93,8 @@ impl RemoteRepository {
             connection: Arc::new(connection),
             append_only,
             known: RwLock::new(None),
+            asked_alone: AtomicUsize::new(0),
+            changes: None,
         })
     }
 
@@ -115,7 +124,7 @@ impl RemoteRepository {
         {
             return Ok(());
         }
-        let mut known = HashSet::new();
+        let mut ids = Vec::new();
         let mut marker = None;
         loop {
             let page = self.list(Some(LIST_PAGE), marker.as_ref())?;
@@ -124,16 +133,20 @@ impl RemoteRepository {
                 break;
             }
             marker = Some(*last);
-            known.extend(page);
+            ids.reserve_exact(page.len());
+            ids.extend(page);
         }
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(KnownIds::new(ids));
         Ok(())
     }
 
-    fn note(&mut self, change: impl FnOnce(&mut HashSet<ChunkId>)) {
+    fn note(&mut self, change: Change) {
         let known = self.known.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known {
-            change(known);
+            known.note(change);
+        }
+        if let Some(changes) = &mut self.changes {
+            changes.push(change);
         }
     }
 
@@ -318,6 +331,10 @@ impl Repository for RemoteRepository {
     }
 
     fn contains(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
+        let is_known = || self.known.read().is_ok_and(|known| known.is_some());
+        if self.asked_alone.fetch_add(1, Ordering::Relaxed) < ASKED_ALONE_MAX && !is_known() {
+            return Ok(self.stored_size(id)?.is_some());
+        }
         self.load_known()?;
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         Ok(known.as_ref().is_some_and(|known| known.contains(id)))
@@ -365,8 +382,9 @@ impl Repository for RemoteRepository {
                 data: object,
             })
             .map_err(broken)?;
-        self.note(|known| {
-            known.insert(*id);
+        self.note(Change {
+            id: *id,
+            stored: Some(u32::try_from(object.len()).unwrap_or(u32::MAX)),
         });
         Ok(())
     }
@@ -389,12 +407,21 @@ impl Repository for RemoteRepository {
                 .link
                 .change(&Call::Delete { id: *id })
                 .map_err(broken)?;
-            self.note(|known| {
-                known.remove(id);
+            self.note(Change {
+                id: *id,
+                stored: None,
             });
         }
         self.settle()?;
         Ok(self.connection.link.take_missing())
+    }
+
+    fn note_changes(&mut self) {
+        self.changes.get_or_insert_default();
+    }
+
+    fn take_changes(&mut self) -> Option<Vec<Change>> {
+        self.changes.as_mut().map(std::mem::take)
     }
 
     fn commit(&mut self) -> Result<(), RepositoryError> {
@@ -420,6 +447,9 @@ impl Repository for RemoteRepository {
         self.connection.link.settle().map_err(broken)?;
         let _ = self.connection.link.take_fault();
         *self.known.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Some(changes) = &mut self.changes {
+            changes.clear();
+        }
         self.connection.call_for_nothing(&Call::Rollback)
     }
 
@@ -435,6 +465,9 @@ impl Repository for RemoteRepository {
         self.settle()?;
         // A repair may lose some.
         *self.known.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Some(changes) = &mut self.changes {
+            changes.clear();
+        }
         let call = Call::Check {
             repair: options.repair,
             save_space: options.save_space,
