@@ -4,6 +4,8 @@
 //! `fuzz/` runs them under libFuzzer, `tests/mutations.rs` for a moment in every test run.
 
 mod arguments;
+mod client_session;
+mod messages;
 mod metadata;
 pub mod mutation;
 mod objects;
@@ -36,6 +38,13 @@ pub const TARGETS: &[Target] = &[
     target("config", repository::config, seeds::config),
     target("roster", repository::roster, seeds::roster),
     target("tarball", tarball::tarball, tarball::seeds),
+    target("rpc_calls", messages::rpc_calls, messages::call_seeds),
+    target("rpc_replies", messages::rpc_replies, messages::reply_seeds),
+    target(
+        "rpc_client_session",
+        client_session::rpc_client_session,
+        client_session::client_session_seeds,
+    ),
     target("object", objects::object, seeds::object),
     target("stored_form", objects::stored_form, seeds::stored_form),
     target("patterns", arguments::patterns, seeds::patterns),

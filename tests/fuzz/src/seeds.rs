@@ -258,6 +258,14 @@ pub(crate) fn patterns() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// The replies of the recorded sessions with stock Borg's server.
+pub(crate) fn recorded_replies() -> Vec<Vec<u8>> {
+    let tree = vectors("rpc.json");
+    let mut found = Vec::new();
+    strings(&tree, Some("response_hex"), &mut found);
+    found.into_iter().filter_map(unhex).collect()
+}
+
 pub(crate) fn location() -> Vec<Vec<u8>> {
     text_vectors("strings.json", "locations")
 }

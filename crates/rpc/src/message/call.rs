@@ -9,6 +9,8 @@ use super::Version;
 
 /// What the positional form gives as type of every message.
 const POSITIONAL_TYPE: i64 = 1;
+/// Below this every whole number of seconds is the same as integer and as float.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 /// How the parameters of a call are given; the reply has the same form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -306,7 +308,9 @@ impl Parameters {
             // Whole seconds, as a rule; and all that old servers understand.
             #[allow(clippy::cast_possible_truncation)]
             // It has no fraction, and what is too long stays long.
-            Some(wait) if wait.fract() == 0.0 => push_int(out, wait as i64),
+            Some(wait) if wait.fract() == 0.0 && wait.abs() < WHOLE_MAX => {
+                push_int(out, wait as i64);
+            }
             Some(wait) => push_float64(out, wait),
             None => push_nil(out),
         });
