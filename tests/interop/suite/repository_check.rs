@@ -111,7 +111,7 @@ const DAMAGES: [(&str, Damage); 16] = [
     }),
     ("longer", |_, segments| {
         edit(large(segments), |bytes| {
-            bytes.extend_from_slice(&generated("tail", 3000))
+            bytes.extend_from_slice(&generated("tail", 3000));
         });
         edit(&segments[2].1, |bytes| bytes.extend_from_slice(b"short"));
     }),
