@@ -9,6 +9,7 @@ use std::time::Duration;
 use ironborg_archive::items::PartFiles;
 use ironborg_archive::selection::{ArchiveSelection, ListedArchive, select};
 use ironborg_archive::{ArchiveError, Client, ClientDirectories, Identity, Session, Workarounds};
+use ironborg_cache::CacheError;
 use ironborg_crypto::{KeyMode, RelatedSecrets};
 use ironborg_format::Operation;
 use ironborg_repository::{
@@ -265,13 +266,20 @@ impl Context {
 
 impl From<RepositoryError> for CliError {
     fn from(error: RepositoryError) -> Self {
-        from_kind(error.kind(), &error)
+        match &error {
+            RepositoryError::Foreign(error) => Self::foreign(error),
+            _ => from_kind(error.kind(), &error),
+        }
     }
 }
 
 impl From<ArchiveError> for CliError {
     fn from(error: ArchiveError) -> Self {
-        from_kind(error.kind(), &error)
+        match error {
+            ArchiveError::Repository(error)
+            | ArchiveError::Cache(CacheError::Repository(error)) => error.into(),
+            error => from_kind(error.kind(), &error),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod tests;
 
 use std::io;
 
+use ironborg_repository::ForeignError;
 use ironborg_types::ErrorKind;
 
 /// What made the program end.
@@ -14,6 +15,13 @@ pub(crate) enum Cause {
     Kind(ErrorKind),
     /// Something Borg has no name for ("Local Exception").
     Unexpected,
+    /// An error of a server that is known there only.
+    Foreign {
+        /// Name of its class.
+        class: String,
+        /// Whether the server would show a traceback.
+        traceback: bool,
+    },
     /// A signal, by number.
     Signal(u8),
 }
@@ -71,6 +79,23 @@ impl CliError {
         }
     }
 
+    /// What a server ended with and only a server knows.
+    pub(crate) fn foreign(error: &ForeignError) -> Self {
+        let system: Vec<String> = error
+            .system
+            .lines()
+            .map(|line| format!("Borg server: {line}"))
+            .collect();
+        Self {
+            cause: Cause::Foreign {
+                class: error.class.clone(),
+                traceback: error.traceback,
+            },
+            message: error.message.clone(),
+            detail: system.join("\n"),
+        }
+    }
+
     /// The end by a signal.
     pub(crate) fn signal(number: u8) -> Self {
         let message = match number {
@@ -93,10 +118,11 @@ impl CliError {
     }
 
     /// Class name for JSON records.
-    pub(crate) fn msgid(&self) -> Option<&'static str> {
-        match self.cause {
+    pub(crate) fn msgid(&self) -> Option<&str> {
+        match &self.cause {
             Cause::Kind(kind) => Some(kind.class()),
             Cause::Unexpected => Some("Exception"),
+            Cause::Foreign { class, .. } => Some(class),
             Cause::Signal(15) => Some("Signal.SIGTERM"),
             Cause::Signal(1) => Some("Signal.SIGHUP"),
             Cause::Signal(_) => None,
@@ -108,6 +134,7 @@ impl CliError {
         match self.cause {
             Cause::Kind(kind) => kind.row().traceback,
             Cause::Unexpected => true,
+            Cause::Foreign { traceback, .. } => traceback,
             Cause::Signal(_) => false,
         }
     }
@@ -116,7 +143,7 @@ impl CliError {
     pub(crate) fn exit_code(&self, scheme: crate::exit::ExitCodes) -> u8 {
         match self.cause {
             Cause::Kind(kind) => scheme.error(kind),
-            Cause::Unexpected => crate::exit::ERROR,
+            Cause::Unexpected | Cause::Foreign { .. } => crate::exit::ERROR,
             Cause::Signal(number) => 128_u8.saturating_add(number),
         }
     }

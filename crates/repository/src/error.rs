@@ -195,6 +195,22 @@ pub enum RepositoryError {
         /// The whole message.
         message: String,
     },
+    /// An error of a server that has no row in the table.
+    #[error("{}", .0.message)]
+    Foreign(Box<ForeignError>),
+}
+
+/// What a server says of an error whose class is unknown here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignError {
+    /// Name of the class.
+    pub class: String,
+    /// As it is to be shown.
+    pub message: String,
+    /// Whether the server thinks that something is wrong with the program rather than with its use.
+    pub traceback: bool,
+    /// What system the server is, in lines.
+    pub system: String,
 }
 
 impl RepositoryError {
@@ -225,7 +241,8 @@ impl RepositoryError {
             | Self::CheckRefused { .. }
             | Self::TransactionDoomed { .. }
             | Self::UnknownHintsVersion { .. }
-            | Self::NonceMismatch => ErrorKind::Exception,
+            | Self::NonceMismatch
+            | Self::Foreign(_) => ErrorKind::Exception,
             Self::Storage(error) => error.kind(),
             Self::Remote { kind, .. } => *kind,
         }

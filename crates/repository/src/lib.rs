@@ -25,7 +25,7 @@ mod space;
 mod error;
 
 pub use attic::AtticRepository;
-pub use error::RepositoryError;
+pub use error::{ForeignError, RepositoryError};
 pub use local::{
     CheckOptions, CompactOptions, CreateOptions, LocalRepository, LockMode, OpenOptions,
     SegmentScan,

@@ -98,6 +98,26 @@ pub enum Event<'a> {
         /// What `info` holds in JSON.
         info: Option<Vec<Cow<'a, str>>>,
     },
+    /// A log record of a server. Does not influence the exit code.
+    RemoteLog {
+        /// Importance.
+        level: Level,
+        /// Dotted name of the server's logger.
+        logger: &'a str,
+        /// The text, with the word that says where it comes from.
+        message: Cow<'a, str>,
+        /// The record as one JSON object, from servers that send such.
+        record: Option<&'a str>,
+    },
+    /// A step of an operation on a server.
+    RemoteProgress {
+        /// The text as shown, if there is one.
+        message: Option<Cow<'a, str>>,
+        /// The step as one JSON object.
+        record: &'a str,
+    },
+    /// A line of a server that is no record, with its end.
+    RemoteLine(Cow<'a, str>),
     /// A step of an operation without a count.
     ProgressMessage {
         /// Which operation.

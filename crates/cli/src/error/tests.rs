@@ -30,7 +30,6 @@ const NEVER_RAISED: &[(ErrorKind, &str)] = &[
         ErrorKind::EfficientCollectionQueueSizeUnderflow,
         "an inner check of a buffer of its connections",
     ),
-    (ErrorKind::ErrorWithTraceback, BASE),
     (ErrorKind::LockError, BASE),
     (ErrorKind::LockErrorT, BASE),
     (
@@ -49,18 +48,12 @@ const NEVER_RAISED: &[(ErrorKind, &str)] = &[
         ErrorKind::ImmutablePassphraseError,
         "stock Borg opens a repository in passphrase mode as one with a repokey, which it then does not find",
     ),
-    // Of repositories on other machines.
-    (ErrorKind::ConnectionClosed, REMOTE_ONLY),
-    (ErrorKind::ConnectionClosedWithHint, REMOTE_ONLY),
-    (ErrorKind::ConnectionBrokenWithHint, REMOTE_ONLY),
-    (ErrorKind::InvalidRPCMethod, REMOTE_ONLY),
-    (ErrorKind::PathNotAllowed, REMOTE_ONLY),
-    (ErrorKind::RemoteRepositoryRPCServerOutdated, REMOTE_ONLY),
-    (ErrorKind::UnexpectedRPCDataFormatFromClient, REMOTE_ONLY),
-    (ErrorKind::UnexpectedRPCDataFormatFromServer, REMOTE_ONLY),
+    (
+        ErrorKind::UnexpectedRPCDataFormatFromClient,
+        "belongs to the server",
+    ),
 ];
 const BASE: &str = "others are derived from it; it is not raised itself";
-const REMOTE_ONLY: &str = "belongs to repositories on other machines";
 
 /// Names of the kinds that code other than tests and the table itself mentions.
 fn mentioned(dir: &Path, mention: &Regex, found: &mut BTreeSet<String>) {

@@ -20,6 +20,8 @@ use progress::{Progress, Terminal};
 pub(crate) const ARCHIVER: &str = "borg.archiver";
 /// Logger of messages about logging.
 pub(crate) const LOGGER: &str = "borg.logger";
+/// Logger above all others.
+const ROOT: &str = "root";
 /// Logger of `--list` lines.
 pub(crate) const LIST: &str = "borg.output.list";
 /// Logger of statistics.
@@ -190,6 +192,37 @@ impl ConsoleReporter {
         }
     }
 
+    /// A record of a server: as it came, where records are passed on, or as our own.
+    fn remote_log(&self, level: Level, logger: &str, message: &str, record: Option<&str>) {
+        match record.filter(|_| self.options.json) {
+            Some(record) if self.shows(level, logger) => console::stderr_line(record),
+            Some(_) => {}
+            None => self.record(level, logger, message, None),
+        }
+    }
+
+    /// Progress of a server. In text only the message, which the next one overwrites.
+    fn remote_progress(&self, message: Option<&str>, record: &str) {
+        self.with_progress(|progress, this| {
+            if this.options.json {
+                console::stderr_line(record);
+            } else if let Some(message) = message {
+                console::write_stderr(&format!("{message}\r"));
+                progress.line_shown = true;
+            }
+        });
+    }
+
+    /// Whatever else a server has written, carriage returns included.
+    fn remote_line(&self, line: &str) {
+        if self.options.json {
+            let message = format!("Remote: {}", line.trim());
+            self.record(Level::Warning, ROOT, &message, None);
+        } else {
+            console::write_stderr(&format!("Remote: {line}"));
+        }
+    }
+
     /// Whether a file has given progress handlers of its own: then every step is a message for them.
     fn progress_is_logged(&self) -> bool {
         let logging = self.options.levels.logging.as_ref();
@@ -222,6 +255,16 @@ impl Reporter for ConsoleReporter {
                 self.exit.add_warning(kind);
                 self.record(Level::Warning, ARCHIVER, &message, Some(kind.class()));
             }
+            Event::RemoteLog {
+                level,
+                logger,
+                message,
+                record,
+            } => self.remote_log(level, logger, &message, record),
+            Event::RemoteProgress { message, record } => {
+                self.remote_progress(message.as_deref(), record);
+            }
+            Event::RemoteLine(line) => self.remote_line(&line),
             Event::NoSuchArchive { name, known } => self.noticed.no_such_archive(name, known),
             Event::FileStatus { status, path } => self.file_status(status, path),
             Event::List(line) => self.record(Level::Info, LIST, &line, None),

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use ironborg_repository::RepositoryError;
+use ironborg_repository::{ForeignError, RepositoryError};
 use ironborg_types::{ChunkId, ErrorKind, text};
 
 use crate::message::Fault;
@@ -85,20 +85,27 @@ pub(super) fn error(fault: &Fault, location: &str) -> RepositoryError {
             quota: words(0),
             used: words(1),
         },
-        _ => unknown(fault),
+        _ => foreign(fault),
     }
 }
 
-/// An error without a row of its own.
-fn unknown(fault: &Fault) -> RepositoryError {
-    let message = if fault.full.is_empty() {
-        let class = text::display(&fault.class);
-        format!("{class}\nRemote Exception (see remote log for the traceback)")
-    } else {
-        text::display(&fault.full.join(&b'\n')).into_owned()
+/// An error without a row of its own: shown as the server does.
+fn foreign(fault: &Fault) -> RepositoryError {
+    let shown = |lines: &[Vec<u8>]| text::display(&lines.join(&b'\n')).into_owned();
+    let class = text::display(&fault.class).into_owned();
+    let short = match fault.short.as_slice() {
+        [] => class.clone(),
+        lines => shown(lines),
     };
-    RepositoryError::Remote {
-        kind: ErrorKind::Exception,
+    let message = match fault.full.as_slice() {
+        _ if !fault.trace => short,
+        [] => format!("{short}\nRemote Exception (see remote log for the traceback)"),
+        lines => shown(lines),
+    };
+    RepositoryError::Foreign(Box::new(ForeignError {
+        class,
         message,
-    }
+        traceback: fault.trace,
+        system: text::display(&fault.sysinfo).into_owned(),
+    }))
 }

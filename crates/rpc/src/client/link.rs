@@ -20,8 +20,8 @@ const WINDOW_MIN: usize = 16 * 1024 * 1024;
 /// Answered objects nobody has taken yet are given to whoever asks; calls that nobody waits for at all have no
 /// more than this many errors kept.
 const FAULTS_MAX: usize = 16;
-/// How much of a message that is none is shown.
-const SHOWN_LEN: usize = 128;
+/// How much is kept of a message that is none: what is shown of it depends on all of it.
+const GARBAGE_LEN_MAX: usize = 64 * 1024;
 
 /// Why nothing can be sent or received any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,6 +174,11 @@ impl Link {
     pub(super) fn speak(&mut self, form: Form, server: Version) {
         self.form = form;
         self.server = server;
+    }
+
+    /// How calls are made.
+    pub(super) fn form(&self) -> Form {
+        self.form
     }
 
     /// The server's version.
@@ -419,26 +424,23 @@ fn read_replies(shared: &Shared, mut from_server: Box<dyn Read + Send>) {
             Err(_) => return shared.break_off(Broken::Closed),
         }
         loop {
-            let frame = match frames.next_frame() {
-                Ok(Some(frame)) => frame,
+            let mut garbage = match frames.next_frame() {
+                Ok(Some(frame)) if accept(shared, frame).is_some() => continue,
                 Ok(None) => break,
-                Err(_) => {
-                    let rest = frames.rest();
-                    let shown = rest[..rest.len().min(SHOWN_LEN)].to_vec();
-                    return shared.break_off(Broken::Garbage(shown));
-                }
+                Ok(Some(frame)) => frame[..frame.len().min(GARBAGE_LEN_MAX)].to_vec(),
+                Err(_) => Vec::new(),
             };
-            if let Err(garbage) = accept(shared, frame) {
-                return shared.break_off(garbage);
-            }
+            let rest = frames.rest();
+            let room = GARBAGE_LEN_MAX - garbage.len();
+            garbage.extend_from_slice(&rest[..rest.len().min(room)]);
+            return shared.break_off(Broken::Garbage(garbage));
         }
     }
 }
 
-/// Gives a reply to whom it is for.
-fn accept(shared: &Shared, frame: &[u8]) -> Result<(), Broken> {
-    let garbage = || Broken::Garbage(frame[..frame.len().min(SHOWN_LEN)].to_vec());
-    let reply = Reply::decode(frame).ok_or_else(garbage)?;
+/// Gives a reply to whom it is for; `None` if it is none, or for nobody.
+fn accept(shared: &Shared, frame: &[u8]) -> Option<()> {
+    let reply = Reply::decode(frame)?;
     // Copied before the lock is taken: nobody waits for that.
     let answer = match (
         &reply.outcome,
@@ -453,7 +455,7 @@ fn accept(shared: &Shared, frame: &[u8]) -> Result<(), Broken> {
         (Ok(_), None) => Answer::Frame(frame.to_vec()),
     };
     let mut state = shared.lock();
-    let pending = state.pending.remove(&reply.msgid).ok_or_else(garbage)?;
+    let pending = state.pending.remove(&reply.msgid)?;
     match pending {
         Pending::Reply => {
             state.answers.insert(reply.msgid, answer);
@@ -484,7 +486,7 @@ fn accept(shared: &Shared, frame: &[u8]) -> Result<(), Broken> {
     }
     drop(state);
     shared.answered.notify_all();
-    Ok(())
+    Some(())
 }
 
 fn note_fault(state: &mut State, answer: Answer) {

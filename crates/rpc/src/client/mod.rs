@@ -6,11 +6,13 @@
 
 mod dial;
 mod faults;
+mod json_line;
 mod known;
 mod link;
 mod log_lines;
 mod prefetch;
 mod remote;
+mod since;
 mod sys;
 mod throttle;
 

@@ -5,19 +5,33 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ironborg_repository::{Change, CheckOptions, CompactOptions, Repository, RepositoryError};
 use ironborg_types::{
-    ChunkId, ErrorKind, NonceStore, NonceStoreError, Reporter, RepositoryId, text,
+    ChunkId, ErrorKind, Event, Level, NonceStore, NonceStoreError, Reporter, RepositoryId, text,
 };
 
 use super::dial::Dial;
 use super::faults;
 use super::known::KnownIds;
 use super::link::{Answer, Broken, Link, LinkOptions};
+use super::since;
 use crate::message::{Call, Fault, Form, Open, Payload, Reply, Version};
 
+/// How much of a message that is none is shown.
+const SHOWN_LEN: usize = 128;
 /// How many ids are asked for at a time.
 const LIST_PAGE: usize = 300_000;
 /// Of so many objects the server is asked one by one; after that it is cheaper to know them all.
 const ASKED_ALONE_MAX: usize = 8;
+
+/// Logger of the client.
+const LOGGER: &str = "borg.remote";
+/// Said of the error by which a server before 1.0.7 is recognised, whose own words are in its log.
+const TYPE_ERROR_NOTE: &str = "\
+Please note:
+If you see a TypeError complaining about the number of positional arguments
+given to open(), you can ignore it if it comes from a borg version < 1.0.7.
+This TypeError is a cosmetic side effect of the compatibility code borg
+clients >= 1.0.7 have to support older borg servers.
+This problem will go away as soon as the server has been upgraded to 1.0.7+.";
 
 /// How a repository is reached and opened.
 pub struct RemoteOptions {
@@ -76,7 +90,7 @@ impl RemoteRepository {
             rate: Some(upload_rate),
             window: upload_buffer,
         };
-        let mut lines = super::log_lines::LogLines::new(reporter);
+        let mut lines = super::log_lines::LogLines::new(Arc::clone(&reporter));
         let mut link =
             Link::new(wire, limits, move |bytes| lines.feed(bytes)).map_err(|error| {
                 RepositoryError::Remote {
@@ -85,9 +99,9 @@ impl RemoteRepository {
                 }
             })?;
         negotiate(&mut link, &location)?;
-        let connection = Connection { link, location };
+        let mut connection = Connection { link, location };
         let append_only = open.append_only;
-        let id = connection.open(open)?;
+        let id = connection.open_as_understood(open, &*reporter)?;
         Ok(Self {
             id,
             connection: Arc::new(connection),
@@ -186,7 +200,7 @@ fn negotiate(link: &mut Link, location: &str) -> Result<(), RepositoryError> {
     };
     let unsupported = |shown: String| RepositoryError::Remote {
         kind: ErrorKind::Exception,
-        message: format!("Server insisted on using unsupported protocol version {shown}"),
+        message: format!("The server uses an unsupported version of the protocol: {shown}"),
     };
     let frame = match answer {
         Answer::Frame(frame) => frame,
@@ -229,12 +243,12 @@ fn broken(reason: Broken) -> RepositoryError {
     RepositoryError::Remote { kind, message }
 }
 
-/// Bytes as text, or in hexadecimal, 16 in a line.
+/// The beginning of bytes as text, or in hexadecimal, 16 in a line.
 fn shown(bytes: &[u8]) -> String {
     if let Ok(text) = std::str::from_utf8(bytes) {
-        return text.to_owned();
+        return text.chars().take(SHOWN_LEN).collect();
     }
-    let lines = bytes.chunks(16).map(|line| {
+    let lines = bytes[..bytes.len().min(SHOWN_LEN)].chunks(16).map(|line| {
         let bytes: Vec<String> = line.iter().map(|byte| format!("{byte:02X}")).collect();
         bytes.join(" ")
     });
@@ -252,9 +266,8 @@ impl Connection {
         call: &Call<'_>,
         read: impl FnOnce(Payload<'_>) -> Option<T>,
     ) -> Result<T, RepositoryError> {
-        let garbage =
-            |frame: &[u8]| broken(Broken::Garbage(frame[..frame.len().min(128)].to_vec()));
-        match self.link.call(call).map_err(broken)? {
+        let garbage = |frame: &[u8]| broken(Broken::Garbage(frame.to_vec()));
+        match self.ask(call)? {
             Answer::Fault(fault) => Err(self.error(&fault)),
             Answer::Object(bytes) => Err(garbage(&bytes)),
             Answer::Frame(frame) => Reply::decode(&frame)
@@ -266,7 +279,7 @@ impl Connection {
 
     /// Makes a call whose result is of no interest.
     fn call_for_nothing(&self, call: &Call<'_>) -> Result<(), RepositoryError> {
-        match self.link.call(call).map_err(broken)? {
+        match self.ask(call)? {
             Answer::Fault(fault) => Err(self.error(&fault)),
             Answer::Object(_) | Answer::Frame(_) => Ok(()),
         }
@@ -274,14 +287,39 @@ impl Connection {
 
     /// Makes a call that brings bytes.
     fn call_for_bytes(&self, call: &Call<'_>) -> Result<Vec<u8>, RepositoryError> {
-        self.bytes(self.link.call(call))
+        self.ask(call).and_then(|answer| self.bytes(answer))
     }
 
-    fn bytes(&self, answer: Result<Answer, Broken>) -> Result<Vec<u8>, RepositoryError> {
-        match answer.map_err(broken)? {
+    /// Makes a call, unless the server is too old for it.
+    fn ask(&self, call: &Call<'_>) -> Result<Answer, RepositoryError> {
+        match since::refusal(call, self.link.server()) {
+            Some(error) => Err(error),
+            None => self.link.call(call).map_err(broken),
+        }
+    }
+
+    fn bytes(&self, answer: Answer) -> Result<Vec<u8>, RepositoryError> {
+        match answer {
             Answer::Fault(fault) => Err(self.error(&fault)),
             Answer::Object(bytes) => Ok(bytes),
             Answer::Frame(frame) => Err(broken(Broken::Garbage(frame))),
+        }
+    }
+
+    /// Opens the repository, the way the oldest servers want it if this is one of them.
+    fn open_as_understood(
+        &mut self,
+        open: Open,
+        reporter: &dyn Reporter,
+    ) -> Result<RepositoryId, RepositoryError> {
+        let is_unnamed = self.link.form() == Form::Positional;
+        match self.open(open.clone()) {
+            Err(RepositoryError::Foreign(error)) if is_unnamed && error.class == "TypeError" => {
+                reporter.report(Event::log(Level::Warning, LOGGER, TYPE_ERROR_NOTE));
+                self.link.speak(Form::Positional, Version::release(1, 0, 6));
+                self.open(open)
+            }
+            other => other,
         }
     }
 
@@ -352,7 +390,7 @@ impl Repository for RemoteRepository {
                     location: self.location(),
                 })
             }
-            other => self.connection.bytes(Ok(other)).map(|_| ()),
+            other => self.connection.bytes(other).map(|_| ()),
         }
     }
 
@@ -454,14 +492,6 @@ impl Repository for RemoteRepository {
     }
 
     fn check(&mut self, options: &CheckOptions) -> Result<bool, RepositoryError> {
-        let max_duration = options.max_duration_s;
-        let required = Version::alpha(1, 2, 0, 4);
-        if max_duration != 0 && *self.server_version() < required {
-            let kind = ErrorKind::RemoteRepositoryRPCServerOutdated;
-            let call = format!("check max_duration={max_duration}");
-            let message = kind.message(&[&call, &required.to_string()]);
-            return Err(RepositoryError::Remote { kind, message });
-        }
         self.settle()?;
         // A repair may lose some.
         *self.known.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
@@ -471,7 +501,7 @@ impl Repository for RemoteRepository {
         let call = Call::Check {
             repair: options.repair,
             save_space: options.save_space,
-            max_duration,
+            max_duration: options.max_duration_s,
         };
         self.connection.call(&call, |payload| payload.flag())
     }
