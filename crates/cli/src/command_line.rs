@@ -1,13 +1,13 @@
 //! From the words of the command line to what will be done.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use clap::{ArgMatches, FromArgMatches};
+use clap::{Arg, ArgMatches, FromArgMatches};
 use ironborg_types::text;
 
-use crate::args::argparse::{self, Refusal, Request};
+use crate::args::argparse::{self, Check, Refusal, Request};
 use crate::args::check::ValueCheck;
 use crate::args::global::CommonArgs;
 use crate::args::{self, ParseError, UsageError};
@@ -17,6 +17,9 @@ use crate::error::CliError;
 use crate::identity::HostIdentity;
 use crate::parse::ParseContext;
 use crate::program::Program as Called;
+
+/// The command clients run on the other host.
+const SERVE: &str = "serve";
 
 /// What a command line asks for.
 pub(crate) enum Understood {
@@ -85,6 +88,61 @@ pub(crate) fn understand(
         command,
         matches,
     })))
+}
+
+/// What a client wanted to run where it gets `serve` whatever it wants.
+pub(crate) enum Wanted {
+    /// The same, with these options.
+    Serve(Box<CommonArgs>),
+    /// Something else, which is not done.
+    Other,
+    /// The version.
+    Version,
+    /// The help of a command; the empty path is the program's.
+    Help(Vec<String>),
+}
+
+/// Values of a client that is not trusted: nothing is looked up because of them, no file read.
+struct NoCheck;
+
+impl Check for NoCheck {
+    fn check(&mut self, _: &Arg, _: &str, _: &[OsString]) -> Result<(), ParseError> {
+        Ok(())
+    }
+}
+
+/// Understands the command line of a client, as the shell would split it.
+///
+/// Source: Borg 1.4, `Archiver.get_args`.
+pub(crate) fn wanted_by_client(
+    description: &clap::Command,
+    program_name: &str,
+    command_line: &OsStr,
+) -> Result<Wanted, Refusal> {
+    let words = text::display(command_line.as_bytes());
+    let words = shell_words::split(&words).map_err(|_| {
+        let text = "the client's command cannot be split into words";
+        Refusal::Early(CliError::unexpected(text))
+    })?;
+    let words = words.into_iter().map(OsString::from);
+    // What the client wants to set in the environment is dropped, then the name of the program.
+    let mut words = words.skip_while(|word| word.as_bytes().contains(&b'='));
+    words.next();
+    let words: Vec<OsString> = words.collect();
+    let canonical = match argparse::read(description, program_name, &words, &mut NoCheck)? {
+        Request::Version => return Ok(Wanted::Version),
+        Request::Help(path) | Request::Nothing { path, .. } => return Ok(Wanted::Help(path)),
+        Request::Run(canonical) => canonical,
+    };
+    if canonical.get(1).is_none_or(|command| command != SERVE) {
+        return Ok(Wanted::Other);
+    }
+    let matches = args::parse(description, &canonical).map_err(Refusal::Usage)?;
+    let program = Program::from_arg_matches(&matches).map_err(|error| {
+        let message = error.to_string();
+        Refusal::Usage(args::usage_error(description, &canonical, message))
+    })?;
+    Ok(Wanted::Serve(Box::new(program.command.common().clone())))
 }
 
 /// `--bypass-lock` was given where it means nothing.

@@ -1,6 +1,6 @@
 //! What a running command has at hand, and how it opens a repository.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -69,6 +69,11 @@ impl Context {
     /// Logs a message of the command itself.
     pub(crate) fn log(&self, level: Level, message: impl AsRef<str>) {
         self.reporter.log(level, message.as_ref());
+    }
+
+    /// The current directory.
+    pub(crate) fn cwd_as_os_str(&self) -> &OsStr {
+        OsStr::from_bytes(&self.cwd)
     }
 
     /// Units of sizes.
@@ -192,7 +197,8 @@ impl Context {
         Duration::from_secs(u64::try_from(self.common.lock_wait).unwrap_or(0))
     }
 
-    fn lock_owner(&self) -> LockOwner {
+    /// Who holds the locks of this process.
+    pub(crate) fn lock_owner(&self) -> LockOwner {
         process_identity(text::display(self.identity.host_id()).into_owned())
     }
 

@@ -97,6 +97,17 @@ impl Directories {
     }
 }
 
+/// The directory the others are below of unless told otherwise.
+pub(crate) fn base(variables: &DirectoryVariables, cwd: &Path) -> PathBuf {
+    base_directory(
+        variables,
+        cwd,
+        sys::user_by_id,
+        sys::user_by_name,
+        sys::effective_uid(),
+    )
+}
+
 fn base_directory(
     variables: &DirectoryVariables,
     cwd: &Path,

@@ -39,6 +39,8 @@ pub(crate) struct Environment {
     pub(crate) workarounds: Vec<String>,
     /// `BORG_LOGGING_CONF`, if not empty.
     pub(crate) logging_conf: Option<PathBuf>,
+    /// `SSH_ORIGINAL_COMMAND`: what a client wanted to run where a forced command runs.
+    pub(crate) ssh_original_command: Option<OsString>,
     /// `COLUMNS`, if a number.
     pub(crate) columns: Option<usize>,
 }
@@ -174,6 +176,7 @@ impl Environment {
                 .map(|value| value.split(',').map(str::to_owned).collect())
                 .unwrap_or_default(),
             logging_conf: filled_path("BORG_LOGGING_CONF"),
+            ssh_original_command: get("SSH_ORIGINAL_COMMAND"),
             columns: text("COLUMNS").and_then(|value| value.trim().parse().ok()),
         }
     }

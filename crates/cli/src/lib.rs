@@ -31,6 +31,7 @@ mod subprocess;
 mod sys;
 mod system_information;
 mod tar_filter;
+mod wire;
 
 mod console;
 mod error;

@@ -10,7 +10,7 @@ use ironborg_types::Level;
 
 use crate::args::argparse::Refusal;
 use crate::args::{self, UsageError, deprecated};
-use crate::command_line::{self, Ordered, Understood};
+use crate::command_line::{self, Ordered, Understood, Wanted};
 use crate::commands::help::Amount;
 use crate::commands::{Run, Traits, help};
 use crate::console::{self, Stdout};
@@ -24,7 +24,7 @@ use crate::logging::Logging;
 use crate::output::size::SizeUnits;
 use crate::parse::ParseContext;
 use crate::program::Program;
-use crate::reporter::{ARCHIVER, ConsoleReporter, LOGGER, Levels, ReportOptions};
+use crate::reporter::{ARCHIVER, ConsoleReporter, Form, LOGGER, Levels, LiveForm, ReportOptions};
 use crate::{hints, signals, sys, system_information};
 
 /// Runs the program. Whatever happens, panics included, becomes an exit code of Borg's.
@@ -93,9 +93,44 @@ fn run() -> u8 {
         Ok(Understood::Help(path)) => {
             print(&help::text(&description, program, &path, Amount::Screen))
         }
-        Ok(Understood::Command(ordered)) => start(surroundings, *ordered),
+        Ok(Understood::Command(mut ordered)) => {
+            match heed_client(&description, &surroundings, &mut ordered) {
+                None => start(surroundings, *ordered),
+                Some(code) => code,
+            }
+        }
         Err(Refusal::Usage(error)) => usage(program, &error),
         Err(Refusal::Early(error)) => early(&error, &surroundings.environment),
+    }
+}
+
+/// Takes from the command a client wanted to run, where a forced one runs in its place, what is the client's to decide.
+/// Gives an exit code if that ends the program.
+fn heed_client(
+    description: &clap::Command,
+    surroundings: &Surroundings,
+    ordered: &mut Ordered,
+) -> Option<u8> {
+    let wanted = surroundings.environment.ssh_original_command.as_ref()?;
+    if !ordered.command.traits().serves {
+        return None;
+    }
+    let program = &surroundings.program;
+    match command_line::wanted_by_client(description, &program.name, wanted) {
+        Ok(Wanted::Other) => None,
+        Ok(Wanted::Serve(client)) => {
+            ordered.common.adopt(&client);
+            None
+        }
+        Ok(Wanted::Version) => Some(print(&format!("{}\n", program.version_line()))),
+        Ok(Wanted::Help(path)) => Some(print(&help::text(
+            description,
+            program,
+            &path,
+            Amount::Screen,
+        ))),
+        Err(Refusal::Usage(error)) => Some(usage(program, &error)),
+        Err(Refusal::Early(error)) => Some(early(&error, &surroundings.environment)),
     }
 }
 
@@ -167,12 +202,18 @@ fn reporter(
 ) -> ConsoleReporter {
     let (logging, failure) = logging(environment);
     let mut output = traits.output;
-    output.progress =
-        common.progress || (traits.progress_on_terminal && console::stderr_is_terminal());
+    output.progress = common.progress
+        || traits.serves
+        || (traits.progress_on_terminal && console::stderr_is_terminal());
     output.show_rc = common.show_rc;
     output.show_version = common.show_version;
+    let form = match (common.log_json, traits.serves) {
+        (true, _) => Form::Json,
+        (false, true) => Form::Marked,
+        (false, false) => Form::Text,
+    };
     let options = ReportOptions {
-        json: common.log_json,
+        form: LiveForm::new(form),
         levels: Levels {
             root: common.level(),
             output,

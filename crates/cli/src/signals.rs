@@ -5,8 +5,10 @@
 //! poll the [`Interrupt`]; a command that does not end in time after it was told to is ended here. Its locks
 //! are then stale ones, which either program recognises and removes.
 
-use std::sync::Arc;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use ironborg_types::Interrupt;
@@ -39,6 +41,21 @@ pub(crate) fn ending() -> Option<CliError> {
         0 => None,
         number => Some(CliError::signal(number)),
     }
+}
+
+/// Written to when the program is to end.
+static WAKE: OnceLock<OwnedFd> = OnceLock::new();
+
+/// A descriptor that becomes readable when the program is to end: for whoever waits for other descriptors too.
+///
+/// # Errors
+/// No more descriptors, or it is asked for a second time.
+pub(crate) fn wake_descriptor() -> io::Result<OwnedFd> {
+    use rustix::pipe::{PipeFlags, pipe_with};
+    let (wake, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    WAKE.set(write)
+        .map_err(|_| io::Error::from(io::ErrorKind::AlreadyExists))?;
+    Ok(wake)
 }
 
 /// Ends a loop of the command line when a signal wants that.
@@ -98,6 +115,10 @@ fn note_end(number: u8) {
 /// Lets the command end by itself for a while, then ends the process.
 fn end(number: u8, limit: Duration, finish: &impl Fn(&CliError)) {
     ENDING.store(number, Ordering::SeqCst);
+    if let Some(wake) = WAKE.get() {
+        // A pipe that is full wakes as well.
+        let _ = rustix::io::write(wake, &[0]);
+    }
     let asked = Instant::now();
     loop {
         let saves_its_work =

@@ -14,7 +14,7 @@ pub use sorted_map::SortedMap;
 pub use value::Value;
 pub use write::{
     push_array_len, push_bigint, push_bool, push_float64, push_int, push_map_len, push_nil,
-    push_raw, push_uint,
+    push_raw, push_raw_len, push_uint,
 };
 
 /// Deepest nesting of arrays and maps a [`Value`] may have; Borg's own documents need five.

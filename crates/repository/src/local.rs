@@ -109,7 +109,7 @@ impl LocalRepository {
         settings::check_directory(&*storage)?;
         let lock = match options.lock {
             LockMode::None => None,
-            LockMode::Shared | LockMode::Exclusive => Some(Lock::acquire(
+            _ => Some(Lock::acquire(
                 Arc::clone(&storage),
                 LOCK,
                 LockOptions {
@@ -195,6 +195,21 @@ impl LocalRepository {
     /// The number of the committed transaction; `None` if there was none yet.
     pub fn transaction_id(&self) -> Result<Option<SegmentId>, RepositoryError> {
         self.with_loaded(|loaded| loaded.id)
+    }
+
+    /// The first nonce nobody has reserved; `None` if none was reserved yet.
+    pub fn next_unreserved_nonce(&self) -> Result<Option<u64>, RepositoryError> {
+        self.nonce_file().load()
+    }
+
+    /// Reserves nonces: `next` is the first that is free afterwards, `expected` was it before.
+    pub fn reserve_nonces(&self, next: u64, expected: Option<u64>) -> Result<(), RepositoryError> {
+        self.nonce_file().save(next, expected)
+    }
+
+    fn nonce_file(&self) -> NonceFile {
+        let exclusive = self.mode == LockMode::Exclusive;
+        NonceFile::new(Arc::clone(&self.storage), exclusive)
     }
 
     fn take_lock(&self) -> Option<Lock> {
@@ -366,6 +381,24 @@ impl LocalRepository {
         }
     }
 
+    /// Makes sure that nobody else has the repository open, where that was wished for.
+    fn lock_for_writing(&mut self) -> Result<(), RepositoryError> {
+        match self.mode {
+            LockMode::Exclusive => Ok(()),
+            LockMode::SharedUntilWrite => {
+                let lock = self.lock.get_mut().unwrap_or_else(PoisonError::into_inner);
+                if let Some(lock) = lock {
+                    lock.upgrade()?;
+                }
+                self.mode = LockMode::Exclusive;
+                Ok(())
+            }
+            LockMode::Shared | LockMode::None => Err(RepositoryError::NotExclusive {
+                location: self.location(),
+            }),
+        }
+    }
+
     /// Reads through the index; if the segment is gone because somebody compacted the repository
     /// while we read without a lock, looks again in the index of today.
     fn read<T>(
@@ -521,9 +554,7 @@ impl Repository for LocalRepository {
     }
 
     fn nonce_store(&self) -> Arc<dyn NonceStore> {
-        let storage = Arc::clone(&self.storage);
-        let exclusive = self.mode == LockMode::Exclusive;
-        Arc::new(NonceFile::new(storage, exclusive))
+        Arc::new(self.nonce_file())
     }
 }
 

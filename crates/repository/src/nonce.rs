@@ -22,7 +22,7 @@ impl NonceFile {
         Self { storage, exclusive }
     }
 
-    fn load(&self) -> Result<Option<u64>, RepositoryError> {
+    pub(crate) fn load(&self) -> Result<Option<u64>, RepositoryError> {
         let bytes = match self.storage.read(NONCE) {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => return Ok(None),
@@ -44,7 +44,7 @@ impl NonceFile {
             })
     }
 
-    fn save(&self, next: u64, expected: Option<u64>) -> Result<(), RepositoryError> {
+    pub(crate) fn save(&self, next: u64, expected: Option<u64>) -> Result<(), RepositoryError> {
         if !self.exclusive {
             return Err(RepositoryError::NotExclusive {
                 location: self.storage.path("").display().to_string(),

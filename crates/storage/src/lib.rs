@@ -11,6 +11,7 @@ mod faulty;
 mod handles;
 mod local;
 mod memory;
+mod real_path;
 mod recording;
 mod sys;
 
@@ -18,5 +19,6 @@ pub use error::StorageError;
 pub use faulty::{Fault, FaultyStorage};
 pub use local::LocalStorage;
 pub use memory::MemoryStorage;
+pub use real_path::{normal_path, real_path};
 pub use recording::{Operation, RecordingStorage, Unsynced, state_after};
 pub use storage::{AppendFile, EntryKind, Status, Storage, StorageEntry};

@@ -94,6 +94,19 @@ impl CommonArgs {
         }
     }
 
+    /// Takes over what the client of a server may decide.
+    ///
+    /// Source: Borg 1.4, `Archiver.get_args`.
+    pub(crate) fn adopt(&mut self, client: &Self) {
+        self.critical = client.critical;
+        self.error = client.error;
+        self.warning = client.warning;
+        self.info = client.info;
+        self.debug = client.debug;
+        self.debug_topic.clone_from(&client.debug_topic);
+        self.lock_wait = client.lock_wait;
+    }
+
     /// Full names of the loggers `--debug-topic` asks for.
     pub(crate) fn topics(&self) -> Vec<String> {
         let full = |topic: &String| {

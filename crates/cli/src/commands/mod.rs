@@ -186,6 +186,9 @@ pub(crate) struct Traits {
     pub(crate) progress_on_terminal: bool,
     /// Whether figures of an archive in the making are text in decimal units, whatever the options say.
     pub(crate) plain_archive_progress: bool,
+    /// Whether standard error is read by a client: lines are marked as its, and it decides what to show of
+    /// progress.
+    pub(crate) serves: bool,
 }
 
 /// Statistics that were asked for and that a dry run has none of.

@@ -1,12 +1,21 @@
 //! `serve`: serves repositories to clients on other hosts.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ironborg_repository::RepositoryError;
+use ironborg_rpc::server::{Host, ServeError, ServerOptions, serve};
+use ironborg_types::{ErrorKind, Level, Reporter};
 
 use super::{Run, Traits};
 use crate::args::{ParseError, values};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::parse::ParseContext;
+use crate::reporter::LOGGER;
+use crate::wire::WireEnd;
+use crate::{directories, signals, sys, system_information};
 
 /// What may be typed.
 #[derive(Debug, clap::Args)]
@@ -27,23 +36,114 @@ pub(crate) struct ServeArgs {
 
 /// What will be done.
 #[derive(Debug)]
-pub(crate) struct ServeOptions;
+pub(crate) struct ServeOptions {
+    restrict_to_paths: Vec<PathBuf>,
+    restrict_to_repositories: Vec<PathBuf>,
+    append_only: bool,
+    storage_quota: Option<u64>,
+}
 
 impl ServeArgs {
     /// There is nothing to resolve: clients name the repositories.
     // The signature is that of all commands.
-    #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
+    #[allow(clippy::unnecessary_wraps)]
     pub(crate) fn resolve(self, _parse: &ParseContext<'_>) -> Result<ServeOptions, ParseError> {
-        Ok(ServeOptions)
+        let paths = |words: Vec<OsString>| words.into_iter().map(PathBuf::from).collect();
+        Ok(ServeOptions {
+            restrict_to_paths: paths(self.restrict_to_path),
+            restrict_to_repositories: paths(self.restrict_to_repository),
+            append_only: self.append_only,
+            storage_quota: self.storage_quota,
+        })
     }
 }
 
 impl Run for ServeOptions {
     fn traits(&self) -> Traits {
-        Traits::default()
+        Traits {
+            serves: true,
+            ..Traits::default()
+        }
     }
 
-    fn run(self: Box<Self>, _context: &Context) -> Result<(), CliError> {
-        Err(CliError::missing_command("serve"))
+    fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
+        let host = ServerHost(context);
+        host.log_set_up();
+        let unusable = |error: std::io::Error| CliError::unexpected(error.to_string());
+        let (input, output) = WireEnd::both().map_err(unusable)?;
+        // A commit or a compaction is worth waiting for.
+        let _polled = signals::PolledOperation::begin();
+        let reporter: Arc<dyn Reporter> = context.reporter.clone();
+        let options = ServerOptions {
+            cwd: PathBuf::from(context.cwd_as_os_str()),
+            restrict_to_paths: self.restrict_to_paths,
+            restrict_to_repositories: self.restrict_to_repositories,
+            append_only: self.append_only,
+            storage_quota: self.storage_quota,
+            owner: context.lock_owner(),
+            threads: context.threads(),
+            interrupt: Some(&signals::INTERRUPT),
+            reporter,
+        };
+        serve(input, output, &options, &host).map_err(CliError::from)
+    }
+}
+
+impl From<ServeError> for CliError {
+    fn from(error: ServeError) -> Self {
+        if let Some(signal) = signals::ending() {
+            return signal;
+        }
+        match error {
+            ServeError::UnexpectedFormat => Self::with_message(
+                ErrorKind::UnexpectedRPCDataFormatFromClient,
+                error.to_string(),
+            ),
+            ServeError::Close(error) => RepositoryError::into(error),
+            ServeError::Input(_) | ServeError::Output(_) => Self::unexpected(error.to_string()),
+        }
+    }
+}
+
+/// This process as the server sees it.
+struct ServerHost<'a>(&'a Context);
+
+impl ServerHost<'_> {
+    /// What stock Borg says whenever its logging was set up; some clients' logs are compared with it.
+    fn log_set_up(&self) {
+        let text = "using builtin fallback logging configuration";
+        self.0.reporter.record(Level::Debug, LOGGER, text, None);
+    }
+}
+
+impl Host for ServerHost<'_> {
+    fn base_directory(&self) -> PathBuf {
+        directories::base(
+            &self.0.environment.directories,
+            self.0.cwd_as_os_str().as_ref(),
+        )
+    }
+
+    fn home(&self, user: Option<&OsStr>) -> Option<PathBuf> {
+        match user {
+            Some(user) => sys::user_by_name(user).map(|user| user.home),
+            None => {
+                let home = self.0.environment.directories.home.clone();
+                home.or_else(|| sys::user_by_id(sys::real_uid()).map(|user| user.home))
+            }
+        }
+    }
+
+    fn system_information(&self) -> String {
+        if self.0.environment.show_sysinfo {
+            system_information::text()
+        } else {
+            String::new()
+        }
+    }
+
+    fn log_as_json(&self) {
+        self.0.reporter.switch_to_json();
+        self.log_set_up();
     }
 }

@@ -102,7 +102,7 @@ impl Logging {
 }
 
 /// A level as Python names it.
-fn level_name(level: Level) -> &'static str {
+pub(crate) fn level_name(level: Level) -> &'static str {
     match level {
         Level::Debug => "DEBUG",
         Level::Info => "INFO",

@@ -4,7 +4,8 @@ pub(crate) mod levels;
 mod progress;
 mod records;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ironborg_types::{ArchiveProgress, Event, Level, Reporter, text};
 
@@ -38,11 +39,53 @@ pub(crate) fn log_record(record: &Record<'_>) -> String {
     records::log_message(record.level, record.logger, record.message, record.msgid)
 }
 
+/// How a message becomes a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Form {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+    /// For a client that may not understand JSON: `$LOG LEVEL LOGGER Remote: TEXT`.
+    Marked,
+}
+
+/// The form of lines, which a server changes when it knows its client.
+#[derive(Debug, Clone)]
+pub(crate) struct LiveForm(Arc<AtomicU8>);
+
+impl LiveForm {
+    /// For the time being.
+    pub(crate) fn new(form: Form) -> Self {
+        Self(Arc::new(AtomicU8::new(form as u8)))
+    }
+
+    fn get(&self) -> Form {
+        let form = self.0.load(Ordering::Relaxed);
+        let known = [Form::Json, Form::Marked];
+        known
+            .into_iter()
+            .find(|known| *known as u8 == form)
+            .unwrap_or(Form::Text)
+    }
+
+    fn set(&self, form: Form) {
+        self.0.store(form as u8, Ordering::Relaxed);
+    }
+}
+
+impl Default for LiveForm {
+    fn default() -> Self {
+        Self::new(Form::Text)
+    }
+}
+
 /// What is shown, and how.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ReportOptions {
-    /// JSON lines instead of text.
-    pub(crate) json: bool,
+    /// What lines look like.
+    pub(crate) form: LiveForm,
     /// Thresholds of the loggers.
     pub(crate) levels: Levels,
     /// Status letters `--filter` lets through; `None` lets all.
@@ -54,9 +97,22 @@ pub(crate) struct ReportOptions {
 }
 
 impl ReportOptions {
+    /// Whether JSON lines are wanted.
+    fn json(&self) -> bool {
+        self.form.get() == Form::Json
+    }
+
     /// Whether progress is JSON: not if a file sets the loggers up, as in stock Borg.
     fn json_progress(&self) -> bool {
-        self.json && self.levels.logging.is_none()
+        self.json() && self.levels.logging.is_none()
+    }
+
+    /// What a line of progress begins with where it is text.
+    fn progress_mark(&self) -> String {
+        match self.form.get() {
+            Form::Marked => records::mark(Level::Info, PROGRESS),
+            Form::Text | Form::Json => String::new(),
+        }
     }
 }
 
@@ -86,7 +142,12 @@ impl ConsoleReporter {
 
     /// Whether JSON lines are wanted.
     pub(crate) fn json(&self) -> bool {
-        self.options.json
+        self.options.json()
+    }
+
+    /// Writes JSON lines from now on.
+    pub(crate) fn switch_to_json(&self) {
+        self.options.form.set(Form::Json);
     }
 
     /// Units of sizes.
@@ -144,8 +205,10 @@ impl ConsoleReporter {
                 message,
                 msgid,
             });
-        } else if self.options.json {
+        } else if self.options.json() {
             console::stderr_line(&records::log_message(level, logger, message, msgid));
+        } else if self.options.form.get() == Form::Marked {
+            console::stderr_line(&format!("{}{message}", records::mark(level, logger)));
         } else {
             let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
             let mut line = String::with_capacity(message.len() + 8);
@@ -171,7 +234,7 @@ impl ConsoleReporter {
         {
             return;
         }
-        if self.options.json {
+        if self.options.json() {
             console::stderr_line(&records::file_status(status, &text::display(path)));
         } else {
             self.emit(

@@ -176,7 +176,7 @@ impl Progress {
                 (Some(_), None) => step.message.to_owned(),
                 (None, _) => terminal.justify(step.message),
             };
-            self.show_text(msgid, &line);
+            self.show_text(msgid, &line, options);
         }
     }
 
@@ -192,7 +192,7 @@ impl Progress {
         if options.json_progress() {
             self.show_json(msgid, vec![("message", message.into())], message);
         } else {
-            self.show_text(msgid, &terminal.justify(message));
+            self.show_text(msgid, &terminal.justify(message), options);
         }
     }
 
@@ -219,7 +219,7 @@ impl Progress {
                 console::stderr_line(&records::progress(running.operation, Vec::new(), true));
             }
         } else {
-            self.show_text(msgid, &terminal.justify(""));
+            self.show_text(msgid, &terminal.justify(""), options);
             self.line_shown = false;
         }
         self.ended = Some(self.running.remove(at).operation);
@@ -234,7 +234,8 @@ impl Progress {
         if options.json_progress() {
             console::stderr_line(&records::progress(ended, Vec::new(), true));
         } else {
-            console::write_stderr(&format!("{}\r", terminal.justify("")));
+            let mark = options.progress_mark();
+            console::write_stderr(&format!("{mark}{}\r", terminal.justify("")));
         }
     }
 
@@ -262,9 +263,10 @@ impl Progress {
         });
     }
 
-    fn show_text(&mut self, msgid: &'static str, line: &str) {
+    fn show_text(&mut self, msgid: &'static str, line: &str, options: &ReportOptions) {
         if !self.find(msgid).silent {
-            console::write_stderr(&format!("{line}\r"));
+            let mark = options.progress_mark();
+            console::write_stderr(&format!("{mark}{line}\r"));
             self.line_shown = !line.trim_end().is_empty();
         }
     }
@@ -286,7 +288,7 @@ impl Progress {
         }
         self.archive_shown = Some(now);
         let plain = options.plain_archive_progress;
-        if options.json && !plain {
+        if options.json() && !plain {
             console::stderr_line(&records::archive_progress(figures));
             return;
         }

@@ -2,11 +2,17 @@
 
 use ironborg_types::{ArchiveProgress, Level, Timestamp, text};
 
+use crate::logging::level_name;
 use crate::output::json::{Json, line};
 
 /// Seconds since 1970, now.
 fn now() -> Json {
     Json::Float(Timestamp::now().0 as f64 / 1e6)
+}
+
+/// What comes before the text of a line for a client of old.
+pub(super) fn mark(level: Level, logger: &str) -> String {
+    format!("$LOG {} {logger} Remote: ", level_name(level))
 }
 
 /// A log record.
@@ -16,18 +22,11 @@ pub(super) fn log_message(
     message: &str,
     msgid: Option<&str>,
 ) -> String {
-    let name = match level {
-        Level::Debug => "DEBUG",
-        Level::Info => "INFO",
-        Level::Warning => "WARNING",
-        Level::Error => "ERROR",
-        Level::Critical => "CRITICAL",
-    };
     let mut members = vec![
         ("type", "log_message".into()),
         ("time", now()),
         ("message", message.into()),
-        ("levelname", name.into()),
+        ("levelname", level_name(level).into()),
         ("name", logger.into()),
     ];
     if let Some(msgid) = msgid {

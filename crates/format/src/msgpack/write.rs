@@ -87,18 +87,27 @@ pub fn push_float64(out: &mut Vec<u8>, value: f64) {
 /// If `bytes` are longer than 2^32 - 1, which no document of ours can be.
 #[inline]
 pub fn push_raw(out: &mut Vec<u8>, bytes: &[u8]) {
-    if let Ok(small) = u8::try_from(bytes.len())
+    push_raw_len(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+/// Appends the header of text or bytes; `len` bytes must follow.
+///
+/// # Panics
+/// If `len` exceeds 2^32 - 1.
+#[inline]
+pub fn push_raw_len(out: &mut Vec<u8>, len: usize) {
+    if let Ok(small) = u8::try_from(len)
         && small < 32
     {
         out.push(0xa0 | small);
-    } else if let Ok(len) = u16::try_from(bytes.len()) {
+    } else if let Ok(len) = u16::try_from(len) {
         out.push(0xda);
         out.extend_from_slice(&len.to_be_bytes());
     } else {
         out.push(0xdb);
-        out.extend_from_slice(&len_32(bytes.len()).to_be_bytes());
+        out.extend_from_slice(&len_32(len).to_be_bytes());
     }
-    out.extend_from_slice(bytes);
 }
 
 /// Appends the header of an array; `len` values must follow.

@@ -25,6 +25,9 @@ pub enum LockMode {
     Exclusive,
     /// For reading: others may read too.
     Shared,
+    /// For reading until something is to be written, for writing from then on. For clients that do not say
+    /// beforehand.
+    SharedUntilWrite,
     /// Not at all (`--bypass-lock`): reading only, and nothing is repaired on disk.
     None,
 }

@@ -9,13 +9,13 @@ use ironborg_format::integrity::{IntegrityFile, integrity_data};
 use ironborg_types::limits::{OBJECT_SIZE_MAX, PUT_HEADER_SIZE};
 use ironborg_types::{ChunkId, Level, SegmentId, Timestamp};
 
-use super::{CompactOptions, Doom, LocalRepository, LockMode, Phase};
+use super::{CompactOptions, Doom, LocalRepository, Phase};
+use crate::RepositoryError;
 use crate::recovery::Committed;
 use crate::segments::{SegmentLog, WhenFull};
 use crate::settings::CONFIG;
 use crate::space::{Needs, format_size};
 use crate::state::State;
-use crate::{Repository, RepositoryError};
 
 /// Log of transactions, kept in append-only mode so that one can go back.
 const TRANSACTIONS: &str = "transactions";
@@ -72,11 +72,7 @@ impl LocalRepository {
             Phase::Doomed(doom) => return Err(doom.error()),
             Phase::Idle => {}
         }
-        if self.mode != LockMode::Exclusive {
-            return Err(RepositoryError::NotExclusive {
-                location: self.location(),
-            });
-        }
+        self.lock_for_writing()?;
         let loaded = self.take_loaded();
         // What is in memory is what is on disk, unless somebody broke our lock meanwhile.
         let loaded = match (loaded, self.recovery().committed()?) {
@@ -353,11 +349,7 @@ impl LocalRepository {
                 path: self.storage.path(""),
             });
         }
-        if self.mode != LockMode::Exclusive {
-            return Err(RepositoryError::NotExclusive {
-                location: self.location(),
-            });
-        }
+        self.lock_for_writing()?;
         self.forget_transaction()?;
         self.set_loaded(None);
         if let Some(lock) = self.take_lock() {

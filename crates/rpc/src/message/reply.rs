@@ -23,6 +23,9 @@ const FAULT_TEXTS_MAX: usize = 4096;
 pub struct Fault {
     /// Name of the class, without the class around it.
     pub class: Vec<u8>,
+    /// A number before the other arguments: `errno` of an error of the system. A received one is the first text
+    /// of `args`.
+    pub errno: Option<i64>,
     /// Its arguments, as text; `None` from servers before 1.1.
     pub args: Option<Vec<Vec<u8>>>,
     /// The traceback.
@@ -104,7 +107,12 @@ impl Fault {
                 push_raw(out, b"exception_class");
                 push_raw(out, &self.class);
                 push_raw(out, b"exception_args");
-                push_list(out, self.args.as_deref().unwrap_or_default());
+                let args = self.args.as_deref().unwrap_or_default();
+                push_array_len(out, args.len() + usize::from(self.errno.is_some()));
+                if let Some(errno) = self.errno {
+                    push_int(out, errno);
+                }
+                push_raws(out, args);
                 push_raw(out, b"exception_full");
                 push_list(out, &self.full);
                 push_raw(out, b"exception_short");
@@ -133,6 +141,7 @@ impl Fault {
         };
         Some(Self {
             class: map.get(b"exception_class").and_then(text)?,
+            errno: None,
             args: texts(b"exception_args"),
             full: texts(b"exception_full").unwrap_or_default(),
             short: texts(b"exception_short").unwrap_or_default(),
@@ -154,6 +163,10 @@ fn as_text(value: &Value<'_>) -> Vec<u8> {
 
 fn push_list(out: &mut Vec<u8>, texts: &[Vec<u8>]) {
     push_array_len(out, texts.len());
+    push_raws(out, texts);
+}
+
+fn push_raws(out: &mut Vec<u8>, texts: &[Vec<u8>]) {
     for text in texts {
         push_raw(out, text);
     }

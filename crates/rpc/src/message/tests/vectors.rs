@@ -161,6 +161,7 @@ fn errors_arrive_as_they_were_sent() {
         let mut sent = Vec::new();
         let fault = if let Some(class) = told["exception_class"].as_str() {
             let fault = Fault {
+                errno: None,
                 class: class.into(),
                 args: Some(texts(&told["exception_args"])),
                 full: texts(&told["exception_full"]),
