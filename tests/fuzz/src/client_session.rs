@@ -164,6 +164,7 @@ impl FromServer {
                 let texts: Vec<Vec<u8>> = payload.split(|byte| *byte == 0).map(Vec::from).collect();
                 let fault = Fault {
                     class: texts[0].clone(),
+                    errno: None,
                     args: (texts.len() > 1).then(|| texts[1..].to_vec()),
                     full: texts.clone(),
                     short: texts,

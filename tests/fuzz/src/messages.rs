@@ -165,6 +165,7 @@ pub(crate) fn reply_seeds() -> Vec<Vec<u8>> {
     let mut seeds = crate::seeds::recorded_replies();
     let fault = ironborg_rpc::message::Fault {
         class: b"LockTimeout".to_vec(),
+        errno: None,
         args: Some(vec![b"/srv/repo/lock".to_vec(), b"two".to_vec()]),
         full: vec![b"a line".to_vec()],
         short: vec![b"Failed to create/acquire the lock".to_vec()],
