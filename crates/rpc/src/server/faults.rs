@@ -189,6 +189,7 @@ fn repository_error(error: &RepositoryError) -> Told {
         E::NotExclusive { .. } | E::CheckRefused { .. } => unexpected("AssertionError"),
         E::NonceMismatch => unexpected("Exception"),
         E::Storage(error) => storage_error(error),
+        E::Foreign(error) => unexpected(&error.class),
         E::Remote { kind, .. } => borg_with(*kind, message.clone(), vec![message.clone().into()]),
     }
 }
