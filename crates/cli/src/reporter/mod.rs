@@ -257,7 +257,7 @@ impl ConsoleReporter {
 
     /// A record of a server: as it came, where records are passed on, or as our own.
     fn remote_log(&self, level: Level, logger: &str, message: &str, record: Option<&str>) {
-        match record.filter(|_| self.options.json) {
+        match record.filter(|_| self.options.json()) {
             Some(record) if self.shows(level, logger) => console::stderr_line(record),
             Some(_) => {}
             None => self.record(level, logger, message, None),
@@ -267,7 +267,7 @@ impl ConsoleReporter {
     /// Progress of a server. In text only the message, which the next one overwrites.
     fn remote_progress(&self, message: Option<&str>, record: &str) {
         self.with_progress(|progress, this| {
-            if this.options.json {
+            if this.options.json() {
                 console::stderr_line(record);
             } else if let Some(message) = message {
                 console::write_stderr(&format!("{message}\r"));
@@ -278,7 +278,7 @@ impl ConsoleReporter {
 
     /// Whatever else a server has written, carriage returns included.
     fn remote_line(&self, line: &str) {
-        if self.options.json {
+        if self.options.json() {
             let message = format!("Remote: {}", line.trim());
             self.record(Level::Warning, ROOT, &message, None);
         } else {
