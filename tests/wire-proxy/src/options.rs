@@ -23,8 +23,9 @@ have to say to each other, but as over a worse line.
   --cut-at-message K[:WHEN] … at the K-th request
   --cut-method M:N[:WHEN]   … at the N-th request of method M
                             WHEN: before (default), inside, after, unanswered, half-answered, answered
-  --state FILE              counts connections: each adds a byte to FILE
-  --cut-dials N,…           cuts only these connections (default: all); needs --state
+  --state FILE              counts connections: each adds a byte to FILE, and has it locked (shared) until its server ends
+  --cut-dials N,…           the cut named last is for these connections only (default: all); needs --state.
+                            Each cut may have its own connections, and the first cut for one counts
   --refuse-dials N,…        these are not even made; needs --state
   --hold S                  a cut leaves the server waiting for S seconds, as behind a connection nobody knows to be dead
   --server COMMAND          starts this command; what was asked for is in SSH_ORIGINAL_COMMAND
@@ -35,9 +36,7 @@ have to say to each other, but as over a worse line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) line: LineOptions,
-    pub(crate) cut: Option<CutRule>,
-    /// Connections that are cut; None for all.
-    pub(crate) cut_dials: Option<Vec<u64>>,
+    pub(crate) cuts: Vec<CutRule>,
     pub(crate) refuse_dials: Vec<u64>,
     pub(crate) hold: Duration,
     pub(crate) state: Option<PathBuf>,
@@ -49,10 +48,12 @@ pub(crate) struct Options {
 
 /// Where connections are cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum CutRule {
-    Same(Cut),
-    /// After so many bytes more than the connection before.
-    Every(u64),
+pub(crate) struct CutRule {
+    cut: Cut,
+    /// After so many bytes for each connection there was, instead of at the same place.
+    grows: bool,
+    /// Connections it is for; None for all.
+    dials: Option<Vec<u64>>,
 }
 
 impl Options {
@@ -66,8 +67,7 @@ impl Options {
                 rate: None,
                 queue: 256 << 10,
             },
-            cut: None,
-            cut_dials: None,
+            cuts: Vec::new(),
             refuse_dials: Vec::new(),
             hold: Duration::ZERO,
             state: None,
@@ -90,8 +90,8 @@ impl Options {
             }
         }
         options.command = remote_command(args)?;
-        let every = matches!(options.cut, Some(CutRule::Every(_)));
-        let counts = every || options.cut_dials.is_some() || !options.refuse_dials.is_empty();
+        let counts = |rule: &CutRule| rule.grows || rule.dials.is_some();
+        let counts = options.cuts.iter().any(counts) || !options.refuse_dials.is_empty();
         if counts && options.state.is_none() {
             return Err("connections cannot be counted without --state".to_owned());
         }
@@ -108,7 +108,10 @@ impl Options {
             }
             "--cut-to-server-after" => self.cut(Cut::ToServerAfter(number(value)?)),
             "--cut-to-client-after" => self.cut(Cut::ToClientAfter(number(value)?)),
-            "--cut-every" => self.cut = Some(CutRule::Every(positive(value)?)),
+            "--cut-every" => {
+                self.cut(Cut::After(positive(value)?));
+                self.last_cut()?.grows = true;
+            }
             "--cut-at-message" => {
                 let (count, when) = value.split_once(':').unwrap_or((value, "before"));
                 let request = Request::Number(positive(count)?);
@@ -126,7 +129,7 @@ impl Options {
                 self.cut(Cut::At { request, moment });
             }
             "--state" => self.state = Some(value.into()),
-            "--cut-dials" => self.cut_dials = Some(numbers(value)?),
+            "--cut-dials" => self.last_cut()?.dials = Some(numbers(value)?),
             "--refuse-dials" => self.refuse_dials = numbers(value)?,
             "--hold" => self.hold = Duration::from_secs(number(value)?),
             "--server" => self.server = Some(value.to_owned()),
@@ -137,19 +140,28 @@ impl Options {
     }
 
     fn cut(&mut self, cut: Cut) {
-        self.cut = Some(CutRule::Same(cut));
+        self.cuts.push(CutRule {
+            cut,
+            grows: false,
+            dials: None,
+        });
+    }
+
+    fn last_cut(&mut self) -> Result<&mut CutRule, String> {
+        self.cuts.last_mut().ok_or("no cut before it".to_owned())
     }
 
     /// Where the connection of this number is cut.
     pub(crate) fn cut_of(&self, dial: u64) -> Option<Cut> {
-        if let Some(dials) = &self.cut_dials
-            && !dials.contains(&dial)
-        {
-            return None;
-        }
-        self.cut.as_ref().map(|rule| match rule {
-            CutRule::Same(cut) => cut.clone(),
-            CutRule::Every(bytes) => Cut::After(bytes.saturating_mul(dial)),
+        let is_for = |rule: &&CutRule| {
+            rule.dials
+                .as_ref()
+                .is_none_or(|dials| dials.contains(&dial))
+        };
+        let rule = self.cuts.iter().find(is_for)?;
+        Some(match &rule.cut {
+            Cut::After(bytes) if rule.grows => Cut::After(bytes.saturating_mul(dial)),
+            cut => cut.clone(),
         })
     }
 }
@@ -230,6 +242,15 @@ mod tests {
     }
 
     #[test]
+    fn connections_may_be_cut_in_different_places() {
+        let words =
+            "--cut-to-server-after 5 --cut-dials 1 --cut-to-client-after 6 --state s -- h x";
+        let options = parse(words).expect("valid");
+        assert_eq!(options.cut_of(1), Some(Cut::ToServerAfter(5)));
+        assert_eq!(options.cut_of(2), Some(Cut::ToClientAfter(6)));
+    }
+
+    #[test]
     fn each_connection_may_get_further_than_the_one_before() {
         let options = parse("--cut-every 1000 --state s -- h borg serve").expect("valid");
         assert_eq!(options.cut_of(1), Some(Cut::After(1000)));
@@ -245,6 +266,7 @@ mod tests {
             "--cut-at-message 3:never -- h x",
             "--cut-every 100 -- h x",
             "--faster 2 -- h x",
+            "--state s --cut-dials 1 -- h x",
         ] {
             assert!(parse(words).is_err(), "{words}");
         }

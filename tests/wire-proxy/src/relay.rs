@@ -10,6 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::io::{FdFlags, fcntl_setfd};
+
 use crate::gate::{Direction, Gate};
 use crate::line::{Line, LineOptions, Parcel};
 use crate::options::Options;
@@ -31,10 +33,12 @@ enum Event {
 /// Makes the connection and passes on everything until it ends; returns the exit code.
 pub(crate) fn run(options: &Options) -> Result<u8, String> {
     let shown = |what: &Path, error: io::Error| format!("{}: {error}", what.display());
-    let dial = match &options.state {
-        Some(path) => count_dial(path).map_err(|error| shown(path, error))?,
-        None => 1,
+    // Open until the end, here and in the server.
+    let state = match &options.state {
+        Some(path) => Some(State::open(path).map_err(|error| shown(path, error))?),
+        None => None,
     };
+    let dial = state.as_ref().map_or(1, |state| state.dial);
     if options.refuse_dials.contains(&dial) {
         return Err("connection refused".to_owned());
     }
@@ -56,11 +60,23 @@ pub(crate) fn run(options: &Options) -> Result<u8, String> {
         .map_err(|error| error.to_string())
 }
 
-/// Adds a byte to the file; its length is the number of this connection.
-fn count_dial(path: &Path) -> io::Result<u64> {
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    file.write_all(b".")?;
-    Ok(file.metadata()?.len())
+/// The file that counts connections.
+struct State {
+    /// The number of this one.
+    dial: u64,
+    /// Locked, and inherited by the server: whoever can lock it alone knows that all servers have ended.
+    _file: File,
+}
+
+impl State {
+    fn open(path: &Path) -> io::Result<Self> {
+        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        file.lock_shared()?;
+        fcntl_setfd(&file, FdFlags::empty())?;
+        file.write_all(b".")?;
+        let dial = file.metadata()?.len();
+        Ok(Self { dial, _file: file })
+    }
 }
 
 /// The server and the three pipes to it.
