@@ -232,6 +232,18 @@ impl Session {
         ArchiveError::DoesNotExist { name: name.into() }
     }
 
+    /// Tells that these archives are going to be loaded, in this order: across a line their metadata is sent for.
+    pub fn will_load<'n>(&self, names: impl IntoIterator<Item = &'n [u8]>) {
+        if self.repository.is_local() {
+            return;
+        }
+        let entries = names
+            .into_iter()
+            .map(|name| self.manifest.archives.get(name));
+        let ids: Vec<ChunkId> = entries.flatten().map(|entry| entry.id.into()).collect();
+        self.repository.will_need(&ids);
+    }
+
     /// Loads the metadata of an archive the manifest lists.
     pub fn load_archive_entry(
         &self,

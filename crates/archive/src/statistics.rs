@@ -57,6 +57,7 @@ pub fn all_archives_of(
         total_unique_chunks: totals.unique_chunks,
         ..CacheStatistics::default()
     };
+    session.will_load(session.manifest.archives.keys().map(Vec::as_slice));
     for (name, entry) in &session.manifest.archives {
         let archive = session.load_archive_entry(name, entry)?;
         let (size, csize, _) = content_figures(session, &archive, parts)?;

@@ -161,7 +161,9 @@ pub fn archives_tam(
     session.assert_secure(UnknownUnencrypted::Ask)?;
     let mut sealer = Sealer::new(Compression::default());
     let mut missing = 0;
-    for listed in archives(session)? {
+    let archives = archives(session)?;
+    session.will_load(archives.iter().map(|listed| listed.name.0.as_slice()));
+    for listed in archives {
         let archive = session.load_archive(&listed.name)?;
         if archive.tam_verified {
             report(TamReport::ArchivePresent(listed));

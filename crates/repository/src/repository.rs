@@ -73,9 +73,15 @@ pub trait Repository: Send + Sync {
     /// A key to sort ids by for reading in storage order; `None` if unknown or not stored.
     fn storage_order(&self, id: &ChunkId) -> Option<u64>;
 
-    /// A hint that these objects will be read soon, in this order.
+    /// A hint that these objects will be read soon, in this order, each once.
     fn will_need(&self, ids: &[ChunkId]) {
         let _ = ids;
+    }
+
+    /// As [`Repository::will_need`], with the stored lengths as far as they are known; others are 0.
+    fn will_need_sized(&self, objects: &[(ChunkId, u32)]) {
+        let ids: Vec<ChunkId> = objects.iter().map(|(id, _)| *id).collect();
+        self.will_need(&ids);
     }
 
     /// Stores an object, superseding one of the same id. Begins a transaction if there is none.

@@ -10,7 +10,7 @@ use ironborg_repository::Repository;
 use ironborg_source::path::strip_components;
 use ironborg_source::walk::FileKind;
 use ironborg_source::{RestoreRoot, SourceError};
-use ironborg_types::{ChunkId, Event, Interrupt, Level, text};
+use ironborg_types::{Event, Interrupt, Level, text};
 
 use super::attributes::values;
 use super::deferred::{DEFERRED_MAX, Deferred, LinkTarget};
@@ -20,7 +20,7 @@ use super::in_flight::{InFlight, Ticket};
 use super::report::Report;
 use super::worker::{Done, Job};
 use crate::ArchiveError;
-use crate::items::ItemReader;
+use crate::items::{ItemReader, announce_reads};
 
 /// Message id of the progress of content.
 pub(super) const CONTENT: &str = "extract";
@@ -298,10 +298,7 @@ impl<'a> Engine<'a> {
 
     /// Tells the repository what will be read, in the order it is stored.
     fn announce_reads<'c>(&self, chunks: impl Iterator<Item = &'c ChunkEntry>) {
-        let mut ids: Vec<ChunkId> = chunks.map(|chunk| chunk.id).collect();
-        ids.sort_by_cached_key(|id| self.repository.storage_order(id));
-        ids.dedup();
-        self.repository.will_need(&ids);
+        announce_reads(self.repository, chunks);
     }
 
     fn send(&mut self, job: Job<'a>) {

@@ -2,8 +2,11 @@
 
 use ironborg_format::item::ChunkEntry;
 
-use super::fetch::ReadAhead;
+use super::fetch::{ReadAhead, Window};
 use crate::ArchiveError;
+
+/// Chunks of a file that may be on their way.
+const ANNOUNCED_MAX: usize = 64;
 
 /// Reads what files hold: the plaintext of their chunks, in order, verified.
 pub struct ContentReader<'a> {
@@ -22,7 +25,11 @@ impl<'a> ContentReader<'a> {
         mut take: impl FnMut(&ChunkEntry, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut to_ask = chunks.iter();
-        for chunk in chunks {
+        let mut window = Window::new(ANNOUNCED_MAX);
+        for (taken, chunk) in chunks.iter().enumerate() {
+            let object = |at: usize| (chunks[at].id, chunks[at].csize);
+            self.read_ahead
+                .announce(&mut window, taken, chunks.len(), object);
             while self.read_ahead.room() > 0
                 && let Some(next) = to_ask.next()
             {

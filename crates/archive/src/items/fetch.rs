@@ -25,6 +25,9 @@ pub trait ReadObject: Sync {
     /// # Errors
     /// As [`Repository::contains`].
     fn has_object(&self, id: &ChunkId) -> Result<bool, RepositoryError>;
+
+    /// A hint that these objects will be read, in this order, with their stored lengths or 0.
+    fn will_read(&self, objects: &[(ChunkId, u32)]);
 }
 
 impl ReadObject for Box<dyn Repository> {
@@ -34,6 +37,13 @@ impl ReadObject for Box<dyn Repository> {
 
     fn has_object(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
         self.contains(id)
+    }
+
+    fn will_read(&self, objects: &[(ChunkId, u32)]) {
+        // Files here are read ahead by the system, and nothing is known of what is asked for once more.
+        if !self.is_local() {
+            self.will_need_sized(objects);
+        }
     }
 }
 
@@ -47,6 +57,11 @@ impl ReadObject for RwLock<&mut Session> {
     fn has_object(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
         let session = self.read().unwrap_or_else(PoisonError::into_inner);
         session.repository.contains(id)
+    }
+
+    fn will_read(&self, objects: &[(ChunkId, u32)]) {
+        let session = self.read().unwrap_or_else(PoisonError::into_inner);
+        session.repository.will_read(objects);
     }
 }
 
@@ -183,10 +198,24 @@ struct Job {
 /// At most `2 * threads + 2` objects are in flight or waiting to be taken; with one thread they are
 /// read when taken.
 pub struct ReadAhead<'a> {
+    objects: &'a dyn ReadObject,
     how: How<'a>,
     asked: u64,
     taken: u64,
     spare: Vec<Vec<u8>>,
+}
+
+/// How many objects of a sequence are announced before they are asked for.
+pub(super) struct Window {
+    len: usize,
+    announced: usize,
+}
+
+impl Window {
+    /// So many ahead at most.
+    pub(super) fn new(len: usize) -> Self {
+        Self { len, announced: 0 }
+    }
 }
 
 enum How<'a> {
@@ -216,7 +245,7 @@ impl<'a> ReadAhead<'a> {
                 reader: Box::new(source.reader()),
                 asked: VecDeque::with_capacity(4),
             };
-            return use_it(Self::new(how));
+            return use_it(Self::new(source, how));
         }
         let (job_tx, job_rx) = bounded::<Job>(window(threads));
         let (done_tx, done_rx) = bounded::<(u64, Outcome)>(window(threads));
@@ -227,16 +256,18 @@ impl<'a> ReadAhead<'a> {
             }
             drop((job_rx, done_tx)); // Only workers may hold these ends, or the scope never ends.
             let early = VecDeque::with_capacity(window(threads));
-            use_it(Self::new(How::Threads {
+            let how = How::Threads {
                 jobs: job_tx,
                 done: done_rx,
                 early,
-            }))
+            };
+            use_it(Self::new(source, how))
         })
     }
 
-    fn new(how: How<'a>) -> Self {
+    fn new(source: ObjectSource<'a>, how: How<'a>) -> Self {
         Self {
+            objects: source.objects,
             how,
             asked: 0,
             taken: 0,
@@ -251,6 +282,23 @@ impl<'a> ReadAhead<'a> {
             How::Threads { jobs, .. } => jobs.capacity().unwrap_or(1),
         };
         limit.saturating_sub(usize::try_from(self.asked - self.taken).unwrap_or(usize::MAX))
+    }
+
+    /// Tells of objects that will be asked for later, half a window at a time: across a line they are sent for
+    /// already. `taken` of `count` objects were taken; `object` gives one with its stored length or 0.
+    pub(super) fn announce(
+        &self,
+        window: &mut Window,
+        taken: usize,
+        count: usize,
+        object: impl Fn(usize) -> (ChunkId, u32),
+    ) {
+        if window.announced < count && window.announced <= taken + window.len / 2 {
+            let end = count.min(taken + window.len);
+            let next: Vec<(ChunkId, u32)> = (window.announced..end).map(object).collect();
+            self.objects.will_read(&next);
+            window.announced = end;
+        }
     }
 
     /// How many objects were asked for and not taken.

@@ -15,7 +15,28 @@ pub use fetch::{ObjectReader, ObjectSource, ReadAhead, ReadObject};
 pub use reader::{ItemReader, PartFiles};
 pub use size::item_size;
 
+use std::collections::HashSet;
+
+use ironborg_format::item::ChunkEntry;
+use ironborg_repository::Repository;
+use ironborg_types::ChunkId;
+
 use crate::{Archive, ArchiveError, Session};
+
+/// Tells a repository which objects are going to be read: in the order they are stored, if that is known, else as
+/// they come; each once.
+pub(crate) fn announce_reads<'c>(
+    repository: &dyn Repository,
+    chunks: impl Iterator<Item = &'c ChunkEntry>,
+) {
+    let mut seen = HashSet::new();
+    let mut objects: Vec<(ChunkId, u32)> = chunks
+        .filter(|chunk| seen.insert(chunk.id))
+        .map(|chunk| (chunk.id, chunk.csize))
+        .collect();
+    objects.sort_by_cached_key(|(id, _)| repository.storage_order(id));
+    repository.will_need_sized(&objects);
+}
 
 /// Calls `use_reader` with a reader over the items of `archive`.
 ///

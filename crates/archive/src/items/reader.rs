@@ -5,8 +5,11 @@ use std::ops::ControlFlow;
 use ironborg_format::item::{ChunkEntry, Item, ItemDecoder, ItemView};
 use ironborg_types::{BytePath, ChunkId};
 
-use super::fetch::ReadAhead;
+use super::fetch::{ReadAhead, Window};
 use crate::ArchiveError;
+
+/// Chunks of an item stream that may be on their way: some 3 MB compressed, what a long line holds.
+const ANNOUNCED_MAX: usize = 64;
 
 /// Whether parts of files, left by interrupted backups, count as items (`--consider-part-files`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,6 +25,7 @@ pub enum PartFiles {
 pub struct ItemReader<'a> {
     read_ahead: ReadAhead<'a>,
     ids: &'a [ChunkId],
+    window: Window,
     asked: usize,
     taken: usize,
     decoder: ItemDecoder,
@@ -43,6 +47,7 @@ impl<'a> ItemReader<'a> {
         Self {
             read_ahead,
             ids,
+            window: Window::new(ANNOUNCED_MAX),
             asked: 0,
             taken: 0,
             decoder,
@@ -149,6 +154,10 @@ impl<'a> ItemReader<'a> {
 
     /// Gives the decoder one more chunk. False: that was all.
     fn feed(&mut self) -> Result<bool, ArchiveError> {
+        let ids = self.ids;
+        let object = |at: usize| (ids[at], 0);
+        self.read_ahead
+            .announce(&mut self.window, self.taken, ids.len(), object);
         while self.read_ahead.room() > 0
             && let Some(id) = self.ids.get(self.asked)
         {

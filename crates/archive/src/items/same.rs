@@ -4,8 +4,11 @@ use ironborg_format::item::{ChunkEntry, ChunkList};
 use ironborg_types::Interrupt;
 
 use super::content::ContentReader;
-use super::fetch::Fetched;
+use super::fetch::{Fetched, Window};
 use crate::ArchiveError;
+
+/// Chunks that may be on their way: not many, as the first difference makes the rest useless.
+const ANNOUNCED_MAX: usize = 8;
 
 /// Which of the two files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +47,13 @@ impl ContentReader<'_> {
         interrupt: &Interrupt,
     ) -> Result<Option<bool>, ArchiveError> {
         let mut to_ask = steps.iter();
+        let mut window = Window::new(ANNOUNCED_MAX);
         // What the file that is ahead has beyond the end of the other one.
         let mut ahead: Option<(File, Fetched, usize)> = None;
-        for (file, chunk) in steps {
+        for (taken, (file, chunk)) in steps.iter().enumerate() {
+            let object = |at: usize| (steps[at].1.id, steps[at].1.csize);
+            self.read_ahead
+                .announce(&mut window, taken, steps.len(), object);
             while self.read_ahead.room() > 0
                 && let Some((_, next)) = to_ask.next()
             {

@@ -24,7 +24,7 @@ use crate::client::Client;
 use crate::create::Statistics;
 use crate::create::items::part_of;
 use crate::item_stream::{ItemStream, MetadataStore};
-use crate::items::{ContentReader, ItemReader, ObjectSource, PartFiles, ReadAhead};
+use crate::items::{ContentReader, ItemReader, ObjectSource, PartFiles, ReadAhead, ReadObject};
 use crate::save::{commit, store_archive, unlist_checkpoint};
 use crate::stored::csize_of;
 use crate::{ArchiveError, Session, cache_progress};
@@ -187,6 +187,10 @@ impl<'a, 's> Rewriter<'a, 's> {
                 }
             }
             (None, _) => {
+                let news = chunks.iter();
+                let news = news.filter(|chunk| !self.memory.done.contains(&chunk.id));
+                let news: Vec<_> = news.map(|chunk| (chunk.id, chunk.csize)).collect();
+                self.shared.will_read(&news);
                 for chunk in chunks {
                     if self.memory.done.insert(chunk.id) {
                         self.ask(ChunkJob::Recompress(chunk.id), pool)?;
@@ -212,6 +216,8 @@ impl<'a, 's> Rewriter<'a, 's> {
         }
         let size: u64 = chunks.iter().map(|chunk| u64::from(chunk.size)).sum();
         if size <= SMALL_FILE_LEN && chunks.len() <= SMALL_FILE_CHUNKS {
+            let objects: Vec<_> = chunks.iter().map(|chunk| (chunk.id, chunk.csize)).collect();
+            self.shared.will_read(&objects);
             let ids = chunks.iter().map(|chunk| chunk.id).collect();
             return self.ask(ChunkJob::Recut(ids), pool);
         }

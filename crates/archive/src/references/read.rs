@@ -16,6 +16,8 @@ use crate::gate::Gate;
 use crate::items::{ItemReader, PartFiles, with_items_on};
 use crate::{Archive, ArchiveError, Session};
 
+/// Threads that read archives of a distant repository at least.
+const THREADS_WAITING: usize = 8;
 /// Bytes that summaries being made may take together; a larger one is made alone.
 const IN_THE_MAKING_MAX: usize = 512 << 20;
 /// What a chunk of an item stream adds to that at worst: it is 128 KiB long on average, a reference in it
@@ -54,13 +56,14 @@ pub(super) fn add_all(
         return Ok(HashMap::new());
     }
     unseen.sort_unstable();
+    session.will_load(unseen.iter().map(|index| archives[*index].0));
     let total = archives.len() as u64;
     let reading = Reading {
         session,
         take,
         may_be_damaged,
         // With fewer archives than threads several work on each.
-        threads_each: session.client.threads.div_ceil(unseen.len()),
+        threads_each: threads(session).div_ceil(unseen.len()),
         room: Gate::new(IN_THE_MAKING_MAX),
         found: Mutex::default(),
         progress: Mutex::new(PercentProgress::start(reporter, "cache.sync", total, 0.1)),
@@ -153,7 +156,7 @@ fn in_parallel(
             }
         }
     };
-    let threads = session.client.threads.min(count);
+    let threads = threads(session).min(count);
     if threads <= 1 {
         serve();
     } else {
@@ -165,6 +168,16 @@ fn in_parallel(
     }
     let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
     failure.map_or(Ok(()), |(_, error)| Err(error))
+}
+
+/// How many threads read archives. Across a line they mostly wait, each at the beginning of its archive.
+fn threads(session: &Session) -> usize {
+    let threads = session.client.threads;
+    if session.repository.is_local() {
+        threads
+    } else {
+        threads.max(THREADS_WAITING)
+    }
 }
 
 /// A thread that panicked ends the operation anyway.

@@ -5,7 +5,6 @@ use std::ops::Range;
 use crossbeam_channel::{Receiver, Sender};
 use ironborg_format::item::ChunkEntry;
 use ironborg_format::tar::padding;
-use ironborg_types::ChunkId;
 
 use crate::ArchiveError;
 use crate::extract::chunks::ChunkQueue;
@@ -85,11 +84,7 @@ impl Job {
     }
 
     /// The chunks it needs.
-    pub(super) fn ids(&self) -> Vec<ChunkId> {
-        self.chunks().map(|entry| entry.id).collect()
-    }
-
-    fn chunks(&self) -> impl Iterator<Item = &ChunkEntry> {
+    pub(super) fn chunks(&self) -> impl Iterator<Item = &ChunkEntry> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Chunk { entry, .. } => Some(entry),
             _ => None,

@@ -21,7 +21,7 @@ use super::member::{MemberKind, Members};
 use crate::extract::cannot_write;
 use crate::extract::chunks::ChunkQueue;
 use crate::extract::filter::ItemFilter;
-use crate::items::{ItemReader, ObjectSource, PartFiles, with_items};
+use crate::items::{ItemReader, ObjectSource, PartFiles, announce_reads, with_items};
 use crate::{Archive, ArchiveError, Session};
 
 /// Content counts for the progress in pieces of this size.
@@ -255,11 +255,7 @@ impl Pipeline<'_> {
         if job.is_empty() {
             return Ok(());
         }
-        let repository = self.session.repository.as_ref();
-        let mut ids = job.ids();
-        ids.sort_by_cached_key(|id| repository.storage_order(id));
-        ids.dedup();
-        repository.will_need(&ids);
+        announce_reads(self.session.repository.as_ref(), job.chunks());
         while self.sent - self.ready.taken() >= self.limit {
             self.write_next()?;
         }

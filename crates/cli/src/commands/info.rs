@@ -89,6 +89,7 @@ impl Run for InfoOptions {
         };
         let mut reports = Vec::new();
         let mut stdout = Stdout::new();
+        session.will_load(names.iter().map(|name| name.0.as_slice()));
         for (index, name) in names.iter().enumerate() {
             signals::check()?;
             let archive = session.load_archive(name)?;

@@ -151,6 +151,7 @@ impl ListOptions {
         let format = ArchiveFormat::new(self.format("{archive}{NL}", ARCHIVE_FORMAT))
             .map_err(|error| CliError::unexpected(format!("ValueError: {error}")))?;
         let archives = Context::select(session, &self.filter, self.checkpoints)?;
+        format.will_show(session, &archives);
         if self.json {
             let list: Result<Vec<Json>, CliError> = archives
                 .iter()

@@ -63,14 +63,24 @@ impl ArchiveFormat {
         self.fields().any(|field| field.name == key)
     }
 
+    fn needs_metadata(&self) -> bool {
+        METADATA_KEYS.iter().any(|key| self.uses(key))
+    }
+
+    /// Tells the session which archives are going to be shown.
+    pub(crate) fn will_show(&self, session: &Session, archives: &[ListedArchive]) {
+        if self.needs_metadata() {
+            session.will_load(archives.iter().map(|archive| archive.name.0.as_slice()));
+        }
+    }
+
     /// Loads the archive if the format needs it.
     fn load(
         &self,
         session: &Session,
         listed: &ListedArchive,
     ) -> Result<Option<Archive>, ArchiveError> {
-        let needed = METADATA_KEYS.iter().any(|key| self.uses(key));
-        needed
+        self.needs_metadata()
             .then(|| session.load_archive(&listed.name))
             .transpose()
     }

@@ -254,7 +254,7 @@ impl Link {
     }
 
     /// Asks for objects that will be needed.
-    pub(super) fn will_need(&self, ids: &[ChunkId]) {
+    pub(super) fn will_need(&self, objects: impl IntoIterator<Item = (ChunkId, u32)>) {
         let mut state = self.shared.lock();
         for msgid in state.prefetch.abandon() {
             match state.answers.remove(&msgid) {
@@ -265,7 +265,7 @@ impl Link {
                 }
             }
         }
-        state.prefetch.wish(ids);
+        state.prefetch.wish(objects);
         self.prefetch_more(&mut state);
     }
 

@@ -408,7 +408,12 @@ impl Repository for RemoteRepository {
     }
 
     fn will_need(&self, ids: &[ChunkId]) {
-        self.connection.link.will_need(ids);
+        let unsized_objects = ids.iter().map(|id| (*id, 0));
+        self.connection.link.will_need(unsized_objects);
+    }
+
+    fn will_need_sized(&self, objects: &[(ChunkId, u32)]) {
+        self.connection.link.will_need(objects.iter().copied());
     }
 
     fn put(&mut self, id: &ChunkId, object: &[u8]) -> Result<(), RepositoryError> {
