@@ -30,6 +30,7 @@ mod patterns;
 mod prune;
 mod questions;
 mod recreate;
+mod remote_reads;
 mod repository_check;
 mod samples;
 mod tar;
