@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use ironborg_testkit::{Program, Run, generated};
+use ironborg_testkit::{Program, Run, Server, Wire, generated};
 
 use crate::same_output::{Files, assert_same_run, copy_all, files};
 use crate::scene::{Scene, text};
@@ -330,4 +330,52 @@ fn a_repair_is_asked_about_alike() {
         .run(Program::Ours, &["config", repo, "append_only", "0"])
         .ok();
     assert!(files(&scene.repo) == before);
+}
+
+#[test]
+fn across_the_wire_the_server_checks() {
+    let mut scene = scene();
+    let wire = Wire::new(Server::Current(Program::Stock));
+    wire.lead(&mut scene.home);
+    let url = wire.url(&scene.repo);
+    let segments = segments(&scene.repo);
+    edit(large(&segments), |bytes| bytes[11_000] ^= 2);
+    spoil_commit(&segments.last().expect("segments").1);
+    let check =
+        |options: &[&'static str]| [&["check", "--repository-only"], options, &[&url]].concat();
+    let lists = [
+        check(&["-v"]),
+        check(&["-v", "--max-duration=-1"]),
+        check(&["--max-duration=1000"]),
+        check(&["--log-json", "--progress"]),
+        check(&["-v", "--repair", "--save-space"]),
+        check(&["-v"]),
+        check(&["--repair", "--max-duration=5"]),
+    ];
+    let lists: Vec<&[&str]> = lists.iter().map(Vec::as_slice).collect();
+    let [(ours, our_files), (stock, stock_files)] = scene.run_lists(&lists);
+    let codes = |runs: &[Run]| runs.iter().map(Run::code).collect::<Vec<_>>();
+    assert_eq!(codes(&ours), [1, 0, 1, 1, 0, 0, 2]);
+    assert_eq!(codes(&stock), codes(&ours));
+    for (ours, stock) in ours.iter().zip(&stock) {
+        // Stock Borg's client does not wait for the last words of a server that has answered.
+        let (told, heard) = (lines(ours), lines(stock));
+        assert!(told.starts_with(&heard), "{ours}\n{stock}");
+    }
+    for ours in &ours[..6] {
+        assert!(ours.err().contains(" repository check, "), "{ours}");
+    }
+    assert_same_files(&[our_files, stock_files]);
+}
+
+/// What was said on standard error, the time of day left out.
+fn lines(run: &Run) -> Vec<String> {
+    let untimed = |line: &str| match line.split_once("\"time\": ") {
+        Some((before, after)) => {
+            let after = after.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+            format!("{before}{after}")
+        }
+        None => line.to_owned(),
+    };
+    run.err().lines().map(untimed).collect()
 }

@@ -12,6 +12,9 @@ use super::{Entries, SegmentLog};
 use crate::RepositoryError;
 use crate::replay::Change;
 
+/// Threads that read at most: more are faster than any disk, and a slow one they only send to and fro.
+const THREADS_MAX: usize = 8;
+
 /// What a whole segment does to the index; an error if it cannot be read to its end.
 pub(crate) type Changes = Result<Vec<Change>, RepositoryError>;
 
@@ -52,7 +55,7 @@ impl SegmentLog {
         threads: usize,
         mut handle: impl FnMut(SegmentId, Changes) -> Result<ControlFlow<()>, RepositoryError>,
     ) -> Result<(), RepositoryError> {
-        let threads = threads.min(segments.len());
+        let threads = threads.min(segments.len()).min(THREADS_MAX);
         if threads <= 1 {
             for &segment in segments {
                 if handle(segment, self.changes(segment))?.is_break() {
