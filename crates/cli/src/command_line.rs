@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use clap::{Arg, ArgMatches, FromArgMatches};
 use ironborg_types::text;
@@ -17,6 +17,7 @@ use crate::error::CliError;
 use crate::identity::HostIdentity;
 use crate::parse::ParseContext;
 use crate::program::Program as Called;
+use crate::shell_words;
 
 /// The command clients run on the other host.
 const SERVE: &str = "serve";
@@ -119,12 +120,11 @@ pub(crate) fn wanted_by_client(
     program_name: &str,
     command_line: &OsStr,
 ) -> Result<Wanted, Refusal> {
-    let words = text::display(command_line.as_bytes());
-    let words = shell_words::split(&words).map_err(|_| {
-        let text = "the client's command cannot be split into words";
+    let words = shell_words::split(command_line.as_bytes()).map_err(|error| {
+        let text = format!("the client's command cannot be split into words: {error}");
         Refusal::Early(CliError::unexpected(text))
     })?;
-    let words = words.into_iter().map(OsString::from);
+    let words = words.into_iter().map(OsString::from_vec);
     // What the client wants to set in the environment is dropped, then the name of the program.
     let mut words = words.skip_while(|word| word.as_bytes().contains(&b'='));
     words.next();

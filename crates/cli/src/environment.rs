@@ -18,7 +18,7 @@ pub(crate) struct Environment {
     /// `BORG_BASE_DIR`, `HOME` and so on.
     pub(crate) directories: DirectoryVariables,
     /// `BORG_RSH`
-    pub(crate) rsh: Option<String>,
+    pub(crate) rsh: Option<OsString>,
     /// `BORG_REMOTE_PATH`
     pub(crate) remote_path: Option<OsString>,
     /// Sources of passphrases.
@@ -134,7 +134,7 @@ impl Environment {
         };
         Self {
             repo: get("BORG_REPO"),
-            rsh: text("BORG_RSH"),
+            rsh: get("BORG_RSH"),
             remote_path: get("BORG_REMOTE_PATH"),
             directories: DirectoryVariables {
                 base: filled_path("BORG_BASE_DIR"),

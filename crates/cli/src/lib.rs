@@ -25,6 +25,7 @@ mod program;
 mod questions;
 mod related_secrets;
 mod remote;
+mod shell_words;
 mod signals;
 mod stored_passphrase;
 mod subprocess;

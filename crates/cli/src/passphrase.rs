@@ -6,13 +6,14 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::{self, BufRead};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ironborg_archive::{PassphraseError, PassphraseSource};
 use ironborg_crypto::Passphrase;
 use ironborg_source::named_file;
-use ironborg_types::{Answer, ErrorKind, Event, Level, Question, Questioner, Reporter};
+use ironborg_types::{Answer, ErrorKind, Event, Level, Question, Questioner, Reporter, text};
 use zeroize::Zeroizing;
 
 use crate::console::{self, Stdout};
@@ -20,7 +21,7 @@ use crate::environment::PassphraseVariables;
 use crate::output::pyformat::repr;
 use crate::questions::ConsoleQuestioner;
 use crate::signals::Prompt;
-use crate::{subprocess, sys};
+use crate::{shell_words, subprocess, sys};
 
 /// How often a new passphrase is asked for.
 const NEW_PASSPHRASE_TRIES: usize = 10;
@@ -69,13 +70,13 @@ impl ConsolePassphrases {
             return Ok(None);
         };
         let fail = |message: &str| failure(ErrorKind::PasscommandFailure, &[message]);
-        let words = shell_words::split(&command.to_string_lossy())
-            .map_err(|_| fail("No closing quotation"))?;
+        let words =
+            shell_words::split(command.as_bytes()).map_err(|error| fail(&error.to_string()))?;
         let Some((program, arguments)) = words.split_first() else {
             return Err(fail("list index out of range"));
         };
-        let child = subprocess::command(OsStr::new(program))
-            .args(arguments)
+        let child = subprocess::command(OsStr::from_bytes(program))
+            .args(arguments.iter().map(|word| OsStr::from_bytes(word)))
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| {
@@ -83,7 +84,7 @@ impl ConsolePassphrases {
                 fail(&format!(
                     "{}: {}",
                     named_file::error_text(number),
-                    repr(program)
+                    repr(&text::display(program))
                 ))
             })?;
         let output = child
@@ -91,7 +92,10 @@ impl ConsolePassphrases {
             .map_err(|error| fail(&error.to_string()))?;
         let secret = Zeroizing::new(output.stdout);
         if !output.status.success() {
-            let list: Vec<String> = words.iter().map(|word| repr(word)).collect();
+            let list: Vec<String> = words
+                .iter()
+                .map(|word| repr(&text::display(word)))
+                .collect();
             let code = output.status.code().unwrap_or(-1);
             let list = list.join(", ");
             return Err(fail(&format!(

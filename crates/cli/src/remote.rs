@@ -10,18 +10,22 @@ use ironborg_repository::CreateOptions;
 use ironborg_rpc::client::ServerCommand;
 use ironborg_rpc::message::Open;
 use ironborg_rpc::{RemoteOptions, RemoteRepository};
-use ironborg_types::{Level, Reporter};
+use ironborg_types::{Level, Reporter, text};
 
 use crate::context::{Access, Context};
 use crate::error::CliError;
 use crate::location::{Location, Protocol};
+use crate::output::pyformat::repr;
 use crate::placeholders::{ExpandError, Placeholders};
-use crate::subprocess;
+use crate::reporter::ROOT as ROOT_LOGGER;
+use crate::{shell_words, subprocess};
 
 /// What stock Borg starts if nothing else is said.
-const RSH: &str = "ssh";
+const RSH: &[u8] = b"ssh";
 /// And on the other host.
-const REMOTE_PROGRAM: &str = "borg";
+const REMOTE_PROGRAM: &[u8] = b"borg";
+/// Logger of the client's own messages.
+const LOGGER: &str = "borg.remote";
 
 impl Context {
     /// Opens a repository on another host.
@@ -33,7 +37,7 @@ impl Context {
         let open = Open {
             path: location.path.clone(),
             create: false,
-            lock_wait: Some(self.lock_wait().as_secs_f64()),
+            lock_wait: Some(self.remote_lock_wait()),
             lock: access != Access::Unlocked && !self.common.bypass_lock,
             exclusive: Some(access == Access::Write),
             append_only: false,
@@ -51,13 +55,18 @@ impl Context {
         let open = Open {
             path: location.path.clone(),
             create: true,
-            lock_wait: Some(self.lock_wait().as_secs_f64()),
+            lock_wait: Some(self.remote_lock_wait()),
             lock: true,
             exclusive: Some(true),
             append_only: create.append_only,
             make_parent_dirs: create.make_parent_dirs,
         };
         self.connect(location, open, create.storage_quota)
+    }
+
+    /// Seconds, as given.
+    fn remote_lock_wait(&self) -> f64 {
+        i32::try_from(self.common.lock_wait).map_or(f64::from(i32::MAX), f64::from)
     }
 
     fn connect(
@@ -70,6 +79,12 @@ impl Context {
             words: self.server_command(location, storage_quota)?,
             environment: subprocess::environment(),
         };
+        let words = command.words.iter();
+        let shown: Vec<String> = words
+            .map(|word| repr(&text::display(word.as_bytes())))
+            .collect();
+        let message = format!("SSH command line: [{}]", shown.join(", "));
+        self.reporter.record(Level::Debug, LOGGER, &message, None);
         let reporter: Arc<dyn Reporter> = self.reporter.clone();
         let positive =
             |number: Option<i64>| number.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
@@ -91,22 +106,14 @@ impl Context {
         storage_quota: Option<u64>,
     ) -> Result<Vec<OsString>, CliError> {
         let mut words = self.shell_command(location)?;
-        let program = self
-            .common
-            .remote_path
-            .as_ref()
-            .or(self.environment.remote_path.as_ref());
-        let program = program.map_or(REMOTE_PROGRAM.as_bytes(), |program| program.as_bytes());
+        let program = chosen(
+            self.common.remote_path.as_ref(),
+            self.environment.remote_path.as_ref(),
+            REMOTE_PROGRAM,
+        );
         words.push(OsString::from_vec(self.expand_remote_path(program)?));
         words.push("serve".into());
-        let switch = match self.common.level() {
-            Level::Debug => Some("--debug"),
-            Level::Info => Some("--info"),
-            Level::Warning => None,
-            Level::Error => Some("--error"),
-            Level::Critical => Some("--critical"),
-        };
-        words.extend(switch.map(OsString::from));
+        words.extend(self.level_switch().map(OsString::from));
         for topic in self.common.topics() {
             if topic.contains("repository") {
                 words.push(format!("--debug-topic={topic}").into());
@@ -116,6 +123,20 @@ impl Context {
             words.push(format!("--storage-quota={quota}").into());
         }
         Ok(words)
+    }
+
+    /// The option by which the server says as much as the client.
+    fn level_switch(&self) -> Option<&'static str> {
+        let switches = [
+            (Level::Debug, Some("--debug")),
+            (Level::Info, Some("--info")),
+            (Level::Warning, None),
+            (Level::Error, Some("--error")),
+        ];
+        let shown = switches
+            .into_iter()
+            .find(|(level, _)| self.reporter.shows(*level, ROOT_LOGGER));
+        shown.map_or(Some("--critical"), |(_, switch)| switch)
     }
 
     fn expand_remote_path(&self, program: &[u8]) -> Result<Vec<u8>, CliError> {
@@ -128,14 +149,14 @@ impl Context {
 
     /// The words that lead to the host of a location.
     fn shell_command(&self, location: &Location) -> Result<Vec<OsString>, CliError> {
-        let rsh = self.common.rsh.as_ref().or(self.environment.rsh.as_ref());
-        let rsh = rsh.map_or(RSH, String::as_str);
-        let words = shell_words::split(rsh).map_err(|_| {
-            CliError::generic(format!(
-                "The remote shell command cannot be split into words: {rsh}"
+        let rsh = chosen(self.common.rsh.as_ref(), self.environment.rsh.as_ref(), RSH);
+        let words = shell_words::split(rsh).map_err(|error| {
+            let rsh = text::display(rsh);
+            CliError::unexpected(format!(
+                "cannot split the remote shell's words: {error}: {rsh}"
             ))
         })?;
-        let mut words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
+        let mut words: Vec<OsString> = words.into_iter().map(OsString::from_vec).collect();
         if let Protocol::Ssh { user, host, port } = &location.protocol {
             if let Some(port) = port {
                 words.push("-p".into());
@@ -150,4 +171,16 @@ impl Context {
         }
         Ok(words)
     }
+}
+
+/// The option, the variable, or what is taken without. An empty option is none; an empty variable is one.
+fn chosen<'a>(
+    option: Option<&'a OsString>,
+    variable: Option<&'a OsString>,
+    default: &'a [u8],
+) -> &'a [u8] {
+    let option = option.filter(|value| !value.is_empty());
+    option
+        .or(variable)
+        .map_or(default, |value| value.as_bytes())
 }

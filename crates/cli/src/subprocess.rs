@@ -1,4 +1,5 @@
-//! Environment of the programs that are started: never the passphrase, always the version.
+//! Environment of the programs that are started: never the passphrase, always the version, and the libraries of the
+//! system rather than those of a bundle that we may have been started from.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::ExitStatusExt;
@@ -8,10 +9,15 @@ use crate::program::BORG_VERSION;
 
 /// Changes to the environment of every subprocess: a value to set, or `None` to remove.
 pub(crate) fn environment() -> Vec<(OsString, Option<OsString>)> {
-    vec![
+    let mut changes = vec![
         ("BORG_PASSPHRASE".into(), None),
         ("BORG_VERSION".into(), Some(BORG_VERSION.into())),
-    ]
+    ];
+    // What packers of programs leave behind where they have set another path.
+    if let Some(path) = std::env::var_os("LD_LIBRARY_PATH_ORIG") {
+        changes.push(("LD_LIBRARY_PATH".into(), Some(path)));
+    }
+    changes
 }
 
 /// A command with that environment.

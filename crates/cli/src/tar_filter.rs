@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use ironborg_archive::ArchiveError;
 use ironborg_archive::tar::{Codec, ImportOptions, with_compressor};
@@ -13,7 +13,7 @@ use ironborg_types::{Event, Level, Reporter};
 
 use crate::context::Context;
 use crate::error::CliError;
-use crate::subprocess;
+use crate::{shell_words, subprocess};
 
 /// What a tarball goes through.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,15 +137,14 @@ impl TarInput {
 
 /// The words of a filter's command line.
 fn words(context: &Context, command: &str) -> Result<Vec<OsString>, CliError> {
-    let message = match shell_words::split(command) {
+    let message = match shell_words::split(command.as_bytes()) {
         Ok(words) if !words.is_empty() => {
-            return Ok(words.into_iter().map(OsString::from).collect());
+            return Ok(words.into_iter().map(OsString::from_vec).collect());
         }
-        Ok(_) => "an empty command line is not permitted",
-        Err(_) if command.ends_with('\\') => "No escaped character",
-        Err(_) => "No closing quotation",
+        Ok(_) => "an empty command line is not permitted".to_owned(),
+        Err(error) => error.to_string(),
     };
-    Err(creation_failed(context, command, message))
+    Err(creation_failed(context, command, &message))
 }
 
 fn not_started(

@@ -76,7 +76,7 @@ pub(crate) struct CommonArgs {
     debug_profile: Option<std::ffi::OsString>,
     /// Command to connect to the other host with
     #[arg(long, value_name = "RSH")]
-    pub(crate) rsh: Option<String>,
+    pub(crate) rsh: Option<std::ffi::OsString>,
     /// Work with N threads [default: one for each core]
     #[arg(long, value_name = "N", value_parser = values::positive)]
     pub(crate) threads: Option<usize>,

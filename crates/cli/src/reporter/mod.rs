@@ -22,7 +22,7 @@ pub(crate) const ARCHIVER: &str = "borg.archiver";
 /// Logger of messages about logging.
 pub(crate) const LOGGER: &str = "borg.logger";
 /// Logger above all others.
-const ROOT: &str = "root";
+pub(crate) const ROOT: &str = "root";
 /// Logger of `--list` lines.
 pub(crate) const LIST: &str = "borg.output.list";
 /// Logger of statistics.
