@@ -81,7 +81,7 @@ impl ChunkReferences {
         session: &Session,
         may_be_damaged: &(dyn Fn(&[u8]) -> bool + Sync),
     ) -> Result<Self, ArchiveError> {
-        let table = ChunkTable::new(session.repository.len()?, Counts::Complete);
+        let table = ChunkTable::of_len(session.repository.as_ref(), Counts::Complete)?;
         let read = read::add_all(session, &|summary| summary.add_to(&table), may_be_damaged)?;
         let references = Self { table, read };
         // Stored sizes no archive knows (of chunks added without a synchronised cache). Missing objects keep 0.

@@ -26,6 +26,8 @@ const SHARDS: usize = 64;
 /// Across a long line nothing is under way between two pages: they are large, but well below what fits into
 /// a message.
 const LIST_PAGE_LEN: usize = 300_000;
+/// Room is made for so many objects at once because a server says that it has them.
+const BELIEVED_MAX: usize = 1 << 20;
 /// A count that has reached this stays there. Source: Borg 1.4, `MAX_VALUE` of `hashindex`.
 const REFS_MAX: u32 = 0xffff_fbff;
 /// In `csize`: claimed, but not stored yet. Objects are far smaller.
@@ -119,20 +121,33 @@ impl ChunkTable {
         }
     }
 
+    /// An empty table for a repository of so many objects.
+    pub fn of_len(repository: &dyn Repository, counts: Counts) -> Result<Self, CacheError> {
+        Ok(Self::with_room_for(repository, repository.len()?, counts))
+    }
+
+    fn with_room_for(repository: &dyn Repository, count: usize, counts: Counts) -> Self {
+        // What a server claims to have costs memory as it arrives.
+        let is_believed = repository.is_local() || count <= BELIEVED_MAX;
+        Self::new(if is_believed { count } else { BELIEVED_MAX }, counts)
+    }
+
     /// A table of all ids in a repository: sizes unknown, counts [`Counts::Partial`].
     pub fn from_repository(repository: &dyn Repository) -> Result<Self, CacheError> {
-        let table = Self::new(repository.len()?, Counts::Partial);
-        let mut marker = None;
-        loop {
+        let count = repository.len()?;
+        let table = Self::with_room_for(repository, count, Counts::Partial);
+        let (mut listed, mut marker) = (0, None);
+        // A page may be shorter than asked for; but whoever has them all need not ask for one more, across a line.
+        while listed < count {
             let page = repository.list(Some(LIST_PAGE_LEN), marker.as_ref())?;
-            let Some(last) = page.last() else {
-                return Ok(table);
-            };
+            let Some(last) = page.last() else { break };
             marker = Some(*last);
+            listed += page.len();
             for id in page.iter().filter(|id| **id != ChunkId::MANIFEST) {
                 table.slots(id).entry(id);
             }
         }
+        Ok(table)
     }
 
     /// Notes that a chunk is stored, with the length of its object or 0. Counts nothing.
