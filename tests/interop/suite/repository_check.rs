@@ -333,9 +333,20 @@ fn a_repair_is_asked_about_alike() {
 }
 
 #[test]
-fn across_the_wire_the_server_checks() {
+fn across_the_wire_stock_borg_checks() {
+    check_across_the_wire(Program::Stock);
+}
+
+#[test]
+fn across_the_wire_ours_checks() {
+    check_across_the_wire(Program::Ours);
+}
+
+/// Either client hears the same of this server, and gets the same done.
+#[track_caller]
+fn check_across_the_wire(server: Program) {
     let mut scene = scene();
-    let wire = Wire::new(Server::Current(Program::Stock));
+    let wire = Wire::new(Server::Current(server));
     wire.lead(&mut scene.home);
     let url = wire.url(&scene.repo);
     let segments = segments(&scene.repo);
