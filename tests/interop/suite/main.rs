@@ -18,6 +18,7 @@ mod environment;
 mod extract_options;
 mod heavy;
 mod hostile;
+mod hostile_wire;
 mod init;
 mod keys;
 mod kill;
