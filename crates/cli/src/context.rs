@@ -50,6 +50,8 @@ pub(crate) struct Context {
     pub(crate) cwd: Vec<u8>,
     /// Options every command has.
     pub(crate) common: CommonArgs,
+    /// Whether the command takes so long that a lost connection is worth restoring.
+    pub(crate) takes_long: bool,
     /// Where events go.
     pub(crate) reporter: Arc<ConsoleReporter>,
 }

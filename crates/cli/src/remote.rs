@@ -5,9 +5,10 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ironborg_repository::CreateOptions;
-use ironborg_rpc::client::ServerCommand;
+use ironborg_rpc::client::{JournalOptions, ReconnectOptions, ServerCommand};
 use ironborg_rpc::message::Open;
 use ironborg_rpc::{RemoteOptions, RemoteRepository};
 use ironborg_types::{Level, Reporter, text};
@@ -18,7 +19,7 @@ use crate::location::{Location, Protocol};
 use crate::output::pyformat::repr;
 use crate::placeholders::{ExpandError, Placeholders};
 use crate::reporter::ROOT as ROOT_LOGGER;
-use crate::{shell_words, subprocess};
+use crate::{shell_words, signals, subprocess};
 
 /// What stock Borg starts if nothing else is said.
 const RSH: &[u8] = b"ssh";
@@ -26,6 +27,10 @@ const RSH: &[u8] = b"ssh";
 const REMOTE_PROGRAM: &[u8] = b"borg";
 /// Logger of the client's own messages.
 const LOGGER: &str = "borg.remote";
+/// How long long commands try to restore a lost connection if nothing else is said: a router needs minutes to restart.
+const RECONNECT_LIMIT: Duration = Duration::from_secs(300);
+/// Most of what a lost server forgets is kept for being sent again, at half of it a checkpoint is made.
+const JOURNAL_LEN_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
 impl Context {
     /// Opens a repository on another host.
@@ -96,7 +101,27 @@ impl Context {
             upload_rate: positive(self.common.upload_ratelimit).saturating_mul(1024),
             upload_buffer: usize::try_from(buffer).unwrap_or(usize::MAX),
             reporter,
+            reconnect: ReconnectOptions {
+                interrupt: Some(&signals::INTERRUPT),
+                ..ReconnectOptions::for_time(self.reconnect_limit())
+            },
+            journal: JournalOptions {
+                directory: Some(self.absolute(&self.directories.cache)),
+                len_max: JOURNAL_LEN_MAX,
+            },
         })?)
+    }
+
+    /// How long it is tried to restore a lost connection.
+    fn reconnect_limit(&self) -> Duration {
+        let default = if self.takes_long {
+            RECONNECT_LIMIT
+        } else {
+            Duration::ZERO
+        };
+        self.common.reconnect.map_or(default, |seconds| {
+            u64::try_from(seconds).map_or(Duration::ZERO, Duration::from_secs)
+        })
     }
 
     /// The words of the command that starts a server for a location.

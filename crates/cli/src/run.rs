@@ -180,6 +180,7 @@ fn start(surroundings: Surroundings, ordered: Ordered) -> u8 {
         environment,
         identity,
         cwd: cwd.into_vec(),
+        takes_long: traits.takes_long,
         common,
         reporter,
     };

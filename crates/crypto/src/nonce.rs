@@ -5,13 +5,16 @@
 //! threads. Values are wasted freely; there are 2^64 of them.
 
 use crate::error::CryptoError;
-use ironborg_types::NonceStore;
+use ironborg_types::{NonceStore, NonceStoreError, Reservation};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Values reserved beyond what is needed at once: 2^28 blocks, 4 GiB of objects. Source: Borg 1.4,
 /// `NONCE_SPACE_RESERVATION`.
 const RESERVATION_BLOCKS: u64 = 1 << 28;
+
+/// How often a reservation is tried that is not answered.
+const ATTEMPTS_MAX: u32 = 10;
 
 /// Bytes encrypted with one counter value.
 pub(crate) const BLOCK_LEN: usize = 16;
@@ -148,24 +151,38 @@ impl Nonces {
         }
     }
 
+    /// Reserves in the repository and on this machine: the first value and the end.
+    ///
+    /// A reservation the repository did not answer is never taken for granted, nor for not made: another one is begun
+    /// with what the repository says then. That wastes values at most.
+    fn reserve_in(&self, stores: &Stores, blocks: u64) -> Result<(u64, u64), CryptoError> {
+        let own_end = self.end.load(Ordering::SeqCst);
+        for _ in 0..ATTEMPTS_MAX {
+            let repository = stores.repository.next_unreserved()?;
+            let local = stores.local.next_unreserved()?;
+            let first = [repository, local, stores.manifest, Some(own_end)]
+                .into_iter()
+                .flatten()
+                .max()
+                .unwrap_or(0);
+            let after = first.checked_add(blocks);
+            // The largest value stays unused: Borg wants room above the end.
+            let end = after
+                .and_then(|after| after.checked_add(RESERVATION_BLOCKS))
+                .filter(|end| *end < u64::MAX)
+                .ok_or(CryptoError::NonceSpaceExhausted)?;
+            if stores.repository.try_reserve(end, repository)? == Reservation::Made {
+                stores.local.reserve(end, local)?;
+                return Ok((first, end));
+            }
+        }
+        let lost = "the repository does not answer reservations";
+        Err(NonceStoreError(lost.to_owned()).into())
+    }
+
     /// Makes a new reservation and takes the first `blocks` values of it.
     fn extend(&self, stores: &Stores, blocks: u64) -> Result<Nonce, CryptoError> {
-        let own_end = self.end.load(Ordering::SeqCst);
-        let repository = stores.repository.next_unreserved()?;
-        let local = stores.local.next_unreserved()?;
-        let first = [repository, local, stores.manifest, Some(own_end)]
-            .into_iter()
-            .flatten()
-            .max()
-            .unwrap_or(0);
-        let after = first.checked_add(blocks);
-        // The largest value stays unused: Borg wants room above the end.
-        let end = after
-            .and_then(|after| after.checked_add(RESERVATION_BLOCKS))
-            .filter(|end| *end < u64::MAX)
-            .ok_or(CryptoError::NonceSpaceExhausted)?;
-        stores.repository.reserve(end, repository)?;
-        stores.local.reserve(end, local)?;
+        let (first, end) = self.reserve_in(stores, blocks)?;
         self.next.store(first + blocks, Ordering::SeqCst);
         self.end.store(end, Ordering::SeqCst);
         Ok(Nonce { first, blocks })

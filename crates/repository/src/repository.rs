@@ -113,6 +113,11 @@ pub trait Repository: Send + Sync {
         None
     }
 
+    /// Whether the transaction is getting so long that it would be good to commit what there is.
+    fn wants_commit(&self) -> bool {
+        false
+    }
+
     /// Makes the transaction durable, without compaction. Without a transaction nothing is done.
     fn commit(&mut self) -> Result<(), RepositoryError>;
 

@@ -13,6 +13,7 @@ mod local;
 mod memory;
 mod real_path;
 mod recording;
+mod spool;
 mod sys;
 
 pub use error::StorageError;
@@ -21,4 +22,5 @@ pub use local::LocalStorage;
 pub use memory::MemoryStorage;
 pub use real_path::{normal_path, real_path};
 pub use recording::{Operation, RecordingStorage, Unsynced, state_after};
+pub use spool::Spool;
 pub use storage::{AppendFile, EntryKind, Status, Storage, StorageEntry};

@@ -446,7 +446,7 @@ fn parent_of(path: &Path) -> &Path {
 }
 
 /// Makes `PATH SEPARATOR RANDOM .tmp` with `create`, trying other names while that one is taken.
-fn create_temporary<T>(
+pub(crate) fn create_temporary<T>(
     path: &Path,
     separator: &str,
     create: impl Fn(&Path) -> io::Result<T>,

@@ -18,7 +18,7 @@ pub use error_kind::{ErrorKind, ErrorRow};
 pub use event::{ArchiveProgress, Event, Level, NullReporter, Reporter, WarningKind};
 pub use id::{ArchiveId, ChunkId, RepositoryId, SegmentId};
 pub use interrupt::Interrupt;
-pub use nonce_store::{NonceStore, NonceStoreError};
+pub use nonce_store::{NonceStore, NonceStoreError, Reservation};
 pub use progress::PercentProgress;
 pub use question::{Answer, Question, Questioner};
 pub use text::BytePath;

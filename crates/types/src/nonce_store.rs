@@ -12,6 +12,15 @@ impl std::fmt::Display for NonceStoreError {
 
 impl std::error::Error for NonceStoreError {}
 
+/// What has become of a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reservation {
+    /// It is durable.
+    Made,
+    /// Nobody can tell, so the values are nobody's: begin again by asking for the next unreserved one.
+    Unknown,
+}
+
 /// One durable "next unreserved nonce" counter: in the repository or in the security directory.
 ///
 /// Source: Borg 1.4, `NonceManager`; `docs/format.md`, "Nonces".
@@ -22,4 +31,13 @@ pub trait NonceStore: Send + Sync {
     /// Makes `next` the next unreserved nonce, durably, if the stored value still is `expected`
     /// (a store that cannot tell accepts any).
     fn reserve(&self, next: u64, expected: Option<u64>) -> Result<(), NonceStoreError>;
+
+    /// The same, for stores at the other end of a connection, which may break before the answer comes.
+    fn try_reserve(
+        &self,
+        next: u64,
+        expected: Option<u64>,
+    ) -> Result<Reservation, NonceStoreError> {
+        self.reserve(next, expected).map(|()| Reservation::Made)
+    }
 }

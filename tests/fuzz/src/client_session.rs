@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ironborg_format::msgpack::{Value, push_array_len, push_map_len, push_raw};
 use ironborg_repository::{CheckOptions, CompactOptions, Repository, RepositoryError};
-use ironborg_rpc::client::{Dial, Wire};
+use ironborg_rpc::client::{Dial, JournalOptions, ReconnectOptions, Wire};
 use ironborg_rpc::message::{Fault, Form, FrameBuffer, Open, Reply, Request};
 use ironborg_rpc::{RemoteOptions, RemoteRepository};
 use ironborg_types::{ChunkId, Event, Reporter};
@@ -265,6 +265,8 @@ pub(crate) fn rpc_client_session(bytes: &[u8]) {
         upload_rate: 0,
         upload_buffer: 0,
         reporter: Arc::new(Told),
+        reconnect: ReconnectOptions::never(),
+        journal: JournalOptions::default(),
     };
     let opened = RemoteRepository::open(options);
     let result = opened.and_then(|repository| use_it(Box::new(repository)));

@@ -419,7 +419,8 @@ impl<'a, 's> Collector<'a, 's> {
         let policy = self.shared.options.checkpoints;
         let by_time =
             !policy.interval.is_zero() && self.last_checkpoint.elapsed() > policy.interval;
-        let by_volume = policy.volume > 0 && self.new_bytes >= policy.volume;
+        let by_volume = policy.volume > 0 && self.new_bytes >= policy.volume
+            || self.session.repository.wants_commit();
         if self.due.is_none() && (by_time || by_volume) {
             self.ask_for_part();
         }

@@ -80,6 +80,9 @@ pub(crate) struct CommonArgs {
     /// Work with N threads [default: one for each core]
     #[arg(long, value_name = "N", value_parser = values::positive)]
     pub(crate) threads: Option<usize>,
+    /// Try for SECONDS to restore a lost connection to the other host; 0 to end at once [default: 300 for commands that take long]
+    #[arg(long, value_name = "SECONDS", value_parser = values::int)]
+    pub(crate) reconnect: Option<i64>,
 }
 
 impl CommonArgs {

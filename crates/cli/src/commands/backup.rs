@@ -109,6 +109,7 @@ impl Run for BackupOptions {
                 ..OutputLoggers::default()
             },
             progress_on_terminal: true,
+            takes_long: true,
             ..Traits::default()
         }
     }

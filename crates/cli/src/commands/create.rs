@@ -373,6 +373,7 @@ impl Run for CreateOptions {
             },
             status_filter: self.filter.clone(),
             ignored: ignored.map(|(option, _)| option).collect(),
+            takes_long: true,
             ..Traits::default()
         }
     }

@@ -122,6 +122,7 @@ impl Run for DeleteOptions {
                 ..OutputLoggers::default()
             },
             ignored: super::without_effect(self.dry_run, self.stats, self.quick_stats),
+            takes_long: true,
             ..Traits::default()
         }
     }

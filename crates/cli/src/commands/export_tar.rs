@@ -98,6 +98,7 @@ impl Run for ExportTarOptions {
                 ..OutputLoggers::default()
             },
             may_bypass_lock: true,
+            takes_long: true,
             ..Traits::default()
         }
     }

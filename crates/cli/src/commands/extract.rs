@@ -111,6 +111,7 @@ impl Run for ExtractOptions {
                 ..OutputLoggers::default()
             },
             may_bypass_lock: true,
+            takes_long: true,
             ..Traits::default()
         }
     }

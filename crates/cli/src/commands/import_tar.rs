@@ -147,6 +147,7 @@ impl Run for ImportTarOptions {
                 ..OutputLoggers::default()
             },
             status_filter: self.status_filter.clone(),
+            takes_long: true,
             ..Traits::default()
         }
     }

@@ -189,6 +189,8 @@ pub(crate) struct Traits {
     /// Whether standard error is read by a client: lines are marked as its, and it decides what to show of
     /// progress.
     pub(crate) serves: bool,
+    /// Whether it takes so long that a lost connection is worth restoring.
+    pub(crate) takes_long: bool,
 }
 
 /// Statistics that were asked for and that a dry run has none of.

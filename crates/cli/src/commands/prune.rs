@@ -173,6 +173,7 @@ impl Run for PruneOptions {
                 ..OutputLoggers::default()
             },
             ignored: super::without_effect(self.dry_run, self.stats, self.quick_stats),
+            takes_long: true,
             ..Traits::default()
         }
     }

@@ -188,6 +188,7 @@ impl Run for RecreateOptions {
             },
             // Stock Borg forgets to tell the archive about --log-json and --iec.
             plain_archive_progress: true,
+            takes_long: true,
             ..Traits::default()
         }
     }

@@ -133,6 +133,7 @@ impl Run for RestoreFromNewest {
             },
             may_bypass_lock: true,
             progress_on_terminal: true,
+            takes_long: true,
             ..Traits::default()
         }
     }

@@ -76,7 +76,6 @@ impl Prefetch {
     }
 
     /// Everything that was wished for and not claimed, in that order; it is forgotten.
-    #[allow(dead_code)] // For a connection that takes over from one that broke.
     pub(super) fn take_wishes(&mut self) -> Vec<ChunkId> {
         let asked = std::mem::take(&mut self.asked);
         let mut asked: Vec<(u64, ChunkId)> = asked

@@ -12,6 +12,7 @@ use super::{Parser, Refusal, option_strings, shown};
 const OWN: &[&str] = &[
     "tar_format",
     "threads",
+    "reconnect",
     "volume_between_checkpoints",
     "oldest",
     "newest",

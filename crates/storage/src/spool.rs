@@ -1,0 +1,161 @@
+//! A file without a name, for bytes that are too many for memory and of no use to anybody later.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::StorageError;
+use crate::local::create_temporary;
+
+/// Bytes appended, read anywhere, and forgotten together; gone when it is dropped, or the process ends however it does.
+///
+/// Nothing is ever synced: what a crash would leave of it nobody could find.
+#[derive(Debug)]
+pub struct Spool {
+    file: File,
+    /// Where it is, for messages.
+    path: PathBuf,
+    len: u64,
+}
+
+impl Spool {
+    /// An empty one in a directory, which is made if it is missing.
+    ///
+    /// # Errors
+    /// Neither the directory nor a file in it can be made.
+    pub fn create(directory: &Path) -> Result<Self, StorageError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(|e| StorageError::io("create", directory, e))?;
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let file = match rustix::fs::open(directory, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(file) => File::from(file),
+            // Not every file system knows files without names.
+            Err(_) => Self::unlinked(directory)?,
+        };
+        Ok(Self {
+            file,
+            path: directory.to_owned(),
+            len: 0,
+        })
+    }
+
+    fn unlinked(directory: &Path) -> Result<File, StorageError> {
+        let (path, file) = create_temporary(&directory.join("spool"), ".", |candidate| {
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(candidate)
+        })?;
+        fs::remove_file(&path).map_err(|e| StorageError::io("remove", path, e))?;
+        Ok(file)
+    }
+
+    /// How many bytes it holds.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes that may still be written to its file system.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn free_space(&self) -> Result<u64, StorageError> {
+        let figures = rustix::fs::fstatvfs(&self.file)
+            .map_err(|e| StorageError::io("statvfs", &self.path, e))?;
+        Ok(figures.f_bavail.saturating_mul(figures.f_frsize))
+    }
+
+    /// Appends bytes: all, or as far as [`Spool::len`] is concerned none.
+    ///
+    /// # Errors
+    /// There is no room, or the disk fails.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        self.file
+            .write_all_at(bytes, self.len)
+            .map_err(|e| StorageError::io("write", &self.path, e))?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Reads the bytes at an offset, as many as `out` has room for.
+    ///
+    /// # Errors
+    /// They are not all there, or the disk fails.
+    pub fn read_exact_at(&self, offset: u64, out: &mut [u8]) -> Result<(), StorageError> {
+        let failed = |e: io::Error| StorageError::io("read", &self.path, e);
+        if offset.saturating_add(out.len() as u64) > self.len {
+            return Err(failed(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.file.read_exact_at(out, offset).map_err(failed)
+    }
+
+    /// Forgets everything and gives the room back.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn clear(&mut self) -> Result<(), StorageError> {
+        self.len = 0;
+        self.file
+            .set_len(0)
+            .map_err(|e| StorageError::io("truncate", &self.path, e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(spool: &mut Spool) {
+        spool.append(b"one").unwrap();
+        spool.append(b"two").unwrap();
+        let mut out = [0; 4];
+        spool.read_exact_at(1, &mut out).unwrap();
+        assert_eq!(&out, b"netw");
+        assert!(spool.read_exact_at(3, &mut out).is_err(), "past the end");
+        assert!(spool.read_exact_at(u64::MAX, &mut out).is_err());
+        spool.clear().unwrap();
+        assert!(spool.is_empty());
+        spool.append(b"three").unwrap();
+        assert_eq!(spool.len(), 5);
+        assert!(spool.free_space().unwrap() > 0);
+    }
+
+    #[test]
+    fn bytes_are_kept_in_a_file_nobody_sees() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("a/b");
+        let mut spool = Spool::create(&deep).unwrap();
+        check(&mut spool);
+        assert_eq!(fs::read_dir(&deep).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_system_that_wants_names_gets_one_for_a_moment() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spool = Spool {
+            file: Spool::unlinked(dir.path()).unwrap(),
+            path: dir.path().to_owned(),
+            len: 0,
+        };
+        check(&mut spool);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_an_error() {
+        assert!(Spool::create(Path::new("/dev/null/spool")).is_err());
+    }
+}
