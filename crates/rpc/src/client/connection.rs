@@ -14,6 +14,7 @@ use ironborg_types::{ChunkId, ErrorKind, Reporter, RepositoryId};
 
 use super::answers::{self, broken};
 use super::dial::Dial;
+use super::journal::JournalOptions;
 use super::link::{Answer, Broken, Estate, Link, LinkOptions};
 use super::log_lines::LogLines;
 use super::redial::Outage;
@@ -116,9 +117,10 @@ impl Connection {
         let mut link = link.map_err(cannot_start)?;
         handshake::negotiate(&mut link, &location, None)?;
         let id = handshake::open(&mut link, open.clone(), &location, None, &*reporter)?;
-        let journal = match reconnect.limit.is_zero() {
-            true => super::JournalOptions::default(),
-            false => journal,
+        let journal = if reconnect.limit.is_zero() {
+            JournalOptions::default()
+        } else {
+            journal
         };
         Ok(Self {
             redial: Mutex::new(Redial {

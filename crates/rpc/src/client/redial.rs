@@ -152,7 +152,7 @@ impl Outage {
 fn jittered(pause: Duration) -> Duration {
     let random = RandomState::new().build_hasher().finish() % 256;
     let share = u32::try_from(random).unwrap_or(0);
-    pause - pause / 1024 * share
+    pause.saturating_sub(pause / 1024 * share)
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ impl RemoteRepository {
     ) -> Result<Vec<ChunkId>, RepositoryError> {
         let limit = limit.map(|limit| limit as u64);
         let answer = self.connection.ask(&call(limit, marker.copied()))?;
-        self.value(answer, |payload| payload.ids())
+        self.value(answer, Payload::ids)
     }
 
     /// Learns which objects are stored, if that is not known yet.
@@ -163,7 +163,7 @@ impl Repository for RemoteRepository {
 
     fn len(&self) -> Result<usize, RepositoryError> {
         let answer = self.connection.ask(&Call::Len)?;
-        let len = self.value(answer, |payload| payload.number())?;
+        let len = self.value(answer, Payload::number)?;
         Ok(usize::try_from(len).unwrap_or(usize::MAX))
     }
 
@@ -324,7 +324,7 @@ impl Repository for RemoteRepository {
             max_duration: options.max_duration_s,
         };
         let answer = self.connection.ask_once(&call)?;
-        self.value(answer, |payload| payload.flag())
+        self.value(answer, Payload::flag)
     }
 
     fn destroy(&mut self) -> Result<(), RepositoryError> {
