@@ -1,5 +1,8 @@
 //! A repository on the other end of a pipe.
 
+// The methods themselves are for one lifetime only.
+#![allow(clippy::redundant_closure_for_method_calls)]
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -95,7 +98,7 @@ impl RemoteRepository {
     ) -> Result<Vec<ChunkId>, RepositoryError> {
         let limit = limit.map(|limit| limit as u64);
         let answer = self.connection.ask(&call(limit, marker.copied()))?;
-        self.value(answer, Payload::ids)
+        self.value(answer, |payload| payload.ids())
     }
 
     /// Learns which objects are stored, if that is not known yet.
@@ -163,7 +166,7 @@ impl Repository for RemoteRepository {
 
     fn len(&self) -> Result<usize, RepositoryError> {
         let answer = self.connection.ask(&Call::Len)?;
-        let len = self.value(answer, Payload::number)?;
+        let len = self.value(answer, |payload| payload.number())?;
         Ok(usize::try_from(len).unwrap_or(usize::MAX))
     }
 
@@ -324,7 +327,7 @@ impl Repository for RemoteRepository {
             max_duration: options.max_duration_s,
         };
         let answer = self.connection.ask_once(&call)?;
-        self.value(answer, Payload::flag)
+        self.value(answer, |payload| payload.flag())
     }
 
     fn destroy(&mut self) -> Result<(), RepositoryError> {
