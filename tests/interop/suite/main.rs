@@ -34,6 +34,7 @@ mod recreate;
 mod remote_reads;
 mod repository_check;
 mod samples;
+mod serve;
 mod tar;
 mod upgrade;
 mod wrappers;

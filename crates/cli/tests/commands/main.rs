@@ -10,4 +10,5 @@ mod help;
 mod passphrases;
 mod scene;
 mod selection;
+mod serve;
 mod signals;

@@ -24,6 +24,8 @@ pub(super) enum CallError {
     NotOpen(&'static str),
     /// A value cannot be used.
     Value(String),
+    /// A listing cannot go on behind an object that is not stored.
+    NoMarker,
     /// A client tests what it makes of errors.
     Injected(Injected),
 }
@@ -68,6 +70,10 @@ impl CallError {
             Self::NotOpen(method) => {
                 let text = format!("'NoneType' object has no attribute '{method}'");
                 python("AttributeError", None, text, None)
+            }
+            Self::NoMarker => {
+                let text = "marker not found".to_owned();
+                python("KeyError", None, text, Some("'marker not found'"))
             }
             Self::Value(text) => python("ValueError", None, text.clone(), None),
             Self::Injected(Injected::Kind(kind, args)) => borg(
@@ -125,8 +131,8 @@ fn borg_with(kind: ErrorKind, message: String, args: Vec<Vec<u8>>) -> Told {
 }
 
 /// An exception stock Borg does not expect; `shown` is its text if that is not its one argument.
-fn python(class: &str, errno: Option<i64>, arg: String, shown: Option<String>) -> Told {
-    let line = format!("{class}: {}", shown.as_ref().unwrap_or(&arg));
+fn python(class: &str, errno: Option<i64>, arg: String, shown: Option<&str>) -> Told {
+    let line = format!("{class}: {}", shown.unwrap_or(&arg));
     Told {
         fault: Fault {
             class: class.as_bytes().to_vec(),
@@ -226,6 +232,6 @@ fn storage_error(error: &StorageError) -> Told {
         class,
         Some(i64::from(errno)),
         error.reason(),
-        Some(error.to_string()),
+        Some(&error.to_string()),
     )
 }

@@ -21,6 +21,8 @@ use crate::message::{Call, Form, Open, Reply, Request, Version};
 const ROOT: &str = "root";
 /// Logger of the protocol.
 const LOGGER: &str = "borg.remote";
+/// What clients before 1.1 exchange in place of versions.
+const OLD_PROTOCOL: u64 = 2;
 /// Objects asked for that are looked up together.
 const GETS_MAX: usize = 256;
 
@@ -182,8 +184,14 @@ impl<'a> Session<'a> {
                 } else {
                     Level::Debug
                 };
-                let story = format!("{}\n\n{}", story(), self.host.system_information());
-                self.log(level, ROOT, story.trim_end());
+                let mut story = story();
+                if story == told.log {
+                    story.clear();
+                }
+                let story = format!("{story}\n\n{}", self.host.system_information());
+                if !story.trim().is_empty() {
+                    self.log(level, ROOT, story.trim());
+                }
             }
             Form::Positional => {}
         }
@@ -191,91 +199,28 @@ impl<'a> Session<'a> {
         out.reply_ends()
     }
 
-    fn repository(&mut self, method: &'static str) -> Result<&mut LocalRepository, CallError> {
-        match &mut self.slot {
-            Slot::Open(repository) => Ok(repository),
-            Slot::Never | Slot::Failed => Err(CallError::NotOpen(method)),
-        }
-    }
-
+    /// Does what is asked for, where that is a matter of the connection.
     fn perform(&mut self, call: Call<'_>) -> Result<Answer, CallError> {
-        let method = call.method();
         match call {
-            Call::Negotiate { client: None } => return Ok(Answer::Number(2)),
+            Call::Negotiate { client: None } => Ok(Answer::Number(OLD_PROTOCOL)),
             Call::Negotiate { client: Some(_) } => {
                 self.host.log_as_json();
                 let text = "Initialized logging system for JSON-based protocol";
                 self.log(Level::Debug, LOGGER, text);
-                return Ok(Answer::Version);
+                Ok(Answer::Version)
             }
-            Call::Open(open) => return self.open(&open).map(|id| Answer::Raw(id.0.to_vec())),
-            Call::InjectException { kind } => return inject(kind),
-            Call::Scan { limit: Some(0), .. } => {
-                let text = "please use limit > 0 or limit = None";
-                return Err(CallError::Value(text.to_owned()));
+            Call::Open(open) => self.open(&open).map(|id| Answer::Raw(id.0.to_vec())),
+            Call::InjectException { kind } => inject(kind),
+            call => {
+                let Slot::Open(repository) = &mut self.slot else {
+                    return Err(CallError::NotOpen(call.method()));
+                };
+                match look(repository, &call)? {
+                    Some(answer) => Ok(answer),
+                    None => change(repository, &call, self.options),
+                }
             }
-            _ => {}
         }
-        let (threads, interrupt) = (self.options.threads, self.options.interrupt);
-        let repository = self.repository(method)?;
-        let count = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
-        match call {
-            Call::Check {
-                repair,
-                save_space,
-                max_duration,
-            } => {
-                let is_sound = repository.check(&CheckOptions {
-                    repair,
-                    save_space,
-                    max_duration_s: max_duration,
-                    threads,
-                    interrupt,
-                })?;
-                return Ok(Answer::Flag(is_sound));
-            }
-            Call::Commit {
-                compact: true,
-                threshold,
-                cleanup_commits,
-                ..
-            } => repository.commit_compact(CompactOptions {
-                threshold,
-                cleanup_commits,
-                interrupt,
-            })?,
-            Call::Commit { compact: false, .. } => repository.commit()?,
-            Call::Rollback => repository.rollback()?,
-            Call::Destroy => repository.destroy()?,
-            Call::BreakLock => Repository::break_lock(repository)?,
-            Call::Len => return Ok(Answer::Number(repository.len()? as u64)),
-            Call::List { limit, marker } => {
-                return Ok(Answer::Ids(
-                    repository.list(limit.map(count), marker.as_ref())?,
-                ));
-            }
-            Call::Scan { limit, marker } => {
-                let limit = limit.map_or(usize::MAX, count);
-                return Ok(Answer::Ids(repository.scan(limit, marker.as_ref())?));
-            }
-            Call::Put { id, data } => repository.put(&id, data)?,
-            Call::Delete { id } => repository.delete(&id)?,
-            Call::SaveKey { keydata } => repository.save_key(keydata)?,
-            Call::LoadKey => return Ok(Answer::Raw(repository.load_key()?)),
-            Call::GetFreeNonce => {
-                let next = repository.next_unreserved_nonce()?;
-                return Ok(next.map_or(Answer::Nil, Answer::Number));
-            }
-            Call::CommitNonceReservation {
-                next_unreserved,
-                start_nonce,
-            } => repository.reserve_nonces(next_unreserved, start_nonce)?,
-            Call::Get { .. }
-            | Call::Negotiate { .. }
-            | Call::Open(_)
-            | Call::InjectException { .. } => unreachable!("answered above"),
-        }
-        Ok(Answer::Nil)
     }
 
     /// Opens or makes a repository; one that was open before is closed.
@@ -331,6 +276,94 @@ impl<'a> Session<'a> {
             storage_quota: self.options.storage_quota,
             reporter: self.options.reporter.clone(),
         }
+    }
+}
+
+/// Answers what changes nothing; `None` for calls that do.
+fn look(repository: &LocalRepository, call: &Call<'_>) -> Result<Option<Answer>, CallError> {
+    let count = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+    Ok(Some(match call {
+        Call::Len => Answer::Number(repository.len()? as u64),
+        Call::List { marker, .. } | Call::Scan { marker, .. }
+            if marker_is_missing(repository, marker.as_ref())? =>
+        {
+            return Err(CallError::NoMarker);
+        }
+        Call::List { limit, marker } => {
+            Answer::Ids(repository.list(limit.map(count), marker.as_ref())?)
+        }
+        Call::Scan { limit: Some(0), .. } => {
+            let text = "please use limit > 0 or limit = None";
+            return Err(CallError::Value(text.to_owned()));
+        }
+        Call::Scan { limit, marker } => {
+            let limit = limit.map_or(usize::MAX, count);
+            Answer::Ids(repository.scan(limit, marker.as_ref())?)
+        }
+        Call::LoadKey => Answer::Raw(repository.load_key()?),
+        Call::GetFreeNonce => {
+            let next = repository.next_unreserved_nonce()?;
+            next.map_or(Answer::Nil, Answer::Number)
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// Does what changes a repository, or may.
+fn change(
+    repository: &mut LocalRepository,
+    call: &Call<'_>,
+    options: &ServerOptions,
+) -> Result<Answer, CallError> {
+    let interrupt = options.interrupt;
+    match call {
+        Call::Check {
+            repair,
+            save_space,
+            max_duration,
+        } => {
+            let is_sound = repository.check(&CheckOptions {
+                repair: *repair,
+                save_space: *save_space,
+                max_duration_s: *max_duration,
+                threads: options.threads,
+                interrupt,
+            })?;
+            return Ok(Answer::Flag(is_sound));
+        }
+        Call::Commit {
+            compact: true,
+            threshold,
+            cleanup_commits,
+            ..
+        } => repository.commit_compact(CompactOptions {
+            threshold: *threshold,
+            cleanup_commits: *cleanup_commits,
+            interrupt,
+        })?,
+        Call::Commit { compact: false, .. } => repository.commit()?,
+        Call::Rollback => repository.rollback()?,
+        Call::Destroy => repository.destroy()?,
+        Call::BreakLock => Repository::break_lock(repository)?,
+        Call::Put { id, data } => repository.put(id, data)?,
+        Call::Delete { id } => repository.delete(id)?,
+        Call::SaveKey { keydata } => repository.save_key(keydata)?,
+        Call::CommitNonceReservation {
+            next_unreserved,
+            start_nonce,
+        } => repository.reserve_nonces(*next_unreserved, *start_nonce)?,
+        call => unreachable!("{} is answered elsewhere", call.method()),
+    }
+    Ok(Answer::Nil)
+}
+
+fn marker_is_missing(
+    repository: &LocalRepository,
+    marker: Option<&ChunkId>,
+) -> Result<bool, CallError> {
+    match marker {
+        Some(marker) => Ok(!repository.contains(marker)?),
+        None => Ok(false),
     }
 }
 
