@@ -263,3 +263,68 @@ proptest! {
         }
     }
 }
+
+/// A repository at the other end of a line that breaks before the answer to a reservation comes.
+struct LostAnswer {
+    store: Arc<MemoryStore>,
+    /// How many answers get lost.
+    lost: Mutex<u32>,
+    /// Whether the reservation was made all the same.
+    arrives: bool,
+}
+
+impl NonceStore for LostAnswer {
+    fn next_unreserved(&self) -> Result<Option<u64>, NonceStoreError> {
+        self.store.next_unreserved()
+    }
+
+    fn reserve(&self, next: u64, expected: Option<u64>) -> Result<(), NonceStoreError> {
+        self.store.reserve(next, expected)
+    }
+
+    fn try_reserve(
+        &self,
+        next: u64,
+        expected: Option<u64>,
+    ) -> Result<Reservation, NonceStoreError> {
+        let mut lost = self.lost.lock().expect("no test panics here");
+        if *lost == 0 {
+            return self.reserve(next, expected).map(|()| Reservation::Made);
+        }
+        *lost -= 1;
+        if self.arrives {
+            self.reserve(next, expected)?;
+        }
+        Ok(Reservation::Unknown)
+    }
+}
+
+#[test]
+fn a_reservation_that_was_not_answered_is_made_anew_behind_it() {
+    for (arrives, expected) in [(false, 0), (true, 2 * (RESERVATION_BLOCKS + 5))] {
+        let (repository, local) = stores();
+        let line = LostAnswer {
+            store: Arc::clone(&repository),
+            lost: Mutex::new(2),
+            arrives,
+        };
+        let nonces = Nonces::new(Arc::new(line), local.clone(), None);
+        assert_eq!(nonces.reserve(5).unwrap().first(), expected);
+        let end = Some(expected + 5 + RESERVATION_BLOCKS);
+        assert_eq!((repository.state().next, local.state().next), (end, end));
+        assert_eq!(local.state().reserve_count, 1);
+    }
+}
+
+#[test]
+fn a_repository_that_never_answers_reservations_is_an_error() {
+    let (store, local) = stores();
+    let line = LostAnswer {
+        store,
+        lost: Mutex::new(u32::MAX),
+        arrives: true,
+    };
+    let nonces = Nonces::new(Arc::new(line), local.clone(), None);
+    assert!(nonces.reserve(5).is_err());
+    assert_eq!(local.state().next, None);
+}

@@ -1,7 +1,8 @@
 //! The client: the trait [`Repository`](ironborg_repository::Repository) over the pipes of a server process.
 //!
 //! `dial` starts a server, `link` moves messages without anybody waiting for one that is not needed yet,
-//! `remote` is the repository on top, `faults` turns a server's errors into our own, `throttle` limits the rate of
+//! `connection` replaces links that break, with what `transaction` and `journal` know and when `redial` says, `remote` is
+//! the repository on top, `faults` turns a server's errors into our own, `throttle` limits the rate of
 //! sending.
 
 mod answers;
