@@ -11,6 +11,7 @@ pub mod mutation;
 mod objects;
 mod repository;
 mod seeds;
+mod server_session;
 mod tarball;
 
 /// One decoder to be fuzzed.
@@ -44,6 +45,11 @@ pub const TARGETS: &[Target] = &[
         "rpc_client_session",
         client_session::rpc_client_session,
         client_session::client_session_seeds,
+    ),
+    target(
+        "rpc_server_session",
+        server_session::rpc_server_session,
+        server_session::server_session_seeds,
     ),
     target("object", objects::object, seeds::object),
     target("stored_form", objects::stored_form, seeds::stored_form),

@@ -46,7 +46,7 @@ check_targets! {
     msgpack item_stream manifest archive key
     segment hashindex hints integrity config roster
     tarball
-    rpc_calls rpc_replies rpc_client_session
+    rpc_calls rpc_replies rpc_client_session rpc_server_session
     object stored_form
     patterns location parameters paths
 }
