@@ -111,6 +111,12 @@ impl ChunkReferences {
         Ok(summary_of(session, archive)?.unique_csize(&self.table))
     }
 
+    /// Whether an archive had to be read for counting, and need not be loaded again.
+    pub(crate) fn has_read(&self, session: &Session, name: &[u8]) -> bool {
+        let entry = session.manifest.archives.get(name);
+        entry.is_some_and(|entry| self.read.contains_key(&entry.id))
+    }
+
     /// The archive's summary, to be taken out of the table.
     ///
     /// What had to be read for counting is not read again.

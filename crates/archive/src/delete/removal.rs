@@ -64,6 +64,10 @@ impl<'a> Removal<'a> {
         let doomed: HashSet<&[u8]> = names.into_iter().map(|name| name.0.as_slice()).collect();
         let may_be_damaged = |name: &[u8]| options.despite_damage && doomed.contains(name);
         let references = ChunkReferences::load_despite(session, &may_be_damaged)?;
+        let unread = doomed
+            .iter()
+            .filter(|name| !references.has_read(session, name));
+        session.will_load(unread.copied());
         Ok(Self {
             session,
             options,
