@@ -48,10 +48,6 @@ const NEVER_RAISED: &[(ErrorKind, &str)] = &[
         ErrorKind::ImmutablePassphraseError,
         "stock Borg opens a repository in passphrase mode as one with a repokey, which it then does not find",
     ),
-    (
-        ErrorKind::UnexpectedRPCDataFormatFromClient,
-        "belongs to the server",
-    ),
 ];
 const BASE: &str = "others are derived from it; it is not raised itself";
 
