@@ -373,9 +373,11 @@ struct RemoteNonces(Arc<Connection>);
 
 impl NonceStore for RemoteNonces {
     fn next_unreserved(&self) -> Result<Option<u64>, NonceStoreError> {
-        let read = |payload: Payload<'_>| match payload.is_nil() {
-            true => Some(None),
-            false => payload.number().map(Some),
+        let read = |payload: Payload<'_>| {
+            if payload.is_nil() {
+                return Some(None);
+            }
+            payload.number().map(Some)
         };
         self.0
             .ask(&Call::GetFreeNonce)

@@ -210,29 +210,40 @@ impl Server {
         (!after).then_some(reply)
     }
 
-    fn perform(&mut self, call: Call<'_>) -> Result<Vec<u8>, &'static [u8]> {
+    /// The first words of a client; `None` if the call is none of them.
+    fn greet(
+        &mut self,
+        call: &Call<'_>,
+        disk: &mut Disk,
+    ) -> Option<Result<Vec<u8>, &'static [u8]>> {
         let mut out = Vec::new();
-        let disk = Arc::clone(&self.disk);
-        let mut disk = lock(&disk);
         match call {
             Call::Negotiate { .. } => {
                 push_map_len(&mut out, 1);
                 push_raw(&mut out, b"server_version");
                 Version::own().encode(&mut out);
-                return Ok(out);
             }
             Call::Open(open) => {
                 assert!(!open.create, "what exists is not made again");
                 if disk.has_server || disk.locked_for > 0 {
                     disk.locked_for = disk.locked_for.saturating_sub(1);
-                    return Err(b"LockTimeout");
+                    return Some(Err(b"LockTimeout"));
                 }
                 disk.has_server = true;
                 self.is_open = true;
                 push_raw(&mut out, &ID);
-                return Ok(out);
             }
-            _ => {}
+            _ => return None,
+        }
+        Some(Ok(out))
+    }
+
+    fn perform(&mut self, call: Call<'_>) -> Result<Vec<u8>, &'static [u8]> {
+        let mut out = Vec::new();
+        let disk = Arc::clone(&self.disk);
+        let mut disk = lock(&disk);
+        if let Some(result) = self.greet(&call, &mut disk) {
+            return result;
         }
         assert!(self.is_open, "{} before open", call.method());
         match call {
@@ -269,7 +280,9 @@ impl Server {
                 let behind = |id: &&ChunkId| marker.is_none_or(|marker| **id > marker);
                 let ids: Vec<_> = objects.keys().filter(behind).collect();
                 push_array_len(&mut out, ids.len());
-                ids.iter().for_each(|id| push_raw(&mut out, id.as_bytes()));
+                for id in ids {
+                    push_raw(&mut out, id.as_bytes());
+                }
             }
             Call::GetFreeNonce => match disk.nonce {
                 Some(nonce) => push_uint(&mut out, nonce),

@@ -56,7 +56,7 @@ fn options(server: &Arc<ModelServer>) -> RemoteOptions {
         reporter: Arc::new(Silent),
         reconnect: ReconnectOptions {
             first_pause: Duration::ZERO,
-            ..ReconnectOptions::for_time(Duration::from_secs(60))
+            ..ReconnectOptions::for_time(Duration::from_mins(1))
         },
         journal: JournalOptions {
             directory: None,
