@@ -57,7 +57,9 @@ impl Contestant {
             .canonicalize()
         };
         let server = binary(server)?;
-        let far = wire.map(|wire| Far::new(server, wire.line, options));
+        let far = wire
+            .map(|wire| Far::new(server, wire.line, options))
+            .transpose()?;
         let place = std::path::absolute(options.dir.join(dir).join(program.name()))?;
         remove(&place)?;
         std::fs::create_dir_all(&place).with_context(|| format!("{}", place.display()))?;
@@ -70,11 +72,12 @@ impl Contestant {
     }
 
     /// The same, with no more than a pipe to its server: for what is not timed.
-    pub(crate) fn on_a_fast_line(&self, options: &Options) -> Self {
+    pub(crate) fn on_a_fast_line(&self, options: &Options) -> Result<Self> {
         let mut same = self.clone();
-        let server = same.far.take().map(|far| far.server);
-        same.far = server.map(|server| Far::new(server, Line::Pipe, options));
-        same
+        if let Some(far) = same.far.take() {
+            same.far = Some(Far::new(far.server, Line::Pipe, options)?);
+        }
+        Ok(same)
     }
 
     /// The repository's path.

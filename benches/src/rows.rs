@@ -134,7 +134,7 @@ fn run_row(options: &Options, row: &'static Row) -> Result<RowResult> {
         prepare_many(options, &contestants, row.kind, &tree)?;
     } else {
         for contestant in &contestants {
-            prepare(&contestant.on_a_fast_line(options), row.kind, &tree)?;
+            prepare(&contestant.on_a_fast_line(options)?, row.kind, &tree)?;
         }
     }
     let mut results = [Vec::new(), Vec::new()];

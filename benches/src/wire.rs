@@ -1,5 +1,6 @@
 //! Repositories across a pipe: which program is at which end, and what is between them.
 
+use std::io;
 use std::path::PathBuf;
 
 use ironborg_testkit::Program;
@@ -39,15 +40,15 @@ pub(crate) struct Far {
 }
 
 impl Far {
-    pub(crate) fn new(server: PathBuf, line: Line, options: &Options) -> Self {
+    pub(crate) fn new(server: PathBuf, line: Line, options: &Options) -> io::Result<Self> {
         let rsh = match line {
             // The host is dropped, and the rest takes the place of the shell.
             Line::Pipe => "sh -c 'shift; exec \"$@\"' --".to_owned(),
             Line::Long => format!(
                 "'{}' --delay-ms {DELAY_MS} --rate {RATE} --",
-                options.wire_proxy.display()
+                options.wire_proxy.canonicalize()?.display()
             ),
         };
-        Self { server, rsh }
+        Ok(Self { server, rsh })
     }
 }
