@@ -2,7 +2,10 @@
 //!
 //! The proxy in the place of ssh is shown to be faithful first, with stock Borg at both ends.
 
+mod create;
+mod extract;
 mod line;
+mod trials;
 
 use ironborg_testkit::{Home, Program, Run, WireProxy};
 
