@@ -17,7 +17,7 @@ use crate::console::{self, Stdout};
 use crate::context::Context;
 use crate::directories::Directories;
 use crate::environment::Environment;
-use crate::error::CliError;
+use crate::error::{Cause, CliError};
 use crate::exit::{self, ExitStatus};
 use crate::identity::HostIdentity;
 use crate::logging::Logging;
@@ -288,7 +288,9 @@ fn show_error(context: &Context, error: &CliError) {
     let mut story = error.detail.clone();
     if context.environment.show_sysinfo {
         if !story.is_empty() {
-            story.push_str("\n\n");
+            // What system the server is and what this is belong together.
+            let is_foreign = matches!(error.cause, Cause::Foreign { .. });
+            story.push_str(if is_foreign { "\n" } else { "\n\n" });
         }
         story.push_str(&system_information::text());
     }

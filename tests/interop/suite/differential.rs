@@ -49,7 +49,7 @@ fn words(line: &str) -> Vec<String> {
     words.iter().map(|word| word.replace('\u{0}', "")).collect()
 }
 
-fn script(text: &str) -> Vec<Vec<String>> {
+pub(crate) fn script(text: &str) -> Vec<Vec<String>> {
     text.lines().map(words).collect()
 }
 
@@ -139,16 +139,23 @@ fn compare(variables: &[(&str, &str)], text: &str) {
             Program::Stock => scene.home.stock_runs(&scene.repo, &lines),
         })
     });
+    assert_same_runs(&ours, &stock);
+}
+
+/// The runs exited alike and said the same, one by one; what differs is shown together.
+#[track_caller]
+pub(crate) fn assert_same_runs(ours: &[Run], stock: &[Run]) {
+    assert_eq!(ours.len(), stock.len());
     let found: Vec<String> = ours
         .iter()
-        .zip(&stock)
+        .zip(stock)
         .filter_map(|(ours, stock)| difference(ours, stock))
         .collect();
     assert!(
         found.is_empty(),
         "{} of {} lines differ\n\n{}",
         found.len(),
-        lines.len(),
+        ours.len(),
         found.join("\n")
     );
 }

@@ -32,6 +32,7 @@ mod prune;
 mod questions;
 mod recreate;
 mod remote_reads;
+mod remote_words;
 mod repository_check;
 mod samples;
 mod serve;

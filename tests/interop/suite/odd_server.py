@@ -71,10 +71,21 @@ class Stream:
         return {self.value(): self.value() for _ in range(length)}
 
 
+def plain(value):
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    if isinstance(value, dict):
+        return {plain(key): plain(one) for key, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list) else value
+
+
 def say(fd, text):
     data = text if isinstance(text, bytes) else text.encode("latin-1")
-    while data:
-        data = data[os.write(fd, data):]
+    try:
+        while data:
+            data = data[os.write(fd, data):]
+    except BrokenPipeError:
+        sys.exit(0)
 
 
 def main():
@@ -94,12 +105,14 @@ def main():
         method = method.decode()
         if "seen" in told:
             with open(told["seen"], "a") as seen:
-                seen.write(repr((method, call[b"a"] if named else call[3])) + "\n")
+                seen.write(json.dumps([method, plain(call[b"a"] if named else call[3])]) + "\n")
         for text in told.get("late", {}).get(method, []):
             say(2, text)
         if told.get("dies") == method:
             return
         error = told.get("errors", {}).get(method)
+        if method == "get" and method not in told.get("results", {}) and error is None:
+            error = {"exception_class": "ObjectNotFound", "exception_args": ["00" * 32]}
         if method in told.get("raw", {}):
             say(1, bytes.fromhex(told["raw"][method]))
         elif error is not None and named:

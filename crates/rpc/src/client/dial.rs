@@ -2,8 +2,12 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::pipe::PipeFlags;
 
 use super::sys;
 
@@ -13,6 +17,8 @@ const PIPE_LEN: usize = 1024 * 1024;
 const END_WAIT: Duration = Duration::from_secs(30);
 /// How often that is looked at.
 const END_POLL: Duration = Duration::from_millis(2);
+/// How long lines that were written before the end may take to be read.
+const LOG_WAIT: Duration = Duration::from_millis(500);
 
 /// A way to a server; used again when a connection is lost.
 pub trait Dial: Send + Sync {
@@ -36,14 +42,21 @@ pub struct Wire {
 }
 
 /// The process at this end of a connection: `ssh`, or the server itself.
-pub struct ServerProcess(Child);
+pub struct ServerProcess {
+    child: Child,
+    /// Ends the reading of the log when dropped.
+    log_end: Option<OwnedFd>,
+    /// The log, to see whether lines wait in it.
+    log: Option<OwnedFd>,
+}
 
 impl ServerProcess {
     /// Waits for the end of the process, whose input was closed before; ends it if that takes too long.
     pub(super) fn wait(&mut self) {
+        self.end_log();
         let deadline = Instant::now() + END_WAIT;
         while Instant::now() < deadline {
-            match self.0.try_wait() {
+            match self.child.try_wait() {
                 Ok(None) => std::thread::sleep(END_POLL),
                 _ => return,
             }
@@ -53,9 +66,45 @@ impl ServerProcess {
 
     /// Ends the process now.
     pub(super) fn kill(&mut self) {
+        self.end_log();
         // It may have ended by itself, which is as good.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// What was written up to now is read; what the server says of the end of the connection is nobody's business.
+    fn end_log(&mut self) {
+        if let Some(log) = self.log.take() {
+            let deadline = Instant::now() + LOG_WAIT;
+            while rustix::io::ioctl_fionread(&log).is_ok_and(|waiting| waiting > 0)
+                && Instant::now() < deadline
+            {
+                std::thread::sleep(END_POLL);
+            }
+        }
+        self.log_end = None;
+    }
+}
+
+/// The standard error of a process, which ends for its reader when the process is waited for.
+///
+/// Not every writer is gone with the process: `ssh` may leave one behind that keeps the connection for later.
+struct Log {
+    stderr: ChildStderr,
+    end: OwnedFd,
+}
+
+impl Read for Log {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut waited = [
+            PollFd::new(&self.stderr, PollFlags::IN),
+            PollFd::new(&self.end, PollFlags::IN),
+        ];
+        rustix::event::poll(&mut waited, None)?;
+        if !waited[1].revents().is_empty() {
+            return Ok(0);
+        }
+        self.stderr.read(buffer)
     }
 }
 
@@ -87,7 +136,10 @@ impl Dial for ServerCommand {
             };
         }
         sys::ignore_interrupt(&mut command);
-        let mut child = command.spawn()?;
+        let mut child = command.spawn().map_err(|error| {
+            let program = program.display();
+            io::Error::new(error.kind(), format!("cannot start {program}: {error}"))
+        })?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
@@ -96,11 +148,17 @@ impl Dial for ServerCommand {
         // Fewer turns of the two processes; where the system refuses it goes without.
         let _ = rustix::pipe::fcntl_setpipe_size(&stdin, PIPE_LEN);
         let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_LEN);
+        let (end, log_end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        let process = ServerProcess {
+            child,
+            log_end: Some(log_end),
+            log: Some(stderr.as_fd().try_clone_to_owned()?),
+        };
         Ok(Wire {
             to_server: Box::new(stdin),
             from_server: Box::new(stdout),
-            log: Box::new(stderr),
-            process: Some(ServerProcess(child)),
+            log: Box::new(Log { stderr, end }),
+            process: Some(process),
         })
     }
 }
