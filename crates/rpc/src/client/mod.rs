@@ -15,6 +15,7 @@ mod json_line;
 mod known;
 mod link;
 mod log_lines;
+mod nonces;
 mod patience;
 mod prefetch;
 mod pump;

@@ -16,6 +16,7 @@ use super::dial::Dial;
 use super::journal::JournalOptions;
 use super::known::KnownIds;
 use super::link::Answer;
+use super::nonces::NoNonces;
 use super::redial::ReconnectOptions;
 use super::{answers, faults};
 use crate::message::{Call, Open, Payload, Version};
@@ -55,6 +56,7 @@ pub struct RemoteRepository {
     asked_alone: AtomicUsize,
     /// Changes, if they are noted.
     changes: Option<Vec<Change>>,
+    reporter: Arc<dyn Reporter>,
 }
 
 impl RemoteRepository {
@@ -64,12 +66,14 @@ impl RemoteRepository {
     /// The server cannot be started, does not answer, or refuses.
     pub fn open(options: RemoteOptions) -> Result<Self, RepositoryError> {
         let append_only = options.open.append_only;
+        let reporter = Arc::clone(&options.reporter);
         Ok(Self {
             connection: Arc::new(Connection::open(options)?),
             append_only,
             known: RwLock::new(None),
             asked_alone: AtomicUsize::new(0),
             changes: None,
+            reporter,
         })
     }
 
@@ -357,6 +361,10 @@ impl Repository for RemoteRepository {
     }
 
     fn nonce_store(&self) -> Arc<dyn NonceStore> {
+        // They would refuse the calls, and show that as an error of theirs.
+        if self.server_version() < Version::release(1, 1, 0) {
+            return Arc::new(NoNonces::new(Arc::clone(&self.reporter)));
+        }
         Arc::new(RemoteNonces(Arc::clone(&self.connection)))
     }
 }
