@@ -56,7 +56,7 @@ pub(crate) fn script(text: &str) -> Vec<Vec<String>> {
 /// A machine with the repositories and the tree in one directory, where everything runs.
 fn world() -> Scene {
     let mut scene = Scene::new();
-    scene.repo = scene.scratch.dir("world");
+    scene.moved_to(scene.scratch.dir("world"));
     scene.home.set("PATH", "/usr/bin:/bin");
     scene.home.set("BORG_HOSTNAME", "host");
     scene

@@ -11,12 +11,12 @@ use crate::same_output::assert_same_run;
 use crate::scene::Scene;
 
 /// Holds the repository's exclusive lock by backing up a standard input that does not end.
-struct Holder {
+pub(crate) struct Holder {
     child: Child,
 }
 
 impl Holder {
-    fn start(scene: &Scene, program: Program) -> Self {
+    pub(crate) fn start(scene: &Scene, program: Program) -> Self {
         let archive = scene.archive("held");
         let mut invocation = scene.home.invocation(program, ["create", &archive, "-"]);
         let mut child = invocation.start_silent(Stdio::piped());
@@ -29,12 +29,12 @@ impl Holder {
     }
 
     /// Lets it finish its backup.
-    fn finish(self) {
+    pub(crate) fn finish(self) {
         Run::of(self.child).ok();
     }
 
     /// Ends it as a power cut would.
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("our own child");
         self.child.wait().expect("our own child");
     }

@@ -38,4 +38,5 @@ mod samples;
 mod serve;
 mod tar;
 mod upgrade;
+mod wire;
 mod wrappers;

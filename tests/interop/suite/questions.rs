@@ -77,7 +77,7 @@ fn a_repository_that_moved() {
         let mut scene = Scene::with_repository(Program::Stock, mode);
         let moved = scene.scratch.join("moved");
         fs::rename(&scene.repo, &moved).expect("our own directory");
-        scene.repo = moved;
+        scene.moved_to(moved);
         for answer in [None, Some("yes"), Some("no"), Some("nonsense")] {
             let mut home = scene.home.clone();
             if let Some(answer) = answer {

@@ -420,7 +420,7 @@ fn archives_of_all_ages() {
             .home
             .set("BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK", "yes");
         scene.home.set("BORG_RELOCATED_REPO_ACCESS_IS_OK", "yes");
-        scene.repo = sample(name).unpack(&scene.scratch, &scene.home).repository;
+        scene.moved_to(sample(name).unpack(&scene.scratch, &scene.home).repository);
         let archive = scene.archive(archive);
         assert_same_archives(
             &scene,

@@ -31,15 +31,20 @@ impl Scene {
     /// Gives each program the same lists of arguments one after the other from the same state, ours first.
     #[track_caller]
     pub(crate) fn run_lists(&self, lists: &[&[&str]]) -> [(Vec<Run>, Files); 2] {
+        self.each_from_same_state(|program| (self.run_list(program, lists), files(&self.repo)))
+    }
+
+    /// Gives a program the lists of arguments one after the other.
+    #[track_caller]
+    pub(crate) fn run_list(&self, program: Program, lists: &[&[&str]]) -> Vec<Run> {
         let owned = |args: &&[&str]| args.iter().map(|&arg| arg.to_owned()).collect();
-        let words: Vec<Vec<String>> = lists.iter().map(owned).collect();
-        self.each_from_same_state(|program| {
-            let runs = match program {
-                Program::Ours => lists.iter().map(|args| self.run(program, args)).collect(),
-                Program::Stock => self.home.stock_runs(self.scratch.path(), &words),
-            };
-            (runs, files(&self.repo))
-        })
+        match program {
+            Program::Ours => lists.iter().map(|args| self.run(program, args)).collect(),
+            Program::Stock => {
+                let words: Vec<Vec<String>> = lists.iter().map(owned).collect();
+                self.home.stock_runs(self.scratch.path(), &words)
+            }
+        }
     }
 
     /// The same on another machine.
@@ -153,6 +158,17 @@ pub(crate) fn assert_same_lines(ours: &Run, stock: &Run) {
 /// The two runs exited alike, and what they said is the same once `normal` has made it comparable.
 #[track_caller]
 pub(crate) fn compare_runs(ours: &Run, stock: &Run, normal: impl Fn(&[u8]) -> String) {
+    if let Some(differences) = differences(ours, stock, normal) {
+        panic!("{differences}\n\n== ours\n{ours}\n== stock\n{stock}");
+    }
+}
+
+/// In what the first run is unlike the second, once `normal` has made what they said comparable.
+pub(crate) fn differences(
+    ours: &Run,
+    stock: &Run,
+    normal: impl Fn(&[u8]) -> String,
+) -> Option<String> {
     let streams = [
         (
             "standard output",
@@ -176,11 +192,7 @@ pub(crate) fn compare_runs(ours: &Run, stock: &Run, normal: impl Fn(&[u8]) -> St
     for (name, ours, stock) in streams {
         differences.extend(first_difference(&ours, &stock).map(|place| format!("{name}, {place}")));
     }
-    let differences = differences.join("\n");
-    assert!(
-        differences.is_empty(),
-        "{differences}\n\n== ours\n{ours}\n== stock\n{stock}"
-    );
+    (!differences.is_empty()).then(|| differences.join("\n"))
 }
 
 /// Where two texts begin to differ, with a few lines around.

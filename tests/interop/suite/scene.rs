@@ -1,9 +1,10 @@
 //! The usual setting of a test: a scratch directory, a machine, a repository, and short words for using them.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use ironborg_testkit::{Compare, Home, Program, Run, Scratch, assert_same_tree};
+use ironborg_testkit::{Compare, Home, Program, Run, Scratch, Server, Wire, assert_same_tree};
 
 /// Every key mode `init --encryption` knows.
 pub(crate) const KEY_MODES: [&str; 7] = [
@@ -44,32 +45,87 @@ pub(crate) const ALL_ARCHIVE_KEYS: &str = "{archive} {name} {barchive} {comment}
     {time} {end} {command_line} {hostname} {username}{NL}";
 
 /// One machine, one repository (not yet made) and a directory to work in.
+///
+/// Usually the repository is local. Behind a server it is reached over a real ssh on loopback, from either program;
+/// so one server makes two of the ways in which clients and servers meet.
 pub(crate) struct Scene {
     pub(crate) scratch: Rc<Scratch>,
     pub(crate) home: Home,
+    /// Where the repository is on this disk, for a look at it. Change it through [`Scene::moved_to`].
     pub(crate) repo: PathBuf,
+    /// How programs are told to reach it: the same, or a URL.
+    location: String,
+    wire: Option<Rc<Wire>>,
 }
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        let scratch = Rc::new(Scratch::new());
-        let home = Home::new(&scratch, "home");
-        let repo = scratch.join("repo");
-        Self {
-            scratch,
-            home,
-            repo,
+        Self::on(Scratch::new(), None)
+    }
+
+    /// A scene whose repository is behind a server.
+    pub(crate) fn behind(server: Server) -> Self {
+        Self::on(Scratch::new(), Some(Rc::new(Wire::new(server))))
+    }
+
+    fn on(scratch: Scratch, wire: Option<Rc<Wire>>) -> Self {
+        let scratch = Rc::new(scratch);
+        let mut home = Home::new(&scratch, "home");
+        if let Some(wire) = &wire {
+            wire.lead(&mut home);
         }
+        let mut scene = Self {
+            repo: PathBuf::new(),
+            location: String::new(),
+            home,
+            wire,
+            scratch,
+        };
+        scene.moved_to(scene.scratch.join("repo"));
+        scene
     }
 
     /// The same scratch directory and machine with another repository.
     pub(crate) fn beside(&self, repo: &str) -> Self {
-        let scratch = Rc::clone(&self.scratch);
-        Self {
-            repo: scratch.join(repo),
+        let mut scene = Self {
+            repo: PathBuf::new(),
+            location: String::new(),
             home: self.home.clone(),
-            scratch,
+            wire: self.wire.clone(),
+            scratch: Rc::clone(&self.scratch),
+        };
+        scene.moved_to(self.scratch.join(repo));
+        scene
+    }
+
+    /// Uses the repository at another place from now on.
+    pub(crate) fn moved_to(&mut self, repo: PathBuf) {
+        self.location = match self.wire() {
+            Some(wire) => wire.url(&repo),
+            None => text(&repo).to_owned(),
+        };
+        self.repo = repo;
+    }
+
+    /// The same repository and machine with one more environment variable.
+    pub(crate) fn with(&self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        Self {
+            scratch: Rc::clone(&self.scratch),
+            home: self.home.with(name, value),
+            repo: self.repo.clone(),
+            location: self.location.clone(),
+            wire: self.wire.clone(),
         }
+    }
+
+    /// The same repository and machine with another program on the other side of the wire.
+    pub(crate) fn served_by(&self, server: Server) -> Self {
+        self.with("BORG_REMOTE_PATH", server.path())
+    }
+
+    /// What the repository is reached by, if it is not local.
+    pub(crate) fn wire(&self) -> Option<&Wire> {
+        self.wire.as_deref().or_else(|| self.scratch.wire())
     }
 
     /// A scene whose repository was made by `program`.
@@ -86,9 +142,9 @@ impl Scene {
         run.ok();
     }
 
-    /// The repository's path as text.
+    /// The repository's location, as programs are told it: its path, or a URL that ends with it.
     pub(crate) fn repo(&self) -> &str {
-        text(&self.repo)
+        &self.location
     }
 
     /// `REPOSITORY::NAME`
@@ -150,9 +206,21 @@ impl Scene {
     }
 
     /// Stock Borg finds nothing to complain about, down to every byte of data.
+    ///
+    /// Where the repository is served, it looks at the local directory, from a machine that knows nothing of it yet:
+    /// neither server nor client could hide anything, and the scene's machine is not asked why the repository moved.
     #[track_caller]
     pub(crate) fn assert_checks(&self) {
-        let run = self.run(Program::Stock, &["check", "--verify-data", self.repo()]);
+        let run = if self.wire().is_some() {
+            let base = self.empty_dir("auditor");
+            let mut home = self.home.with("BORG_BASE_DIR", base);
+            home.set("BORG_KEYS_DIR", self.home.config().join("keys"));
+            home.set("BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK", "yes");
+            let repo = text(&self.repo);
+            self.run_on(&home, Program::Stock, &["check", "--verify-data", repo])
+        } else {
+            self.run(Program::Stock, &["check", "--verify-data", self.repo()])
+        };
         assert_eq!(
             run.code(),
             0,

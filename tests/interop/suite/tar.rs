@@ -82,7 +82,7 @@ fn old_repositories_are_exported_alike() {
         scene
             .home
             .set("BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK", "yes");
-        scene.repo = sample.unpack(&scene.scratch, &scene.home).repository;
+        scene.moved_to(sample.unpack(&scene.scratch, &scene.home).repository);
         let names = scene
             .run(Program::Ours, &["list", "--short", scene.repo()])
             .ok();

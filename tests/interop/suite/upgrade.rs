@@ -19,7 +19,7 @@ fn scene_of(name: &str) -> Scene {
         .set("BORG_RELOCATED_REPO_ACCESS_IS_OK", "yes")
         .set("BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK", "yes");
     let unpacked = sample(name).unpack(&scene.scratch, &scene.home);
-    scene.repo = unpacked.repository;
+    scene.moved_to(unpacked.repository);
     scene
 }
 
@@ -141,7 +141,7 @@ fn a_repository_of_attic_becomes_one_of_borg() {
             .args(["-xzf", &tarball, "-C", text(&unpacked)])
             .status();
         assert!(tar.is_ok_and(|status| status.success()), "cannot unpack");
-        scene.repo = unpacked.join("repo");
+        scene.moved_to(unpacked.join("repo"));
         scene
             .home
             .set("ATTIC_KEYS_DIR", unpacked.join("keys"))
