@@ -125,13 +125,11 @@ impl Host for ServerHost<'_> {
     }
 
     fn home(&self, user: Option<&OsStr>) -> Option<PathBuf> {
-        match user {
-            Some(user) => sys::user_by_name(user).map(|user| user.home),
-            None => {
-                let home = self.0.environment.directories.home.clone();
-                home.or_else(|| sys::user_by_id(sys::real_uid()).map(|user| user.home))
-            }
+        if let Some(user) = user {
+            return sys::user_by_name(user).map(|user| user.home);
         }
+        let home = self.0.environment.directories.home.clone();
+        home.or_else(|| sys::user_by_id(sys::real_uid()).map(|user| user.home))
     }
 
     fn system_information(&self) -> String {
