@@ -1,6 +1,7 @@
 //! Repositories behind a real ssh: every way in which our client, our server and stock Borg's can meet.
 //!
-//! The yardstick is stock Borg on both ends. `cargo xtask test --full` sends the whole suite over the wire besides.
+//! The yardstick is stock Borg on both ends. `IRONBORG_INTEROP_WIRE=ours` (or `stock`, `1.2.9`, `1.1.18`: the server) sends
+//! the scenes of all other modules over the wire as well.
 
 use ironborg_testkit::{Program, Run, Server};
 use regex::Regex;
