@@ -3,8 +3,8 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use ironborg_source::stream;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
 
 use crate::signals;
 
@@ -25,12 +25,8 @@ impl WireEnd {
     pub(crate) fn both() -> io::Result<(Self, Self)> {
         let wake = signals::wake_descriptor()?;
         let (stdin, stdout) = (rustix::stdio::stdin(), rustix::stdio::stdout());
-        // Writing must not wait for the client where it cannot be interrupted. Files and terminals, which others may
-        // share, are left as they are.
-        let kind = FileType::from_raw_mode(fstat(stdout)?.st_mode);
-        if matches!(kind, FileType::Fifo | FileType::Socket) {
-            fcntl_setfl(stdout, fcntl_getfl(stdout)? | OFlags::NONBLOCK)?;
-        }
+        // Writing must not wait for the client where it cannot be interrupted.
+        stream::never_block(stdout)?;
         // Where the system refuses it goes without.
         let _ = rustix::pipe::fcntl_setpipe_size(stdin, PIPE_LEN);
         let _ = rustix::pipe::fcntl_setpipe_size(stdout, PIPE_LEN);

@@ -1,12 +1,13 @@
 //! Input that is not a file of the tree: standard input, output of commands, lists of paths.
 
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
 
 use ironborg_types::{BytePath, text};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
 
 use crate::error::{ErrorFile, SourceError, errno_text};
 use crate::walk::SourceFile;
@@ -16,6 +17,20 @@ pub fn stdin() -> Result<SourceFile, SourceError> {
     rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)
         .map(SourceFile::from)
         .map_err(|errno| SourceError::os_fd("read", errno))
+}
+
+/// Makes reads and writes of a pipe or socket return at once where they would have to wait.
+///
+/// Files and terminals, which others may share, are left as they are.
+///
+/// # Errors
+/// The system does not say what it is, or refuses.
+pub fn never_block(stream: BorrowedFd<'_>) -> std::io::Result<()> {
+    let kind = FileType::from_raw_mode(fstat(stream)?.st_mode);
+    if matches!(kind, FileType::Fifo | FileType::Socket) {
+        fcntl_setfl(stream, fcntl_getfl(stream)? | OFlags::NONBLOCK)?;
+    }
+    Ok(())
 }
 
 /// A running command whose output is read.

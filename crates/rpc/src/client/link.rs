@@ -19,6 +19,8 @@ use crate::message::{Call, Fault, Form, Version};
 const WINDOW_MIN: usize = 16 * 1024 * 1024;
 /// How far ahead of the line changes are queued that are sent once more.
 const REPEATED_LEN_MAX: usize = 4 * 1024 * 1024;
+/// The writing thread is woken for changes when so much of them waits.
+const WAKE_LEN: usize = 64 * 1024;
 /// How long threads may take to notice the end. A program that outlives the one that was started may hold the
 /// other end of the pipes for ever: a shared connection of `ssh` does.
 const THREAD_WAIT: Duration = Duration::from_secs(1);
@@ -112,6 +114,7 @@ impl Link {
         let mut frame = Vec::new();
         call.encode(self.form, msgid, &self.server, &mut frame);
         self.push_frame(state, msgid, frame, pending);
+        self.shared.to_write.notify_one();
         msgid
     }
 
@@ -119,7 +122,6 @@ impl Link {
         state.pending.insert(msgid, pending);
         state.outgoing_len += frame.len();
         state.outgoing.push_back(frame);
-        self.shared.to_write.notify_one();
     }
 
     /// Makes a call and waits for its answer.
@@ -221,6 +223,7 @@ impl Link {
     pub(super) fn wait_for_room(&self) -> Result<(), Broken> {
         let mut state = self.shared.lock();
         while state.broken.is_none() && state.window > self.window_max {
+            self.shared.to_write.notify_one();
             state = self.shared.wait(state);
         }
         state.broken.clone().map_or(Ok(()), Err)
@@ -270,12 +273,17 @@ impl Link {
         self.push_frame(&mut state, msgid, frame, pending);
         state.window += len;
         state.changes += 1;
+        // Nobody waits for it, so the writing thread may sleep until there is something worth a write.
+        if state.outgoing_len >= WAKE_LEN {
+            self.shared.to_write.notify_one();
+        }
         Ok(())
     }
 
     /// Waits until all changes were answered.
     pub(super) fn settle(&self) -> Result<(), Broken> {
         let mut state = self.shared.lock();
+        self.shared.to_write.notify_one();
         while state.changes > 0 {
             if let Some(broken) = &state.broken {
                 return Err(broken.clone());

@@ -89,7 +89,10 @@ pub(super) fn read_replies(shared: &Shared, mut from_server: Box<dyn Read + Send
         loop {
             let mut garbage = match frames.next_frame() {
                 Ok(Some(frame)) if shared.accept(frame).is_some() => continue,
-                Ok(None) => break,
+                Ok(None) => {
+                    shared.answered.notify_all();
+                    break;
+                }
                 Ok(Some(frame)) => frame[..frame.len().min(GARBAGE_LEN_MAX)].to_vec(),
                 Err(_) => Vec::new(),
             };

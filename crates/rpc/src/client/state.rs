@@ -193,7 +193,8 @@ impl Shared {
         self.has_room.notify_all();
     }
 
-    /// Gives a reply to whom it is for; `None` if it is none, or for nobody.
+    /// Gives a reply to whom it is for; `None` if it is none, or for nobody. Who waits is to be told through
+    /// `answered` when all that came together was given.
     pub(super) fn accept(&self, frame: &[u8]) -> Option<()> {
         let reply = Reply::decode(frame)?;
         // Copied before the lock is taken: nobody waits for that.
@@ -246,8 +247,6 @@ impl Shared {
             None if state.repeated > 0 => state.repeated(None, answer),
             None | Some(Pending::RepeatedRemoval { .. }) => return None,
         }
-        drop(state);
-        self.answered.notify_all();
         Some(())
     }
 }
