@@ -10,8 +10,17 @@ use anyhow::{Result, bail};
 
 use crate::{process, setup, tidy};
 
+/// What a run has time for that is not a full one.
+const IN_TIME: &str = "not test(/^heavy::mode_and_compressor_[5-8]$/)";
 /// Set for the interop suite when the whole matrix is wanted, however long it takes.
 const FULL_VARIABLE: &str = "IRONBORG_INTEROP_FULL";
+/// Sends the scenes of the interop suite over ssh, to this server.
+const WIRE_VARIABLE: &str = "IRONBORG_INTEROP_WIRE";
+/// The servers that the whole matrix has.
+const WIRE_SERVERS: [&str; 2] = ["ours", "stock"];
+/// What is about the wire itself, or about files of a repository, is not sent over it.
+const OVER_THE_WIRE: &str = "package(ironborg-interop) and not \
+    test(/^(cuts|damage|hostile|hostile_wire|remote_reads|remote_words|repository_check|samples|serve|upgrade|wire)::/)";
 
 /// Sets up, then runs doc tests and all other tests.
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -32,8 +41,15 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if filter.is_empty() {
         process::run(&mut with_programs(doc_tests()))?;
     }
+    if full && filter.is_empty() {
+        for server in WIRE_SERVERS {
+            let mut command = process::cargo();
+            command.args(["nextest", "run", "-p", "ironborg-interop", "-E", OVER_THE_WIRE]);
+            process::run(with_programs(command).env(WIRE_VARIABLE, server))?;
+        }
+    }
     // Last, so that its summary closes the output.
-    process::run(&mut with_programs(all_tests(filter)))
+    process::run(&mut with_programs(all_tests(full, filter)))
 }
 
 /// Formatting, lints, tidy, then [`run`].
@@ -66,10 +82,13 @@ fn doc_tests() -> Command {
     command
 }
 
-fn all_tests(filter: &[String]) -> Command {
+fn all_tests(full: bool, filter: &[String]) -> Command {
     let mut command = process::cargo();
     if process::succeeds(process::cargo().args(["nextest", "--version"])) {
         command.args(["nextest", "run", "--workspace"]).args(filter);
+        if !full && filter.is_empty() {
+            command.args(["-E", IN_TIME]);
+        }
     } else {
         eprintln!("cargo-nextest is not installed, using cargo test");
         command

@@ -30,7 +30,7 @@ fn parse(content: &[u8]) -> Result<u64, NonceStoreError> {
         .filter(|text| text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit()));
     text.and_then(|text| u64::from_str_radix(text, 16).ok())
         .ok_or_else(|| {
-            NonceStoreError(format!(
+            NonceStoreError::new(format!(
                 "Local security dir has an invalid nonce file: Expected 8 bytes as {DIGITS} hexadecimal digits, got {} bytes of text",
                 digits.len()
             ))
@@ -42,7 +42,7 @@ impl NonceStore for LocalNonceStore {
         match self.storage.read(FILE) {
             Ok(content) => parse(&content).map(Some),
             Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(NonceStoreError(error.to_string())),
+            Err(error) => Err(NonceStoreError::new(error.to_string())),
         }
     }
 
@@ -50,7 +50,7 @@ impl NonceStore for LocalNonceStore {
         let stored = self.next_unreserved()?;
         // A counter that went back would be used twice.
         if stored != expected || stored.is_some_and(|stored| next < stored) {
-            return Err(NonceStoreError(
+            return Err(NonceStoreError::new(
                 "nonce space reservation with mismatched previous state".to_owned(),
             ));
         }
@@ -63,7 +63,7 @@ impl NonceStore for LocalNonceStore {
                 .and_then(|()| self.storage.replace(FILE, &[content.as_bytes()])),
             written => written,
         };
-        written.map_err(|error| NonceStoreError(error.to_string()))
+        written.map_err(|error| NonceStoreError::new(error.to_string()))
     }
 }
 

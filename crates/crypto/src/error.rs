@@ -121,9 +121,9 @@ impl CryptoError {
             Self::TamUnsupportedSuite { .. } => ErrorKind::TAMUnsupportedSuiteError,
             Self::InvalidKeyData(_) => ErrorKind::KeyfileInvalidError,
             Self::KeyFormat(error) => error.kind(),
+            Self::NonceStore(error) => error.kind,
             Self::UnrelatedIdHash
             | Self::NoSecrets
-            | Self::NonceStore(_)
             | Self::NonceSpaceExhausted
             | Self::Random(_) => ErrorKind::Error,
         }

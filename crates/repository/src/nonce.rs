@@ -61,12 +61,12 @@ impl NonceFile {
 
 impl NonceStore for NonceFile {
     fn next_unreserved(&self) -> Result<Option<u64>, NonceStoreError> {
-        self.load().map_err(|e| NonceStoreError(e.to_string()))
+        self.load().map_err(|e| NonceStoreError::new(e.to_string()))
     }
 
     fn reserve(&self, next: u64, expected: Option<u64>) -> Result<(), NonceStoreError> {
         self.save(next, expected)
-            .map_err(|e| NonceStoreError(e.to_string()))
+            .map_err(|e| NonceStoreError::new(e.to_string()))
     }
 }
 

@@ -1,12 +1,29 @@
 //! Where the repository keeps its part of the nonce reservations.
 
+use crate::error_kind::ErrorKind;
+
 /// Why a reservation could not be made durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NonceStoreError(pub String);
+pub struct NonceStoreError {
+    /// Its row in the table.
+    pub kind: ErrorKind,
+    /// The whole message.
+    pub message: String,
+}
+
+impl NonceStoreError {
+    /// One without a class of its own.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::Error,
+            message: message.into(),
+        }
+    }
+}
 
 impl std::fmt::Display for NonceStoreError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Large trees: 20,000 small files, a huge directory and a 3 GB sparse file, with each key mode and each compressor.
 //!
-//! Normally one pair of both a test, alternating in direction and in what is large: many files, or one. The whole product
-//! in both directions takes hours; `cargo xtask test --full` runs it.
+//! Normally one pair of both a test, alternating in direction and in what is large: many files, or one; and the first four
+//! tests only, which is what a run has time for. The whole product in both directions takes hours; `cargo xtask test --full`
+//! runs it.
 
 use std::env;
 use std::path::Path;
@@ -17,7 +18,7 @@ const KEYS: &str = "{type} {mode} {uid} {gid} {user} {group} {path} {source} {li
 fn check(index: usize) {
     let scene = Scene::new();
     if env::var_os("IRONBORG_INTEROP_FULL").is_none() {
-        let expected = if index < 4 {
+        let expected = if index % 4 < 2 {
             make(&scene, &[BIG_FILE])
         } else {
             make(&scene, &[MANY_FILES])

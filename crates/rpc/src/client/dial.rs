@@ -52,13 +52,15 @@ pub struct ServerProcess {
 
 impl ServerProcess {
     /// Waits for the end of the process, whose input was closed before; ends it if that takes too long.
+    ///
+    /// Lines and replies come through different pipes, and `ssh` keeps no order between them: the last words of a
+    /// server that has answered are only there for sure when it has ended.
     pub(super) fn wait(&mut self) {
-        self.end_log();
         let deadline = Instant::now() + END_WAIT;
         while Instant::now() < deadline {
             match self.child.try_wait() {
                 Ok(None) => std::thread::sleep(END_POLL),
-                _ => return,
+                _ => return self.end_log(),
             }
         }
         self.kill();
@@ -72,7 +74,7 @@ impl ServerProcess {
         let _ = self.child.wait();
     }
 
-    /// What was written up to now is read; what the server says of the end of the connection is nobody's business.
+    /// What was written up to now is read, and nothing after it.
     fn end_log(&mut self) {
         if let Some(log) = self.log.take() {
             let deadline = Instant::now() + LOG_WAIT;

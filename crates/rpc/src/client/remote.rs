@@ -376,6 +376,13 @@ impl Drop for RemoteRepository {
     }
 }
 
+fn nonce_error(error: &RepositoryError) -> NonceStoreError {
+    NonceStoreError {
+        kind: error.kind(),
+        message: error.to_string(),
+    }
+}
+
 /// The repository's part of the nonce reservations, across the pipe.
 struct RemoteNonces(Arc<Connection>);
 
@@ -390,7 +397,7 @@ impl NonceStore for RemoteNonces {
         self.0
             .ask(&Call::GetFreeNonce)
             .and_then(|answer| answers::value(answer, self.0.location(), read))
-            .map_err(|error| NonceStoreError(error.to_string()))
+            .map_err(|error| nonce_error(&error))
     }
 
     fn reserve(&self, next: u64, expected: Option<u64>) -> Result<(), NonceStoreError> {
@@ -398,7 +405,10 @@ impl NonceStore for RemoteNonces {
             Reservation::Made => Ok(()),
             Reservation::Unknown => {
                 let lost = ErrorKind::ConnectionClosed.row().message;
-                Err(NonceStoreError(lost.to_owned()))
+                Err(NonceStoreError {
+                    kind: ErrorKind::ConnectionClosed,
+                    message: lost.to_owned(),
+                })
             }
         }
     }
@@ -416,6 +426,6 @@ impl NonceStore for RemoteNonces {
             Some(answer) => answers::nothing(answer, self.0.location()).map(|()| Reservation::Made),
             None => Ok(Reservation::Unknown),
         });
-        reserved.map_err(|error| NonceStoreError(error.to_string()))
+        reserved.map_err(|error| nonce_error(&error))
     }
 }
