@@ -44,7 +44,14 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if full && filter.is_empty() {
         for server in WIRE_SERVERS {
             let mut command = process::cargo();
-            command.args(["nextest", "run", "-p", "ironborg-interop", "-E", OVER_THE_WIRE]);
+            command.args([
+                "nextest",
+                "run",
+                "-p",
+                "ironborg-interop",
+                "-E",
+                OVER_THE_WIRE,
+            ]);
             process::run(with_programs(command).env(WIRE_VARIABLE, server))?;
         }
     }

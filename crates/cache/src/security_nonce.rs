@@ -114,7 +114,7 @@ mod tests {
             let error = store.next_unreserved().unwrap_err();
             assert!(
                 error
-                    .0
+                    .message
                     .starts_with("Local security dir has an invalid nonce file: ")
             );
             assert!(store.reserve(100, None).is_err());

@@ -29,8 +29,9 @@ const REMOTE_PROGRAM: &[u8] = b"borg";
 const LOGGER: &str = "borg.remote";
 /// How long long commands try to restore a lost connection if nothing else is said: a router needs minutes to restart.
 const RECONNECT_LIMIT: Duration = Duration::from_secs(300);
-/// Most of what a lost server forgets is kept for being sent again, at half of it a checkpoint is made.
-const JOURNAL_LEN_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Most of what a lost server forgets is kept for being sent again, at half of it a checkpoint is made. More would
+/// mean more to be sent once more, and pages that have to be found for it.
+const JOURNAL_LEN_MAX: u64 = 1024 * 1024 * 1024;
 
 impl Context {
     /// Opens a repository on another host.

@@ -99,7 +99,7 @@ mod tests {
         let (memory, file) = store(Some("0000000000000010\n"));
         let error = file.reserve(99, Some(15)).unwrap_err();
         assert_eq!(
-            error.0,
+            error.message,
             "nonce space reservation with mismatched previous state"
         );
         assert!(file.reserve(99, None).is_err());

@@ -11,7 +11,7 @@ use crate::StorageError;
 use crate::local::create_temporary;
 
 /// Room that is kept when everything is forgotten: to write pages that are there takes a tenth of the time of new ones.
-const KEPT_LEN: u64 = 256 * 1024 * 1024;
+const KEPT_LEN: u64 = 512 * 1024 * 1024;
 
 /// Bytes appended, read anywhere, and forgotten together; gone when it is dropped, or the process ends however it does.
 ///

@@ -208,6 +208,11 @@ impl Connection {
         }
     }
 
+    /// Takes back the buffer of an object.
+    pub(super) fn give_back(&self, buffer: Vec<u8>) {
+        self.link().give_back(buffer);
+    }
+
     /// Asks for objects that will be needed.
     pub(super) fn will_need(&self, objects: impl IntoIterator<Item = (ChunkId, u32)>) {
         self.link().will_need(objects);

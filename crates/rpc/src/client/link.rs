@@ -192,6 +192,11 @@ impl Link {
         Ok(answer)
     }
 
+    /// Takes back the buffer of an object.
+    pub(super) fn give_back(&self, buffer: Vec<u8>) {
+        self.shared.spare.give_back(buffer);
+    }
+
     /// Asks for objects that will be needed.
     pub(super) fn will_need(&self, objects: impl IntoIterator<Item = (ChunkId, u32)>) {
         let mut state = self.shared.lock();

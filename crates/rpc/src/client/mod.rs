@@ -22,6 +22,7 @@ mod pump;
 mod redial;
 mod remote;
 mod since;
+mod spare;
 mod state;
 mod sys;
 mod throttle;

@@ -206,7 +206,7 @@ impl Repository for RemoteRepository {
     fn get(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {
         match self.connection.get(id)? {
             Answer::Object(object) => {
-                *out = object;
+                self.connection.give_back(std::mem::replace(out, object));
                 Ok(())
             }
             Answer::Fault(fault) if fault.class == b"ObjectNotFound" => {

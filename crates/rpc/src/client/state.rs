@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use ironborg_types::ChunkId;
 
 use super::prefetch::Prefetch;
+use super::spare::Spare;
 use crate::message::{Fault, Reply};
 
 /// Answered objects nobody has taken yet are given to whoever asks; calls that nobody waits for at all have no
@@ -163,6 +164,8 @@ pub(super) struct Shared {
     pub(super) to_write: Condvar,
     /// There is room for more to be written.
     pub(super) has_room: Condvar,
+    /// Buffers of objects that were taken.
+    pub(super) spare: Spare,
 }
 
 impl Shared {
@@ -172,6 +175,7 @@ impl Shared {
             answered: Condvar::new(),
             to_write: Condvar::new(),
             has_room: Condvar::new(),
+            spare: Spare::default(),
         }
     }
 
@@ -207,7 +211,7 @@ impl Shared {
                 .and_then(|payload| payload.bytes()),
         ) {
             (Err(fault), _) => Answer::Fault(fault.clone()),
-            (Ok(_), Some(bytes)) => Answer::Object(bytes.to_vec()),
+            (Ok(_), Some(bytes)) => Answer::Object(self.spare.copy(bytes)),
             (Ok(_), None) => Answer::Frame(frame.to_vec()),
         };
         let mut state = self.lock();
