@@ -210,7 +210,7 @@ mod tests {
         let mut short = Journal::new(options(None, 2_500_000));
         for journal in [&mut nowhere, &mut short] {
             for _ in 0..20 {
-                journal.append(&[0; 500_000]);
+                journal.append(&vec![0; 500_000]);
             }
             assert!(!journal.is_complete() && !journal.is_long());
             journal.clear();

@@ -113,12 +113,12 @@ impl Link {
         let msgid = state.last_msgid;
         let mut frame = Vec::new();
         call.encode(self.form, msgid, &self.server, &mut frame);
-        self.push_frame(state, msgid, frame, pending);
+        Self::push_frame(state, msgid, frame, pending);
         self.shared.to_write.notify_one();
         msgid
     }
 
-    fn push_frame(&self, state: &mut State, msgid: u64, frame: Vec<u8>, pending: Pending) {
+    fn push_frame(state: &mut State, msgid: u64, frame: Vec<u8>, pending: Pending) {
         state.pending.insert(msgid, pending);
         state.outgoing_len += frame.len();
         state.outgoing.push_back(frame);
@@ -275,7 +275,7 @@ impl Link {
             Some(id) => Pending::Removal { id, len },
             None => Pending::Change { len },
         };
-        self.push_frame(&mut state, msgid, frame, pending);
+        Self::push_frame(&mut state, msgid, frame, pending);
         state.window += len;
         state.changes += 1;
         // Nobody waits for it, so the writing thread may sleep until there is something worth a write.
