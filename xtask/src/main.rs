@@ -11,6 +11,7 @@
 mod bench;
 mod process;
 mod setup;
+mod tally;
 mod test;
 mod tidy;
 

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::tally::Tally;
 use crate::{process, setup, tidy};
 
 /// What a run has time for that is not a full one.
@@ -29,10 +30,12 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     // The interop suite starts the binary, which cargo builds for its own package's tests only. Asking
     // for the tests too gives every crate the features it will be tested with: nothing is built twice.
     process::run(process::cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
+    let tally = Tally::begin()?;
     let with_programs = |mut command: Command| {
         for (variable, program) in &programs.variables {
             command.env(variable, program);
         }
+        tally.pass_to(&mut command);
         if full {
             command.env(FULL_VARIABLE, "1");
         }
@@ -55,8 +58,10 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             process::run(with_programs(command).env(WIRE_VARIABLE, server))?;
         }
     }
-    // Last, so that its summary closes the output.
-    process::run(&mut with_programs(all_tests(full, filter)))
+    // Last, so that its summary closes the output, but for what was tried.
+    let ended = process::run(&mut with_programs(all_tests(full, filter)));
+    tally.print()?;
+    ended
 }
 
 /// Formatting, lints, tidy, then [`run`].

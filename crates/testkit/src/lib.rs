@@ -13,6 +13,7 @@ mod scratch;
 mod snapshot;
 mod sshd;
 mod stock_runs;
+mod tally;
 pub mod tree;
 mod wire;
 mod wire_proxy;
@@ -26,5 +27,6 @@ pub use samples::{Sample, SampleArchive, sample, sample_names, sample_passphrase
 pub use scratch::Scratch;
 pub use snapshot::{Node, NodeKind, Snapshot};
 pub use sshd::Sshd;
+pub use tally::{TALLY_VARIABLE, Tried, tally};
 pub use wire::{Server, Wire};
 pub use wire_proxy::{WireMessage, WireProxy};
