@@ -2,6 +2,7 @@
 
 pub mod attic;
 pub mod cache_config;
+pub mod check;
 pub mod client;
 pub mod create;
 pub mod debug;

@@ -113,37 +113,67 @@ impl Session {
             Err(RepositoryError::ObjectNotFound { .. }) => return Err(ArchiveError::NoManifest),
             other => other?,
         }
+        let mut session = Self::without_manifest(client, repository, &object)?;
+        session.read_manifest(&object, operations, demand)?;
+        Ok(session)
+    }
+
+    /// Opens the key that `object` was sealed with, and loads no manifest: the list of archives is empty, and nothing
+    /// is asked of what this client knows of the repository.
+    ///
+    /// # Errors
+    /// As those of [`Session::open`] that are about the key.
+    pub(crate) fn without_manifest(
+        client: Client,
+        repository: Box<dyn Repository>,
+        object: &[u8],
+    ) -> Result<Self, ArchiveError> {
         let security = client.security_directory(repository.id());
         let default = security.tam_required();
         let OpenedKey {
             key,
             target: key_target,
             passphrase,
-        } = keys::open_key(&client, repository.as_ref(), &object, default)?;
-        let mut packed = Vec::new();
-        Opener::new().open_manifest(&key, &object, &mut packed)?;
-        let (manifest, tam_verified) = decode_manifest(&client, &key, &packed, demand)?;
-        let nonces = nonces_for(&key, repository.as_ref(), &security, Some(&object))?;
-        let session = Self {
-            manifest_id: key.id_hash(&packed),
+        } = keys::open_key(&client, repository.as_ref(), object, default)?;
+        let nonces = nonces_for(&key, repository.as_ref(), &security, Some(object))?;
+        Ok(Self {
+            manifest_id: ChunkId::MANIFEST,
             key: Arc::new(key),
             key_target,
             passphrase,
             nonces: Arc::new(nonces),
-            manifest,
+            manifest: Manifest::new(),
             repository,
             client,
             security,
-            tam_verified,
-        };
+            tam_verified: false,
+        })
+    }
+
+    /// Opens, authenticates and decodes the manifest, which is `object` as stored.
+    ///
+    /// # Errors
+    /// Failed authentication; a manifest that does not decode, or that demands features for `operations` that are
+    /// not there.
+    pub(crate) fn read_manifest(
+        &mut self,
+        object: &[u8],
+        operations: &[Operation],
+        demand: ManifestDemand,
+    ) -> Result<(), ArchiveError> {
+        let mut packed = Vec::new();
+        Opener::new().open_manifest(&self.key, object, &mut packed)?;
+        let (manifest, tam_verified) = decode_manifest(&self.client, &self.key, &packed, demand)?;
+        self.manifest_id = self.key.id_hash(&packed);
+        self.manifest = manifest;
+        self.tam_verified = tam_verified;
         if tam_verified {
-            let required = session.manifest.requires_tam();
-            if required != session.security.tam_required() {
-                session.security.set_tam_required(required)?;
+            let required = self.manifest.requires_tam();
+            if required != self.security.tam_required() {
+                self.security.set_tam_required(required)?;
             }
         }
-        session.check_features(operations)?;
-        Ok(session)
+        self.check_features(operations)
     }
 
     /// Makes the key and the first manifest of a repository that was just created.

@@ -483,6 +483,11 @@ impl Repository for LocalRepository {
         Some(u64::from(at.segment.0) << 32 | u64::from(at.offset))
     }
 
+    fn place(&self, id: &ChunkId) -> Option<(SegmentId, u64)> {
+        let at = self.find(id).ok()??;
+        Some((at.segment, u64::from(at.offset)))
+    }
+
     fn will_need(&self, ids: &[ChunkId]) {
         let Ok(mut places) = self.with_index(|index| {
             let places = ids.iter().filter_map(|id| index.get(id));

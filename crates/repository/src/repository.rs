@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ironborg_types::{ChunkId, NonceStore, RepositoryId};
+use ironborg_types::{ChunkId, NonceStore, RepositoryId, SegmentId};
 
 use crate::{CheckOptions, CompactOptions, RepositoryError};
 
@@ -72,6 +72,12 @@ pub trait Repository: Send + Sync {
 
     /// A key to sort ids by for reading in storage order; `None` if unknown or not stored.
     fn storage_order(&self, id: &ChunkId) -> Option<u64>;
+
+    /// The segment that holds an object, and the offset of its entry there; `None` if unknown or not stored.
+    fn place(&self, id: &ChunkId) -> Option<(SegmentId, u64)> {
+        let _ = id;
+        None
+    }
 
     /// A hint that these objects will be read soon, in this order, each once.
     fn will_need(&self, ids: &[ChunkId]) {

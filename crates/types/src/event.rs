@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::error_kind::ErrorKind;
+use crate::finding::{Finding, RepairChange};
 use crate::text::BytePath;
 
 /// Importance of a log message, as Python's logging names them.
@@ -98,6 +99,10 @@ pub enum Event<'a> {
         /// What `info` holds in JSON.
         info: Option<Vec<Cow<'a, str>>>,
     },
+    /// Something that a check has found; also a log record.
+    Finding(&'a Finding),
+    /// Something that a repair changes, or would change.
+    RepairChange(&'a RepairChange),
     /// A log record of a server. Does not influence the exit code.
     RemoteLog {
         /// Importance.

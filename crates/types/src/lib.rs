@@ -4,6 +4,7 @@
 
 pub mod error_kind;
 pub mod event;
+pub mod finding;
 pub mod hex;
 pub mod id;
 pub mod interrupt;
@@ -16,6 +17,7 @@ pub mod time;
 
 pub use error_kind::{ErrorKind, ErrorRow};
 pub use event::{ArchiveProgress, Event, Level, NullReporter, Reporter, WarningKind};
+pub use finding::{Finding, FindingKind, Place, RepairAction, RepairChange};
 pub use id::{ArchiveId, ChunkId, RepositoryId, SegmentId};
 pub use interrupt::Interrupt;
 pub use nonce_store::{NonceStore, NonceStoreError, Reservation};

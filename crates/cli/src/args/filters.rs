@@ -90,6 +90,11 @@ fn time_span(text: &str) -> Result<TimeSpan, String> {
 pub(crate) struct ArchiveNames(Option<Vec<u8>>);
 
 impl ArchiveNames {
+    /// The glob as it was typed, placeholders expanded.
+    pub(crate) fn typed(&self) -> Option<&[u8]> {
+        self.0.as_deref()
+    }
+
     /// The glob, ready to match.
     pub(crate) fn glob(&self) -> Result<Option<NameGlob>, CliError> {
         let glob = self.0.as_deref();

@@ -2,15 +2,19 @@
 
 use std::ffi::OsString;
 
-use ironborg_repository::CheckOptions as RepositoryCheck;
-use ironborg_types::{Answer, ErrorKind, Question, Questioner};
+use ironborg_archive::check::{self, CheckMode};
+use ironborg_archive::selection::ArchiveSelection;
+use ironborg_types::{Answer, BytePath, ErrorKind, Question, Questioner};
 
 use super::{Run, Traits};
 use crate::args::filters::{ArchiveFilter, ArchiveFilterArgs};
 use crate::args::{ParseError, values};
+use crate::console::Stdout;
 use crate::context::{Access, Context};
 use crate::error::CliError;
 use crate::location::Location;
+use crate::output::check_report::ReportForm;
+use crate::output::json::Json;
 use crate::parse::{ArchivePart, ParseContext};
 use crate::questions::ConsoleQuestioner;
 use crate::signals::{self, PolledOperation};
@@ -37,6 +41,12 @@ pub(crate) struct CheckArgs {
     /// Repair what is found to be wrong; what cannot be repaired is lost
     #[arg(long)]
     repair: bool,
+    /// With --repair: list what would be changed, and change nothing
+    #[arg(long)]
+    plan: bool,
+    /// Print a report of what was found, and changed, as JSON
+    #[arg(long)]
+    json: bool,
     /// Accepted: takes no space while it works anyway
     #[arg(long)]
     save_space: bool,
@@ -56,6 +66,8 @@ pub(crate) struct CheckOptions {
     archives_only: bool,
     verify_data: bool,
     repair: bool,
+    plan: bool,
+    json: bool,
     save_space: bool,
     /// Seconds; 0 for no limit.
     max_duration_s: i64,
@@ -72,6 +84,8 @@ impl CheckArgs {
             archives_only: self.archives_only,
             verify_data: self.verify_data,
             repair: self.repair,
+            plan: self.plan,
+            json: self.json,
             save_space: self.save_space,
             max_duration_s: self.max_duration,
             filter: self.filters.resolve(parse)?,
@@ -88,29 +102,99 @@ impl Run for CheckOptions {
     }
 
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
-        if !self.repository_only && self.max_duration_s == 0 {
-            return Err(CliError::missing_command("check of archives"));
-        }
-        let mut repository = context.open_repository(&self.location, Access::Write)?;
-        if self.repair {
+        let repository = context.open_repository(&self.location, Access::Write)?;
+        if self.repair && !self.plan {
             confirm_repair(context)?;
         }
         self.refuse_contradictions()?;
-        if self.archives_only {
-            return Ok(());
+        let report = &context.reporter.checked;
+        if self.json {
+            report.begin(ReportForm::Json);
+        } else if self.plan {
+            report.begin(ReportForm::PlanLines);
         }
+        let id = repository.id();
+        let client = context.client_of(&self.location, id);
         let _polled = PolledOperation::begin();
-        let sound = repository.check(&RepositoryCheck {
-            repair: self.repair,
-            save_space: self.save_space,
-            max_duration_s: self.max_duration_s,
-            threads: context.threads(),
-            interrupt: Some(&signals::INTERRUPT),
-        })?;
+        let sound = check::check(client, repository, &self.options()?)?;
         if !sound {
             context.reporter.exit.set_warning();
         }
+        let collected = report.take()?;
+        if self.json {
+            context.print_json(vec![
+                ("changes", Json::List(collected.changes)),
+                ("check", self.json(sound)),
+                ("findings", Json::List(collected.findings)),
+                (
+                    "repository",
+                    Json::Object(vec![
+                        ("id", id.to_string().into()),
+                        ("location", context.canonical(&self.location).into()),
+                    ]),
+                ),
+            ])?;
+        } else if self.plan && collected.change_count == 0 {
+            let mut stdout = Stdout::new();
+            stdout.text("a repair would change nothing\n")?;
+            stdout.finish()?;
+        }
         Ok(())
+    }
+}
+
+impl CheckOptions {
+    fn options(&self) -> Result<check::CheckOptions, CliError> {
+        let ArchiveFilter {
+            names,
+            ages,
+            sort_by,
+            first,
+            last,
+        } = &self.filter;
+        let archive = self.location.archive.as_deref();
+        Ok(check::CheckOptions {
+            repository: !self.archives_only,
+            archives: !self.repository_only,
+            verify_data: self.verify_data,
+            mode: self.mode(),
+            save_space: self.save_space,
+            max_duration_s: self.max_duration_s,
+            archive: archive.map(BytePath::new),
+            selection: ArchiveSelection {
+                glob: names.glob()?,
+                without_checkpoints: false,
+                ages: *ages,
+                sort_by: sort_by.0.clone(),
+                first: first.unwrap_or(0),
+                last: last.unwrap_or(0),
+            },
+            glob: names.typed().map(BytePath::new),
+        })
+    }
+
+    fn mode(&self) -> CheckMode {
+        match (self.repair, self.plan) {
+            (false, _) => CheckMode::Look,
+            (true, true) => CheckMode::Plan,
+            (true, false) => CheckMode::Repair,
+        }
+    }
+
+    /// What was done, for a report.
+    fn json(&self, sound: bool) -> Json {
+        let mode = match self.mode() {
+            CheckMode::Look => "look",
+            CheckMode::Plan => "plan",
+            CheckMode::Repair => "repair",
+        };
+        Json::Object(vec![
+            ("archives", Json::Bool(!self.repository_only)),
+            ("mode", mode.into()),
+            ("repository", Json::Bool(!self.archives_only)),
+            ("sound", Json::Bool(sound)),
+            ("verify_data", Json::Bool(self.verify_data)),
+        ])
     }
 }
 
@@ -123,6 +207,8 @@ impl CheckOptions {
             "--repair does not allow --max-duration argument."
         } else if self.max_duration_s != 0 && !self.repository_only {
             "--repository-only is required for --max-duration support."
+        } else if self.plan && !self.repair {
+            "--plan is about a repair: give --repair too."
         } else {
             return Ok(());
         };

@@ -1,6 +1,7 @@
 //! How values look: sizes, durations, times, JSON, format strings and the blocks made of them.
 
 pub(crate) mod archive_format;
+pub(crate) mod check_report;
 pub(crate) mod difference_order;
 pub(crate) mod differences;
 pub(crate) mod dump;

@@ -13,6 +13,7 @@ use crate::console;
 use crate::exit::{ExitStatus, Severity, severity};
 use crate::hints::Noticed;
 use crate::logging::Record;
+use crate::output::check_report::{self, CheckReport};
 use crate::output::size::SizeUnits;
 pub(crate) use levels::Levels;
 use progress::{Progress, Terminal};
@@ -124,6 +125,8 @@ pub(crate) struct ConsoleReporter {
     pub(crate) exit: ExitStatus,
     /// Collects what hints are made of.
     pub(crate) noticed: Noticed,
+    /// Collects what a check finds, if it is wanted.
+    pub(crate) checked: CheckReport,
     terminal: Terminal,
     progress: Mutex<Progress>,
 }
@@ -137,6 +140,7 @@ impl ConsoleReporter {
             terminal: Terminal::detect(columns),
             progress: Mutex::default(),
             noticed: Noticed::default(),
+            checked: CheckReport::default(),
         }
     }
 
@@ -318,6 +322,14 @@ impl Reporter for ConsoleReporter {
                 self.exit.add_warning(kind);
                 self.record(Level::Warning, ARCHIVER, &message, Some(kind.class()));
             }
+            Event::Finding(finding) => {
+                self.record(finding.level, finding.logger, &finding.message, None);
+                if let Some(place) = check_report::shown_place(&finding.place) {
+                    self.record(Level::Debug, finding.logger, &place, None);
+                }
+                self.checked.add_finding(finding);
+            }
+            Event::RepairChange(change) => self.checked.add_change(change),
             Event::RemoteLog {
                 level,
                 logger,

@@ -1,0 +1,204 @@
+//! Checking a repository and its archives, and repairing them.
+//!
+//! The repository's part (segments, index) is the repository's own; here it is followed by the archives': every
+//! object an archive needs is there, metadata decodes and is authentic, nothing is stored in vain; and, if asked for,
+//! every object opens. A repair puts zeros in the place of lost content, leaves out metadata that is lost, and
+//! remembers what was lost so that it can be healed when it is stored again. Nothing is freed before it is
+//! committed: what a repair replaces is there until then.
+//!
+//! Memory: 44 bytes an object, the findings of one archive, the chunks in flight. Source: Borg 1.4, `ArchiveChecker`.
+
+mod archives;
+mod changes;
+mod content;
+mod findings;
+mod key;
+mod manifest;
+mod objects;
+mod orphans;
+mod rewrite;
+mod stream;
+mod verify;
+
+use std::collections::HashSet;
+
+use ironborg_repository::{CheckOptions as RepositoryCheck, Repository};
+use ironborg_types::{BytePath, ChunkId, FindingKind, Level, Place};
+
+use crate::selection::ArchiveSelection;
+use crate::{ArchiveError, Client, Session};
+use changes::Changes;
+use findings::Findings;
+use objects::Objects;
+
+/// Logger of what is found in archives.
+const LOGGER: &str = "borg.archive";
+
+/// Whether what is found is mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckMode {
+    /// It is only told.
+    Look,
+    /// It is told, and so is everything a repair would change; nothing is.
+    Plan,
+    /// It is mended.
+    Repair,
+}
+
+/// What is checked, and how.
+#[derive(Debug, Clone)]
+pub struct CheckOptions {
+    /// Segments and index.
+    pub repository: bool,
+    /// Archives.
+    pub archives: bool,
+    /// Also open every object.
+    pub verify_data: bool,
+    /// Whether what is found is mended.
+    pub mode: CheckMode,
+    /// For servers that make use of it.
+    pub save_space: bool,
+    /// Seconds after which the check of segments stops; 0 for never.
+    pub max_duration_s: i64,
+    /// Only this archive.
+    pub archive: Option<BytePath>,
+    /// Only these archives, and in which order; without effect if one is named.
+    pub selection: ArchiveSelection,
+    /// The glob of the selection as it was typed, for messages.
+    pub glob: Option<BytePath>,
+}
+
+impl CheckOptions {
+    /// Whether every archive is looked at, so that what nothing refers to can be known.
+    fn all_archives(&self) -> bool {
+        let ArchiveSelection {
+            glob, first, last, ..
+        } = &self.selection;
+        self.archive.is_none() && glob.is_none() && *first == 0 && *last == 0
+    }
+}
+
+/// Checks a repository, its archives, or both. What is found goes to the client's reporter. Says whether all is well,
+/// or was made so.
+///
+/// # Errors
+/// Damage is none, unless it leaves nothing to work with: no key, a manifest that is authentic and asks for
+/// features that are not there, a repository that does not answer. After an error nothing of what was to be mended in
+/// archives is committed.
+pub fn check(
+    client: Client,
+    mut repository: Box<dyn Repository>,
+    options: &CheckOptions,
+) -> Result<bool, ArchiveError> {
+    if options.repository {
+        let sound = repository.check(&RepositoryCheck {
+            repair: options.mode == CheckMode::Repair,
+            save_space: options.save_space,
+            max_duration_s: options.max_duration_s,
+            threads: client.threads,
+            interrupt: Some(client.interrupt),
+        })?;
+        if !sound {
+            return Ok(false);
+        }
+    }
+    if !options.archives {
+        return Ok(true);
+    }
+    check_archives(client, repository, options)
+}
+
+/// A check in progress: what all its steps work on.
+struct Work<'o> {
+    options: &'o CheckOptions,
+    /// The manifest is empty until it was loaded or rebuilt.
+    session: Session,
+    /// What is stored, and how often it is referred to.
+    objects: Objects,
+    findings: Findings,
+    changes: Changes,
+    /// Objects nothing may refer to any more because of what the repair itself has changed: not orphans.
+    superseded: HashSet<ChunkId>,
+}
+
+impl Work<'_> {
+    /// An object that the repair may leave without any reference, if nothing referred to it so far.
+    fn mark_superseded(&mut self, id: &ChunkId) {
+        if self.objects.refs(id) == 0 {
+            self.superseded.insert(*id);
+        }
+    }
+
+    /// Where an object is, as far as the repository can tell.
+    fn place_of(&self, id: &ChunkId) -> Place {
+        let at = self.session.repository.place(id);
+        Place {
+            chunk: Some(*id),
+            segment: at.map(|(segment, _)| segment),
+            offset: at.map(|(_, offset)| offset),
+            ..Place::default()
+        }
+    }
+
+    /// Ends the check between two steps if the user wants that.
+    fn look_at_interrupt(&self) -> Result<(), ArchiveError> {
+        if self.session.client.interrupt.stop_requested() {
+            return Err(ArchiveError::Interrupted);
+        }
+        Ok(())
+    }
+}
+
+fn check_archives(
+    client: Client,
+    repository: Box<dyn Repository>,
+    options: &CheckOptions,
+) -> Result<bool, ArchiveError> {
+    client.log(Level::Info, LOGGER, "Starting archive consistency check...");
+    let mut findings = Findings::new(&client);
+    let objects = Objects::of(repository.as_ref())?;
+    if objects.is_empty() {
+        findings.error(
+            FindingKind::NoData,
+            Place::default(),
+            "Repository contains no apparent data at all, cannot continue check/repair.",
+        );
+        return Ok(false);
+    }
+    let changes = Changes::new(options.mode);
+    let session = key::open(client, repository)?;
+    let mut work = Work {
+        options,
+        session,
+        objects,
+        findings,
+        changes,
+        superseded: HashSet::new(),
+    };
+    if options.verify_data {
+        verify::verify_data(&mut work)?;
+    }
+    manifest::load_or_rebuild(&mut work)?;
+    archives::check_all(&mut work)?;
+    orphans::check(&mut work)?;
+    work.finish()
+}
+
+impl Work<'_> {
+    /// Commits what was mended, and says how it went.
+    fn finish(mut self) -> Result<bool, ArchiveError> {
+        self.changes.commit(&mut self.session)?;
+        let client = &self.session.client;
+        let (level, end) = if self.findings.any() {
+            (Level::Error, "problems found.")
+        } else {
+            (Level::Info, "no problems found.")
+        };
+        client.log(
+            level,
+            LOGGER,
+            format!("Archive consistency check complete, {end}"),
+        );
+        Ok(self.options.mode == CheckMode::Repair || !self.findings.any())
+    }
+}

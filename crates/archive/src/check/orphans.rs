@@ -1,0 +1,8 @@
+//! To come.
+
+use super::Work;
+use crate::ArchiveError;
+
+pub(super) fn check(work: &mut Work<'_>) -> Result<(), ArchiveError> {
+    work.look_at_interrupt()
+}
