@@ -20,11 +20,15 @@ enum Node {
 
 type Tree = BTreeMap<String, Node>;
 
+/// What room is counted in where it is limited, as file systems do.
+const BLOCK_SIZE: u64 = 4096;
+
 /// A [`Storage`] that lives as long as its last clone; clones share their content.
 #[derive(Clone, Default)]
 pub struct MemoryStorage {
     tree: Arc<Mutex<Tree>>,
     free_space: Arc<Mutex<Option<u64>>>,
+    capacity: Arc<Mutex<Option<u64>>>,
 }
 
 impl MemoryStorage {
@@ -39,6 +43,7 @@ impl MemoryStorage {
         Self {
             tree: Arc::new(Mutex::new(self.tree().clone())),
             free_space: Arc::new(Mutex::new(*self.free())),
+            capacity: Arc::new(Mutex::new(*self.limit())),
         }
     }
 
@@ -72,6 +77,29 @@ impl MemoryStorage {
         *self.free() = Some(bytes);
     }
 
+    /// Limits what all files together may take; what does not fit is refused with ENOSPC, and of what is
+    /// appended as much is kept as there was room for.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        *self.limit() = bytes;
+    }
+
+    /// Bytes all files together take, in whole blocks.
+    pub fn used(&self) -> u64 {
+        used(&self.tree())
+    }
+
+    /// How long a file may be that has `len` bytes now, or `None` if that is not limited.
+    fn room(&self, tree: &Tree, len: usize) -> Option<usize> {
+        let capacity = (*self.limit())?;
+        let others = used(tree) - blocks(len);
+        let room = capacity.saturating_sub(others) / BLOCK_SIZE * BLOCK_SIZE;
+        Some(usize::try_from(room).unwrap_or(usize::MAX).max(len))
+    }
+
+    fn limit(&self) -> MutexGuard<'_, Option<u64>> {
+        self.capacity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn tree(&self) -> MutexGuard<'_, Tree> {
         self.tree.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -95,8 +123,29 @@ impl MemoryStorage {
         if tree.get(name) == Some(&Node::Directory) {
             return Err(self.error(op, name, libc::EISDIR));
         }
+        let room = self.room(&tree, 0).unwrap_or(usize::MAX);
+        if content.len() > room {
+            return Err(self.error(op, name, libc::ENOSPC));
+        }
         tree.insert(name.to_owned(), Node::File(content));
         Ok(())
+    }
+
+    /// Adds to the end of a file that is there, as far as there is room; says whether it is.
+    fn extend(&self, name: &str, bytes: &[u8]) -> Result<bool, StorageError> {
+        let mut tree = self.tree();
+        let Some(Node::File(content)) = tree.get(name) else {
+            return Ok(false);
+        };
+        let len = content.len();
+        let room = self.room(&tree, len).map_or(bytes.len(), |room| room - len);
+        if let Some(Node::File(content)) = tree.get_mut(name) {
+            content.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
+        if bytes.len() > room {
+            return Err(self.error("write", name, libc::ENOSPC));
+        }
+        Ok(true)
     }
 }
 
@@ -184,12 +233,24 @@ impl Storage for MemoryStorage {
     }
 
     fn write(&self, name: &str, content: &[u8]) -> Result<(), StorageError> {
+        let mut tree = self.tree();
+        if let Some(Node::File(old)) = tree.get(name) {
+            let room = self.room(&tree, old.len()).unwrap_or(usize::MAX);
+            let kept = &content[..content.len().min(room)];
+            let is_whole = kept.len() == content.len();
+            tree.insert(name.to_owned(), Node::File(kept.to_vec()));
+            return if is_whole {
+                Ok(())
+            } else {
+                Err(self.error("write", name, libc::ENOSPC))
+            };
+        }
+        drop(tree);
         self.store("write", name, content.to_vec())
     }
 
     fn append(&self, name: &str, content: &[u8]) -> Result<(), StorageError> {
-        if let Some(Node::File(old)) = self.tree().get_mut(name) {
-            old.extend_from_slice(content);
+        if self.extend(name, content)? {
             return Ok(());
         }
         self.store("append", name, content.to_vec())
@@ -209,7 +270,10 @@ impl Storage for MemoryStorage {
             // The guard must be gone before `store` asks for it again.
             let taken = self.tree().remove(&staged);
             match taken {
-                Some(Node::File(content)) => self.store("rename", name, content)?,
+                Some(Node::File(content)) => {
+                    self.tree().remove(*name);
+                    self.store("rename", name, content)?;
+                }
                 _ => return Err(self.error("rename", &staged, libc::ENOENT)),
             }
         }
@@ -285,7 +349,13 @@ impl Storage for MemoryStorage {
     }
 
     fn free_space(&self) -> Result<u64, StorageError> {
-        Ok(self.free().unwrap_or(1 << 50))
+        if let Some(bytes) = *self.free() {
+            return Ok(bytes);
+        }
+        let tree = self.tree();
+        Ok(self.limit().map_or(1 << 50, |capacity| {
+            capacity.saturating_sub(used(&tree)) / BLOCK_SIZE * BLOCK_SIZE
+        }))
     }
 
     fn claim_dir(&self, dir: &str, file: &str) -> Result<bool, StorageError> {
@@ -310,10 +380,7 @@ struct MemoryAppend {
 impl AppendFile for MemoryAppend {
     fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
         // Like an open file: writing to one that was removed meanwhile goes nowhere.
-        if let Some(Node::File(content)) = self.storage.tree().get_mut(&self.name) {
-            content.extend_from_slice(bytes);
-        }
-        Ok(())
+        self.storage.extend(&self.name, bytes).map(drop)
     }
 
     fn sync(&mut self) -> Result<(), StorageError> {
@@ -323,6 +390,18 @@ impl AppendFile for MemoryAppend {
     fn seal(self: Box<Self>) -> Result<(), StorageError> {
         Ok(())
     }
+}
+
+fn blocks(len: usize) -> u64 {
+    (len as u64).div_ceil(BLOCK_SIZE) * BLOCK_SIZE
+}
+
+fn used(tree: &Tree) -> u64 {
+    let files = tree.values().map(|node| match node {
+        Node::File(content) => blocks(content.len()),
+        Node::Directory => 0,
+    });
+    files.sum()
 }
 
 fn parent(name: &str) -> &str {
@@ -354,4 +433,36 @@ fn below<'a>(tree: &'a Tree, dir: &str) -> impl Iterator<Item = (&'a String, &'a
         })
         .collect::<Vec<_>>()
         .into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limited_storage_is_full_like_a_disk() {
+        let memory = MemoryStorage::new();
+        memory.create_dir("").unwrap();
+        memory.set_capacity(Some(3 * BLOCK_SIZE));
+        memory.write("small", b"one byte would do").unwrap();
+        assert_eq!(memory.free_space().unwrap(), 2 * BLOCK_SIZE);
+        let mut file = memory.create("log").unwrap();
+        file.append(&[1; 5000]).unwrap();
+        let error = file.append(&[2; 5000]).unwrap_err();
+        assert!(error.is_no_space());
+        // As much as there was room for is there: a torn write.
+        assert_eq!(memory.read("log").unwrap().len(), 8192);
+        assert!(memory.stage("index", &[b"x"]).unwrap_err().is_no_space());
+        assert!(memory.replace("new", &[b"x"]).unwrap_err().is_no_space());
+        // What is written in place may use the blocks it has.
+        memory.write("small", &[3; 4096]).unwrap();
+        assert!(memory.write("small", &[3; 4097]).unwrap_err().is_no_space());
+        memory.remove("log").unwrap();
+        memory.stage("index", &[&[4; 8192]]).unwrap();
+        memory.publish(&["index"]).unwrap();
+        assert_eq!(
+            (memory.used(), memory.free_space().unwrap()),
+            (3 * BLOCK_SIZE, 0)
+        );
+    }
 }
