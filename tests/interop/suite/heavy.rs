@@ -1,6 +1,6 @@
 //! Large trees: 20,000 small files, a huge directory and a 3 GB sparse file, with each key mode and each compressor.
 //!
-//! Normally one pair of both a test, alternating in direction and in what is large: many files, or one; and the first four
+//! Normally one pair of both a test, alternating in direction and in what is large: many files, or one; and two of the
 //! tests only, which is what a run has time for. The whole product in both directions takes hours; `cargo xtask test --full`
 //! runs it.
 
