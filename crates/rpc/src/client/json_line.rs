@@ -1,5 +1,7 @@
 //! A JSON object on one line, taken apart only as far as needed to change it and pass it on.
 
+use std::fmt::Write;
+
 use serde_json::value::RawValue;
 
 /// The members of an object in their order, each value as it is written.
@@ -147,7 +149,7 @@ fn ascii(json: &str) -> String {
         }
         let mut units = [0; 2];
         for unit in character.encode_utf16(&mut units) {
-            out.push_str(&format!("\\u{unit:04x}"));
+            write!(out, "\\u{unit:04x}").expect("a String takes everything");
         }
     }
     out

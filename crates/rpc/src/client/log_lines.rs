@@ -78,9 +78,10 @@ impl LogLines {
                 }
             }
             "progress_message" | "progress_percent" => {
-                let message = match json.has("message") {
-                    true => Some(Cow::from(format!("{ORIGIN}{}", json.text("message")?))),
-                    false => None,
+                let message = if json.has("message") {
+                    Some(Cow::from(format!("{ORIGIN}{}", json.text("message")?)))
+                } else {
+                    None
                 };
                 self.reporter.report(Event::RemoteProgress {
                     message,
