@@ -7,6 +7,7 @@ mod entries;
 mod recover;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::io::IoSliceMut;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -285,6 +286,18 @@ impl SegmentLog {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Makes the removal of these segments durable.
+    pub(crate) fn sync_dirs_of(&self, removed: &BTreeSet<SegmentId>) -> Result<(), StorageError> {
+        let dirs: BTreeSet<u32> = removed
+            .iter()
+            .map(|segment| segment.0 / self.segments_per_dir)
+            .collect();
+        for dir in dirs {
+            self.storage.sync_dir(&format!("{DATA}/{dir}"))?;
+        }
+        Ok(())
     }
 
     /// Removes the directories that hold no segments any more.

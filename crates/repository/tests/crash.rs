@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use ironborg_repository::{CompactOptions, LocalRepository, Lock, Repository, RepositoryError};
 use ironborg_storage::{
-    Fault, FaultyStorage, MemoryStorage, Operation, RecordingStorage, Storage, Unsynced,
-    state_after,
+    DiskModel, Fault, FaultyStorage, MemoryStorage, Operation, Partial, RecordingStorage, Storage,
+    Unsynced,
 };
+use ironborg_testkit::{Tried, tally};
 use ironborg_types::ChunkId;
 use support::{create_options, id, open, reading, writing};
 
@@ -200,33 +201,103 @@ fn new_memory() -> MemoryStorage {
     memory
 }
 
+/// A way in which a call fails.
+#[derive(Debug, Clone, Copy)]
+struct Failure {
+    forever: bool,
+    errno: i32,
+    partial: Option<Partial>,
+    /// What a failed sync was to make safe is lost.
+    forgetting: bool,
+}
+
+const fn failure(forever: bool, errno: i32, partial: Option<Partial>) -> Failure {
+    Failure {
+        forever,
+        errno,
+        partial,
+        forgetting: false,
+    }
+}
+
+const FAILURES: [Failure; 10] = [
+    failure(true, libc::EIO, None),
+    failure(false, libc::EIO, None),
+    failure(false, libc::ENOSPC, None),
+    failure(true, libc::ENOSPC, Some(Partial::OneByte)),
+    failure(false, libc::EDQUOT, Some(Partial::AllButOne)),
+    failure(true, libc::EROFS, Some(Partial::Nothing)),
+    failure(false, libc::EIO, Some(Partial::Everything)),
+    failure(true, libc::EIO, Some(Partial::Everything)),
+    Failure {
+        forgetting: true,
+        ..failure(false, libc::EIO, None)
+    },
+    Failure {
+        forgetting: true,
+        ..failure(true, libc::EIO, None)
+    },
+];
+
+impl Failure {
+    fn storage(self, memory: &MemoryStorage, at: u64) -> FaultyStorage {
+        let fault = Fault {
+            at,
+            forever: self.forever,
+            errno: self.errno,
+        };
+        match self.partial {
+            _ if self.forgetting => FaultyStorage::forgetting(memory.clone(), fault),
+            Some(partial) => FaultyStorage::doing(partial, Arc::new(memory.clone()), fault),
+            None => FaultyStorage::new(Arc::new(memory.clone()), fault),
+        }
+    }
+
+    /// What the operating system calls it.
+    fn text(self) -> String {
+        let text = std::io::Error::from_raw_os_error(self.errno).to_string();
+        text.split(" (os error")
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
 #[test]
 fn a_failed_call_never_costs_an_acknowledged_commit() {
     let mut at = 0;
+    let mut faults = 0;
     loop {
         let mut finished = false;
-        for (forever, errno) in [(true, libc::EIO), (false, libc::EIO), (false, libc::ENOSPC)] {
+        // Otherwise every second of them: a call is made many times.
+        let wanted = |&(number, _): &(usize, Failure)| is_full_run() || number as u64 % 2 == at % 2;
+        for (_, failure) in FAILURES.into_iter().enumerate().filter(wanted) {
             let memory = new_memory();
-            let fault = Fault { at, forever, errno };
-            let faulty = FaultyStorage::new(Arc::new(memory.clone()), fault);
+            let faulty = failure.storage(&memory, at);
             let shared: Arc<dyn Storage> = Arc::new(faulty.clone());
             let (progress, result) = run(&shared);
             finished |= faulty.calls() <= at;
-            if faulty.calls() <= at {
-                result.unwrap();
+            let context = format!("call {at}, {failure:?}");
+            match result {
+                Err(error) if faulty.failures() > 0 => {
+                    let (error, text) = (error.to_string(), failure.text());
+                    assert!(
+                        error.contains(&text) && error.contains("/memory"),
+                        "{context}: {error}"
+                    );
+                }
+                other => other.unwrap(),
             }
-            check(
-                &memory,
-                &progress,
-                &format!("call {at} failed with {errno}"),
-            );
+            faults += faulty.failures().min(1);
+            check(&memory, &progress, &context);
         }
         if finished {
             break;
         }
         at += 1;
     }
-    assert!(at > 200, "only {at} calls");
+    assert!(faults > 1000, "only {faults} faults");
+    tally(Tried::Faults, faults);
 }
 
 /// Content at each point of a recorded run, as a reopened repository may show it.
@@ -235,6 +306,19 @@ struct Recorded {
     /// For each number of operations done: what was acknowledged and what was in flight by then.
     commits: Vec<(usize, Content)>,
     created_at: usize,
+}
+
+impl Recorded {
+    /// What may be found when power fails in operation number `done`.
+    fn progress(&self, done: usize) -> Progress {
+        let acknowledged = self.commits.iter().rev().find(|(end, _)| *end < done);
+        let in_flight = self.commits.iter().find(|(end, _)| *end >= done);
+        Progress {
+            acknowledged: acknowledged.map(|(_, c)| c.clone()).unwrap_or_default(),
+            in_flight: in_flight.map(|(_, c)| c.clone()),
+            created: true,
+        }
+    }
 }
 
 fn record() -> Recorded {
@@ -311,36 +395,49 @@ fn expected_after(changes: &[(&str, Option<&[u8]>)], before: &Content) -> Conten
     content
 }
 
+/// Whether there is time for everything.
+fn is_full_run() -> bool {
+    std::env::var_os("IRONBORG_INTEROP_FULL").is_some()
+}
+
+/// In how many ways by chance what was not synced is lost at each point.
+fn orders() -> u64 {
+    if is_full_run() { 100 } else { 4 }
+}
+
 #[test]
-fn power_may_fail_after_any_operation() {
+fn power_may_fail_between_any_two_system_calls() {
     let recorded = record();
-    let policies = [
-        Unsynced::Kept,
-        Unsynced::Dropped,
-        Unsynced::Torn,
-        Unsynced::Zeroed,
-    ];
     let mut checked = 0;
-    for done in recorded.created_at..=recorded.operations.len() {
-        let last = recorded.operations.get(done.wrapping_sub(1));
-        if last.is_some_and(|operation| !operation.is_change()) {
+    let mut disk = DiskModel::new();
+    for (before, operation) in recorded.operations.iter().enumerate() {
+        let done = before + 1;
+        let progress = recorded.progress(done);
+        let mut look = |disk: &DiskModel| {
+            let four = [
+                Unsynced::Kept,
+                Unsynced::Dropped,
+                Unsynced::Torn,
+                Unsynced::Zeroed,
+            ];
+            let base = checked * 1000;
+            let seeds = (base..base + orders()).map(Unsynced::Reordered);
+            for unsynced in four.into_iter().chain(seeds) {
+                let storage = disk.after_power_failure(unsynced);
+                let context = format!("power failed at operation {done}, unsynced {unsynced:?}");
+                check(&storage, &progress, &context);
+                checked += 1;
+            }
+        };
+        if !operation.is_change() || done <= recorded.created_at {
+            disk.apply(operation);
             continue;
         }
-        for unsynced in policies {
-            let storage = state_after(&recorded.operations[..done], unsynced);
-            let acknowledged = recorded.commits.iter().rev().find(|(end, _)| *end < done);
-            let in_flight = recorded.commits.iter().find(|(end, _)| *end >= done);
-            let progress = Progress {
-                acknowledged: acknowledged.map(|(_, c)| c.clone()).unwrap_or_default(),
-                in_flight: in_flight.map(|(_, c)| c.clone()),
-                created: true,
-            };
-            let context = format!("power failed after operation {done}, unsynced {unsynced:?}");
-            check(&storage, &progress, &context);
-            checked += 1;
-        }
+        disk.apply_stepwise(operation, &mut look);
+        look(&disk);
     }
-    assert!(checked > 300, "only {checked} states");
+    assert!(checked > 1500, "only {checked} states");
+    tally(Tried::CrashPoints, checked);
 }
 
 #[test]

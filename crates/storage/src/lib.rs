@@ -6,6 +6,7 @@
 
 mod storage;
 
+mod disk_model;
 mod error;
 mod faulty;
 mod handles;
@@ -16,11 +17,12 @@ mod recording;
 mod spool;
 mod sys;
 
+pub use disk_model::{DiskModel, Unsynced};
 pub use error::StorageError;
-pub use faulty::{Fault, FaultyStorage};
+pub use faulty::{Fault, FaultyStorage, Partial};
 pub use local::LocalStorage;
 pub use memory::MemoryStorage;
 pub use real_path::{normal_path, real_path};
-pub use recording::{Operation, RecordingStorage, Unsynced, state_after};
+pub use recording::{Operation, RecordingStorage, state_after};
 pub use spool::Spool;
 pub use storage::{AppendFile, EntryKind, Status, Storage, StorageEntry};

@@ -122,6 +122,22 @@ impl LocalStorage {
     }
 }
 
+impl LocalStorage {
+    /// Makes a directory's own name durable: without it all that is synced in there could not be found.
+    fn sync_name_of(dir: &Path) -> Result<(), StorageError> {
+        match Self::sync_dir_at(parent_of(dir)) {
+            // One may be allowed to make names where one may not list them.
+            Err(error) if error.is_permission_denied() => Ok(()),
+            synced => synced,
+        }
+    }
+
+    /// Makes the root's own name durable.
+    pub fn sync_root_name(&self) -> Result<(), StorageError> {
+        Self::sync_name_of(&self.root)
+    }
+}
+
 impl Storage for LocalStorage {
     fn path(&self, name: &str) -> PathBuf {
         self.full(name)
@@ -334,7 +350,15 @@ impl Storage for LocalStorage {
 
     fn create_dir_all(&self, dir: &str) -> Result<(), StorageError> {
         let path = self.full(dir);
-        fs::create_dir_all(&path).map_err(|e| StorageError::io("mkdir", path, e))
+        let missing: Vec<&Path> = path
+            .ancestors()
+            .take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists())
+            .collect();
+        fs::create_dir_all(&path).map_err(|e| StorageError::io("mkdir", &path, e))?;
+        for made in missing {
+            Self::sync_name_of(made)?;
+        }
+        Ok(())
     }
 
     fn remove_dir(&self, dir: &str) -> Result<bool, StorageError> {

@@ -15,7 +15,8 @@ const ROOT: &str = "/memory";
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Node {
     Directory,
-    File(Vec<u8>),
+    /// Shared with copies until it is written to.
+    File(Arc<Vec<u8>>),
 }
 
 type Tree = BTreeMap<String, Node>;
@@ -52,7 +53,7 @@ impl MemoryStorage {
         self.tree()
             .iter()
             .filter_map(|(name, node)| match node {
-                Node::File(content) => Some((name.clone(), content.clone())),
+                Node::File(content) => Some((name.clone(), content.to_vec())),
                 Node::Directory => None,
             })
             .collect()
@@ -60,15 +61,20 @@ impl MemoryStorage {
 
     /// Puts a file there, with the directories above it.
     pub fn set(&self, name: &str, content: impl Into<Vec<u8>>) {
+        self.set_shared(name, Arc::new(content.into()));
+    }
+
+    /// As [`MemoryStorage::set`], without copying.
+    pub fn set_shared(&self, name: &str, content: Arc<Vec<u8>>) {
         let mut tree = self.tree();
         make_dirs(&mut tree, parent(name));
-        tree.insert(name.to_owned(), Node::File(content.into()));
+        tree.insert(name.to_owned(), Node::File(content));
     }
 
     /// Cuts a file off; used by crash tests.
     pub fn truncate(&self, name: &str, len: usize) {
         if let Some(Node::File(content)) = self.tree().get_mut(name) {
-            content.truncate(len);
+            Arc::make_mut(content).truncate(len);
         }
     }
 
@@ -127,7 +133,7 @@ impl MemoryStorage {
         if content.len() > room {
             return Err(self.error(op, name, libc::ENOSPC));
         }
-        tree.insert(name.to_owned(), Node::File(content));
+        tree.insert(name.to_owned(), Node::File(Arc::new(content)));
         Ok(())
     }
 
@@ -140,7 +146,7 @@ impl MemoryStorage {
         let len = content.len();
         let room = self.room(&tree, len).map_or(bytes.len(), |room| room - len);
         if let Some(Node::File(content)) = tree.get_mut(name) {
-            content.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            Arc::make_mut(content).extend_from_slice(&bytes[..bytes.len().min(room)]);
         }
         if bytes.len() > room {
             return Err(self.error("write", name, libc::ENOSPC));
@@ -192,7 +198,7 @@ impl Storage for MemoryStorage {
 
     fn read(&self, name: &str) -> Result<Vec<u8>, StorageError> {
         match self.tree().get(name) {
-            Some(Node::File(content)) => Ok(content.clone()),
+            Some(Node::File(content)) => Ok(content.to_vec()),
             Some(Node::Directory) => Err(self.error("read", name, libc::EISDIR)),
             None => Err(self.error("read", name, libc::ENOENT)),
         }
@@ -238,7 +244,7 @@ impl Storage for MemoryStorage {
             let room = self.room(&tree, old.len()).unwrap_or(usize::MAX);
             let kept = &content[..content.len().min(room)];
             let is_whole = kept.len() == content.len();
-            tree.insert(name.to_owned(), Node::File(kept.to_vec()));
+            tree.insert(name.to_owned(), Node::File(Arc::new(kept.to_vec())));
             return if is_whole {
                 Ok(())
             } else {
@@ -272,7 +278,7 @@ impl Storage for MemoryStorage {
             match taken {
                 Some(Node::File(content)) => {
                     self.tree().remove(*name);
-                    self.store("rename", name, content)?;
+                    self.store("rename", name, Arc::unwrap_or_clone(content))?;
                 }
                 _ => return Err(self.error("rename", &staged, libc::ENOENT)),
             }
@@ -367,7 +373,7 @@ impl Storage for MemoryStorage {
             return Ok(false);
         }
         tree.insert(dir.to_owned(), Node::Directory);
-        tree.insert(format!("{dir}/{file}"), Node::File(Vec::new()));
+        tree.insert(format!("{dir}/{file}"), Node::File(Arc::default()));
         Ok(true)
     }
 }

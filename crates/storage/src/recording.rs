@@ -1,12 +1,11 @@
-//! Storage that writes down what is asked of it, and what a disk may hold if power fails half way.
+//! Storage that writes down what is asked of it.
 
-use std::collections::BTreeMap;
 use std::io::IoSliceMut;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::storage::{AppendFile, Status, Storage, StorageEntry};
-use crate::{MemoryStorage, StorageError};
+use crate::{DiskModel, MemoryStorage, StorageError, Unsynced};
 
 /// One call, with what it wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -228,95 +227,11 @@ impl AppendFile for RecordingAppend {
     }
 }
 
-/// What becomes of appended bytes nobody synced when power fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unsynced {
-    /// All arrived.
-    Kept,
-    /// None arrived; a file that was never synced is not there at all.
-    Dropped,
-    /// The name and half of the bytes arrived.
-    Torn,
-    /// The name and the length arrived, but zeros instead of the bytes.
-    Zeroed,
-}
-
 /// What is stored when power fails right after these operations, begun with an empty root directory.
-///
-/// Operations that are atomic and durable by contract are taken to be.
 pub fn state_after(operations: &[Operation], unsynced: Unsynced) -> MemoryStorage {
-    let memory = MemoryStorage::new();
-    memory
-        .create_dir_all("")
-        .expect("memory has room for a directory");
-    // How many bytes of each file still being written are safe.
-    let mut safe: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut disk = DiskModel::new();
     for operation in operations {
-        match operation {
-            Operation::Create(name) => {
-                safe.insert(name, 0);
-            }
-            Operation::Sync(name) | Operation::Seal(name) => {
-                let len = memory.read(name).map_or(0, |content| content.len());
-                safe.insert(name, len);
-            }
-            Operation::Remove(name) | Operation::Erase(name) => {
-                safe.remove(name.as_str());
-            }
-            _ => {}
-        }
-        // Replaying an operation that failed when it was recorded fails again.
-        let _ = apply(&memory, operation);
+        disk.apply(operation);
     }
-    for (name, safe_len) in safe {
-        let Ok(content) = memory.read(name) else {
-            continue;
-        };
-        let lost = content.len() - safe_len;
-        match unsynced {
-            _ if lost == 0 && safe_len > 0 => {}
-            Unsynced::Kept => {}
-            Unsynced::Dropped if safe_len == 0 => {
-                let _ = memory.remove(name);
-            }
-            Unsynced::Dropped => memory.truncate(name, safe_len),
-            Unsynced::Torn => memory.truncate(name, safe_len + lost / 2),
-            Unsynced::Zeroed => {
-                let mut content = content;
-                content[safe_len..].fill(0);
-                memory.set(name, content);
-            }
-        }
-    }
-    memory
-}
-
-fn apply(memory: &MemoryStorage, operation: &Operation) -> Result<(), StorageError> {
-    match operation {
-        Operation::Create(name) => memory.create(name).map(drop),
-        Operation::AppendTo(name, bytes) | Operation::Append(name, bytes) => {
-            memory.append(name, bytes)
-        }
-        Operation::Write(name, content) => memory.write(name, content),
-        Operation::Replace(name, content) => memory.replace(name, &[content]),
-        Operation::Stage(name, content) => memory.stage(name, &[content]),
-        Operation::Publish(names) => {
-            memory.publish(&names.iter().map(String::as_str).collect::<Vec<_>>())
-        }
-        Operation::Remove(name) | Operation::Erase(name) => memory.remove(name),
-        Operation::Link(name, second) => memory.link(name, second).map(drop),
-        Operation::CreateDir(dir) => memory.create_dir(dir).map(drop),
-        Operation::CreateDirAll(dir) => memory.create_dir_all(dir),
-        Operation::RemoveDir(dir) => memory.remove_dir(dir).map(drop),
-        Operation::RemoveTree(dir) => memory.remove_tree(dir),
-        Operation::ClaimDir(dir, file) => memory.claim_dir(dir, file).map(drop),
-        Operation::Status(_)
-        | Operation::List(_)
-        | Operation::Read(_)
-        | Operation::ReadAt(..)
-        | Operation::Sync(_)
-        | Operation::Seal(_)
-        | Operation::SyncDir(_)
-        | Operation::FreeSpace => Ok(()),
-    }
+    disk.after_power_failure(unsynced)
 }

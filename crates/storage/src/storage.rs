@@ -117,7 +117,7 @@ pub trait Storage: Send + Sync {
     /// Makes one directory; `false` if it was there.
     fn create_dir(&self, dir: &str) -> Result<bool, StorageError>;
 
-    /// Makes a directory and those above it where missing; the empty name makes the root.
+    /// Makes a directory and those above it where missing, their names durable; the empty name makes the root.
     fn create_dir_all(&self, dir: &str) -> Result<(), StorageError>;
 
     /// Removes a directory if it is empty; `false` if it is not or is gone.

@@ -2,7 +2,7 @@
 //!
 //! Source: Borg 1.4, `Repository.compact_segments`; docs/format.md, "Compaction".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ironborg_format::segment::{COMMIT_SEGMENT_SIZE, Entry};
 use ironborg_types::limits::PUT_HEADER_SIZE;
@@ -42,6 +42,8 @@ impl LocalRepository {
                 interrupt: options.interrupt,
                 index_id,
                 unused: Vec::new(),
+                forgot_deletes: false,
+                unsynced: BTreeSet::new(),
             };
             let id = compaction.run()?;
             let freed = used_before - state.hints.storage_quota_use;
@@ -76,7 +78,18 @@ struct Compaction<'a> {
     /// The transaction whose index is on disk: what it says is settled.
     index_id: Option<SegmentId>,
     /// Segments copied, to be removed once the copies are committed.
-    unused: Vec<SegmentId>,
+    unused: Vec<Copied>,
+    /// Whether a DELETE of the segment being copied was left out.
+    forgot_deletes: bool,
+    /// Segments whose removal may be lost in a crash.
+    unsynced: BTreeSet<SegmentId>,
+}
+
+/// A segment whose content is elsewhere now.
+struct Copied {
+    segment: SegmentId,
+    /// Whether it alone holds DELETEs of objects whose PUTs have gone.
+    forgot_deletes: bool,
 }
 
 impl Compaction<'_> {
@@ -106,6 +119,7 @@ impl Compaction<'_> {
         self.reporter.report(Event::ProgressEnd { msgid: COMPACT });
         let id = self.log.write_commit()?;
         self.complete(id)?;
+        self.sync_removals()?;
         self.log.remove_empty_dirs()?;
         Ok(id)
     }
@@ -124,12 +138,16 @@ impl Compaction<'_> {
             return Ok(());
         }
         self.state.hints.segments.entry(segment.0).or_insert(0);
+        self.forgot_deletes = false;
         self.copy_needed(segment)?;
         let used = self.state.hints.segments.get(&segment.0).copied();
         if used != Some(0) {
             self.warn_count(segment, used.unwrap_or(0));
         }
-        self.unused.push(segment);
+        self.unused.push(Copied {
+            segment,
+            forgot_deletes: self.forgot_deletes,
+        });
         Ok(())
     }
 
@@ -193,6 +211,7 @@ impl Compaction<'_> {
             if shadowed.is_some_and(ironborg_format::hints::Shadowed::is_empty) {
                 self.state.hints.shadow_index.remove(id);
             }
+            self.forgot_deletes = true;
             return Ok(());
         }
         let mut copied = self.log.write_delete(id, WhenFull::Refuse)?;
@@ -214,15 +233,26 @@ impl Compaction<'_> {
 
     fn complete(&mut self, commit: SegmentId) -> Result<(), RepositoryError> {
         self.state.committed(commit);
-        for segment in std::mem::take(&mut self.unused) {
+        for copied in std::mem::take(&mut self.unused) {
+            let segment = copied.segment;
+            if copied.forgot_deletes {
+                // Were the removal of a PUT lost and that of its DELETE not, the object would be back.
+                self.sync_removals()?;
+            }
             let used = self.state.hints.segments.remove(&segment.0);
             if used != Some(0) {
                 self.warn_count(segment, used.unwrap_or(0));
             }
             self.log.delete(segment)?;
+            self.unsynced.insert(segment);
             self.state.hints.compact.remove(&segment.0);
         }
         Ok(())
+    }
+
+    /// Makes all removals so far durable.
+    fn sync_removals(&mut self) -> Result<(), RepositoryError> {
+        Ok(self.log.sync_dirs_of(&std::mem::take(&mut self.unsynced))?)
     }
 
     fn warn_count(&self, segment: SegmentId, used: i64) {

@@ -29,7 +29,8 @@ impl LocalRepository {
         create: &CreateOptions,
         open: OpenOptions,
     ) -> Result<Self, RepositoryError> {
-        let storage: Arc<dyn Storage> = Arc::new(LocalStorage::new(path));
+        let local = Arc::new(LocalStorage::new(path));
+        let storage: Arc<dyn Storage> = Arc::clone(&local) as _;
         check_vacant(&*storage)?;
         // A repository within a repository is never meant, and its files could be taken for the
         // other's.
@@ -42,7 +43,9 @@ impl LocalRepository {
         if let (true, Some(parent)) = (create.make_parent_dirs, path.parent()) {
             LocalStorage::new(parent).create_dir_all("")?;
         }
-        Self::create_in(storage, create, open)
+        let repository = Self::create_in(storage, create, open)?;
+        local.sync_root_name()?;
+        Ok(repository)
     }
 
     /// Makes a new repository in a storage and opens it.
