@@ -33,6 +33,12 @@ pub enum ArchiveError {
     /// The repository has no manifest.
     #[error("{}", ErrorKind::NoManifestError.message(&[]))]
     NoManifest,
+    /// No object tells what key the repository has.
+    #[error("{}", ErrorKind::IntegrityError.message(&[&no_key_type(*tried)]))]
+    NoKeyType {
+        /// How many objects were looked at.
+        tried: usize,
+    },
     /// The manifest is of a future format.
     #[error("{}", ErrorKind::UnsupportedManifestError.message(&[]))]
     UnsupportedManifest,
@@ -171,7 +177,9 @@ impl ArchiveError {
             Self::NoManifest => ErrorKind::NoManifestError,
             Self::UnsupportedManifest => ErrorKind::UnsupportedManifestError,
             Self::MandatoryFeature { .. } => ErrorKind::MandatoryFeatureUnsupported,
-            Self::Damaged { .. } | Self::Chunk { .. } => ErrorKind::IntegrityError,
+            Self::Damaged { .. } | Self::Chunk { .. } | Self::NoKeyType { .. } => {
+                ErrorKind::IntegrityError
+            }
             Self::AlreadyExists { .. } => ErrorKind::ArchiveAlreadyExists,
             Self::DoesNotExist { .. } => ErrorKind::ArchiveDoesNotExist,
             Self::RepoKeyNotFound { .. } => ErrorKind::RepoKeyNotFoundError,
@@ -195,6 +203,10 @@ impl ArchiveError {
             message: message.into(),
         }
     }
+}
+
+fn no_key_type(tried: usize) -> String {
+    format!("make_key: failed to create the key (tried {tried} chunks)")
 }
 
 // Written out, for the message of the one is all of the other's: there is no further story to tell.

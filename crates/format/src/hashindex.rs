@@ -99,6 +99,12 @@ impl<const V: usize> HashIndex<V> {
         Self::with_buckets(size_for(entries.saturating_add(entries / 3)))
     }
 
+    /// An empty table of so many buckets, or the next larger count Borg uses: with the same keys put in the same
+    /// order it has the order of a table of Borg's that was made with this capacity.
+    pub fn with_bucket_capacity(buckets: usize) -> Self {
+        Self::with_buckets(size_for(buckets))
+    }
+
     fn with_buckets(buckets: usize) -> Self {
         const { assert!(V >= 4 && V <= u8::MAX as usize) };
         let mut bytes = vec![0_u8; HEADER_LEN + buckets * Self::BUCKET_LEN];

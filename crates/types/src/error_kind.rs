@@ -320,6 +320,21 @@ impl ErrorKind {
         self.row().class
     }
 
+    /// Whether it says that stored bytes are not what they should be: Borg's `IntegrityErrorBase`.
+    pub fn is_integrity(self) -> bool {
+        matches!(
+            self,
+            Self::IntegrityError
+                | Self::FileIntegrityError
+                | Self::DecompressionError
+                | Self::ArchiveTAMInvalid
+                | Self::ArchiveTAMRequiredError
+                | Self::TAMInvalid
+                | Self::TAMRequiredError
+                | Self::TAMUnsupportedSuiteError
+        )
+    }
+
     /// Finds the kind by Borg's class name; the outer class may be left out.
     pub fn from_class(class: &str) -> Option<Self> {
         ERROR_ROWS

@@ -18,6 +18,7 @@ mod objects;
 mod orphans;
 mod rewrite;
 mod stream;
+mod sweep;
 mod verify;
 
 use std::collections::HashSet;
@@ -166,7 +167,7 @@ fn check_archives(
         return Ok(false);
     }
     let changes = Changes::new(options.mode);
-    let session = key::open(client, repository)?;
+    let session = key::open(client, repository, options.mode)?;
     let mut work = Work {
         options,
         session,
