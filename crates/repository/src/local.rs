@@ -9,6 +9,7 @@ mod compact;
 mod create;
 mod hints;
 mod options;
+mod room;
 mod scan;
 mod write;
 
@@ -53,6 +54,8 @@ pub struct LocalRepository {
     /// The committed transaction or, while one is in progress, what has become of it.
     loaded: RwLock<Option<Loaded>>,
     phase: Phase,
+    /// Whether the transaction in progress has put what was not there before.
+    grows: bool,
     /// Made in this session and never committed to: not worth keeping if the first commit fails.
     created: bool,
 }
@@ -144,6 +147,7 @@ impl LocalRepository {
             log,
             loaded: RwLock::new(None),
             phase: Phase::Idle,
+            grows: false,
             created: false,
         })
     }
@@ -321,13 +325,25 @@ impl LocalRepository {
         }
         self.recovery().replay(&mut state, begin, to)?;
         if self.is_exclusive() {
-            self.write_state(&mut state, to)?;
+            self.save_rebuilt(&mut state, to)?;
         }
         Ok(Loaded {
             id: Some(to),
             state,
             has_hints: true,
         })
+    }
+
+    /// Writes down what was rebuilt. A full disk is no reason not to read, nor not to make room on it.
+    fn save_rebuilt(&self, state: &mut State, id: SegmentId) -> Result<(), RepositoryError> {
+        match self.write_state(state, id) {
+            Err(RepositoryError::Storage(error)) if error.is_no_space() => {
+                let message = format!("The rebuilt index could not be saved: {error}");
+                self.log_message(Level::Warning, message);
+                Ok(())
+            }
+            written => written,
+        }
     }
 
     fn load_whole(&self, id: SegmentId) -> Result<Option<State>, RepositoryError> {

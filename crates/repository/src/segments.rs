@@ -84,6 +84,17 @@ impl SegmentLog {
             .collect())
     }
 
+    /// Bytes that may still be written behind what is in memory; `None` if the system does not say.
+    pub(crate) fn room(&self) -> Option<u64> {
+        let free = self.storage.free_space().ok()?;
+        Some(free.saturating_sub(self.unwritten_len()))
+    }
+
+    /// How much of what was written is in memory only.
+    pub(crate) fn unwritten_len(&self) -> u64 {
+        self.writer.as_ref().map_or(0, Writer::unwritten_len)
+    }
+
     /// Where a segment's file is, for messages.
     pub(crate) fn path(&self, segment: SegmentId) -> PathBuf {
         self.storage.path(&self.name(segment))

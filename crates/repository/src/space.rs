@@ -6,9 +6,12 @@ use ironborg_types::SegmentId;
 use ironborg_types::limits::ENTRY_SIZE_MAX;
 
 use crate::segments::SegmentLog;
+use crate::state::State;
 
 /// With fewer sparse segments than this the room compaction needs is added up exactly.
 const FEW_SPARSE_SEGMENTS: usize = 10;
+/// Beside index and hints a commit writes an integrity file and a segment, in blocks of whatever size.
+const COMMIT_ROOM: u64 = 64 << 10;
 
 /// What decides how much must be free.
 pub(crate) struct Needs<'a> {
@@ -46,6 +49,16 @@ impl Needs<'_> {
         let working_space = u64::try_from(working_space).unwrap_or(0);
         Ok(required.saturating_add(working_space.min(full_segment)))
     }
+}
+
+/// Bytes with which one commit is completed, as long as nothing else is written: the index and hints of the
+/// transaction, while those of the one before are still there.
+pub(crate) fn commit_room(state: &State) -> u64 {
+    let hints = &state.hints;
+    let counts = (hints.segments.len() + hints.compact.len()) as u64 * 20;
+    let shadowed = hints.shadow_index.len() as u64 * 60;
+    let sizes = state.index.size().saturating_add(counts + shadowed);
+    sizes.saturating_add(COMMIT_ROOM)
 }
 
 /// A size with decimal units, such as `1.23 GB`.

@@ -1,5 +1,9 @@
 //! Compaction: copying what is still needed out of sparse segments, then removing them.
 //!
+//! Copies and originals are both there until the copies are committed, which is done when a segment of copies is
+//! full. Where there is no room for that much it is done as soon as the next segment would not fit, and a segment
+//! that does not fit then waits until others have been removed.
+//!
 //! Source: Borg 1.4, `Repository.compact_segments`; docs/format.md, "Compaction".
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +16,7 @@ use super::{CompactOptions, LOGGER, LocalRepository};
 use crate::RepositoryError;
 use crate::index::EntryLocation;
 use crate::segments::{Entries, SegmentLog, WhenFull};
-use crate::space::format_size;
+use crate::space::{commit_room, format_size};
 use crate::state::State;
 
 /// Names the progress.
@@ -98,12 +102,15 @@ impl Compaction<'_> {
         self.reporter
             .report(Event::ProgressStart { msgid: COMPACT });
         let total = sparse.len() as u64;
+        let mut left = Vec::new();
         for (done, (number, freeable)) in sparse.into_iter().enumerate() {
             // Every segment is left whole or replaced whole, so one can stop behind any of them.
-            if self.interrupt.is_some_and(Interrupt::stop_requested) {
+            if self.stop_requested() {
                 break;
             }
-            self.consider(SegmentId(number), freeable)?;
+            if !self.consider(SegmentId(number), freeable)? {
+                left.push((number, freeable));
+            }
             self.reporter.report(Event::ProgressPercent {
                 msgid: COMPACT,
                 current: done as u64 + 1,
@@ -117,6 +124,7 @@ impl Compaction<'_> {
             });
         }
         self.reporter.report(Event::ProgressEnd { msgid: COMPACT });
+        self.consider_again(left)?;
         let id = self.log.write_commit()?;
         self.complete(id)?;
         self.sync_removals()?;
@@ -124,18 +132,50 @@ impl Compaction<'_> {
         Ok(id)
     }
 
-    /// Rewrites one segment, if it is there and worth it.
-    fn consider(&mut self, segment: SegmentId, freeable: i64) -> Result<(), RepositoryError> {
+    fn stop_requested(&self) -> bool {
+        self.interrupt.is_some_and(Interrupt::stop_requested)
+    }
+
+    /// Rewrites those segments there was no room for at first, as long as each round makes room.
+    fn consider_again(&mut self, mut left: Vec<(u32, i64)>) -> Result<(), RepositoryError> {
+        loop {
+            let before = left.len();
+            let mut still_left = Vec::new();
+            for (number, freeable) in left {
+                if self.stop_requested() || !self.consider(SegmentId(number), freeable)? {
+                    still_left.push((number, freeable));
+                }
+            }
+            left = still_left;
+            if left.is_empty() || left.len() == before {
+                break;
+            }
+        }
+        if !left.is_empty() && !self.stop_requested() {
+            self.warn(format!(
+                "{} sparse segments were left as they are: there is too little free space to copy what is \
+                 needed of them.",
+                left.len()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Rewrites one segment, if it is there and worth it; `false` if there is no room for that.
+    fn consider(&mut self, segment: SegmentId, freeable: i64) -> Result<bool, RepositoryError> {
         let Some(size) = self.log.size(segment)? else {
             self.warn(format!(
                 "segment {segment} not found, but listed in compaction data"
             ));
             self.state.hints.compact.remove(&segment.0);
             self.state.hints.segments.remove(&segment.0);
-            return Ok(());
+            return Ok(true);
         };
         if freeable as f64 / size as f64 <= self.threshold {
-            return Ok(());
+            return Ok(true);
+        }
+        if !self.make_room(segment, size)? {
+            return Ok(false);
         }
         self.state.hints.segments.entry(segment.0).or_insert(0);
         self.forgot_deletes = false;
@@ -148,7 +188,48 @@ impl Compaction<'_> {
             segment,
             forgot_deletes: self.forgot_deletes,
         });
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether a segment can be copied and the transaction be completed then, if need be after removing what has
+    /// been copied so far.
+    fn make_room(&mut self, segment: SegmentId, size: u64) -> Result<bool, RepositoryError> {
+        if self.has_room(size) {
+            return Ok(true);
+        }
+        let needed = self.needed_len(segment)?;
+        if !self.has_room(needed) && !self.unused.is_empty() {
+            self.complete_intermediate()?;
+        }
+        Ok(self.has_room(needed))
+    }
+
+    fn has_room(&self, len: u64) -> bool {
+        let wanted = commit_room(self.state).saturating_add(len);
+        // Where the system does not say, one has to try.
+        self.log.room().is_none_or(|room| room >= wanted)
+    }
+
+    /// Bytes of a segment that may have to be copied.
+    fn needed_len(&self, segment: SegmentId) -> Result<u64, RepositoryError> {
+        let mut needed = 0;
+        let mut entries = Entries::new(segment);
+        while let Some(found) = entries.next(self.log)? {
+            let is_needed = match found.entry {
+                Entry::Commit => false,
+                Entry::Put { id, .. } => self.state.index.get(&id).is_some_and(|at| {
+                    at == EntryLocation {
+                        segment,
+                        offset: found.offset,
+                    }
+                }),
+                Entry::Delete { id } => !self.state.index.contains(&id),
+            };
+            if is_needed {
+                needed += u64::from(found.size);
+            }
+        }
+        Ok(needed)
     }
 
     fn copy_needed(&mut self, segment: SegmentId) -> Result<(), RepositoryError> {

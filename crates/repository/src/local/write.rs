@@ -14,7 +14,6 @@ use crate::RepositoryError;
 use crate::recovery::Committed;
 use crate::segments::{SegmentLog, WhenFull};
 use crate::settings::CONFIG;
-use crate::space::{Needs, format_size};
 use crate::state::State;
 
 /// Log of transactions, kept in append-only mode so that one can go back.
@@ -39,6 +38,7 @@ impl LocalRepository {
             Some(at) => Some((at, self.log.read_size(at, id)?)),
             None => None,
         };
+        self.grows |= old.is_none();
         let size = u32::try_from(PUT_HEADER_SIZE + object.len()).expect("checked above");
         self.change(|log, state| {
             if let Some((at, old_size)) = old {
@@ -78,6 +78,8 @@ impl LocalRepository {
         let loaded = match (loaded, self.recovery().committed()?) {
             (Some(loaded), Committed::Indexed(id)) if loaded.id == Some(id) => loaded,
             (Some(loaded), Committed::Nothing) if loaded.id.is_none() => loaded,
+            // Rebuilt already, but there was no room to write that down.
+            (Some(loaded), Committed::Behind { to, .. }) if loaded.id == Some(to) => loaded,
             _ => self.load()?,
         };
         let loaded = self.with_hints(loaded)?;
@@ -91,6 +93,7 @@ impl LocalRepository {
             self.log.begin_first();
         }
         let is_first = loaded.id.is_none();
+        self.grows = false;
         self.set_loaded(Some(loaded));
         self.phase = Phase::Active;
         if !is_first {
@@ -122,38 +125,6 @@ impl LocalRepository {
         });
     }
 
-    fn check_quota(&mut self) -> Result<(), RepositoryError> {
-        let quota = self.settings.storage_quota;
-        let used = self.with_loaded(|loaded| loaded.state.hints.storage_quota_use)?;
-        if quota == 0 || u64::try_from(used).unwrap_or(0) <= quota {
-            return Ok(());
-        }
-        let doom = Doom::Quota {
-            quota: format_size(quota as f64),
-            used: format_size(used as f64),
-        };
-        let error = doom.error();
-        self.phase = Phase::Doomed(doom);
-        Err(error)
-    }
-
-    fn log_quota(&self) {
-        let quota = self.settings.storage_quota;
-        if quota == 0 {
-            return;
-        }
-        if let Ok(used) = self.with_loaded(|loaded| loaded.state.hints.storage_quota_use) {
-            self.log_message(
-                Level::Info,
-                format!(
-                    "Storage quota: {} out of {} used.",
-                    format_size(used as f64),
-                    format_size(quota as f64)
-                ),
-            );
-        }
-    }
-
     pub(super) fn commit_transaction(
         &mut self,
         compact: Option<CompactOptions>,
@@ -167,7 +138,7 @@ impl LocalRepository {
             }
             Phase::Active => {}
         }
-        self.check_free_space()?;
+        self.check_free_space(compact.is_some())?;
         self.log_quota();
         match self.write_transaction(compact) {
             Ok(id) => {
@@ -260,51 +231,6 @@ impl LocalRepository {
         Ok(())
     }
 
-    /// Refuses to commit what could fill the file system: a full one cannot even be cleaned up.
-    fn check_free_space(&mut self) -> Result<(), RepositoryError> {
-        let required = self.with_loaded(|loaded| {
-            Needs {
-                index_size: loaded.state.index.size(),
-                hints: &loaded.state.hints,
-                additional_free_space: self.settings.additional_free_space,
-                append_only: self.settings.append_only,
-                segment_size_max: self.settings.segment_size_max,
-            }
-            .bytes(&self.log)
-        })??;
-        let available = match self.storage.free_space() {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                self.log_message(
-                    Level::Warning,
-                    format!("Failed to check free space before committing: {error}"),
-                );
-                return Ok(());
-            }
-        };
-        self.log_message(
-            Level::Debug,
-            format!("check_free_space: required bytes {required}, free bytes {available}"),
-        );
-        if available >= required {
-            return Ok(());
-        }
-        if self.created {
-            self.log_message(
-                Level::Error,
-                "Not enough free space to initialize repository at this location.".to_owned(),
-            );
-            self.remove_repository()?;
-        } else {
-            self.forget_transaction()?;
-            self.remove_uncommitted()?;
-        }
-        Err(RepositoryError::InsufficientFreeSpace {
-            required: format_size(required as f64),
-            available: format_size(available as f64),
-        })
-    }
-
     pub(super) fn roll_back(&mut self) -> Result<(), RepositoryError> {
         let no_space = matches!(
             &self.phase,
@@ -323,7 +249,7 @@ impl LocalRepository {
     }
 
     /// Ends the transaction. What it wrote is ignored from now on and removed by the next one.
-    fn forget_transaction(&mut self) -> Result<(), RepositoryError> {
+    pub(super) fn forget_transaction(&mut self) -> Result<(), RepositoryError> {
         self.log.abandon();
         if matches!(self.phase, Phase::Idle) {
             return Ok(());
@@ -336,7 +262,7 @@ impl LocalRepository {
     }
 
     /// Removes the segments of an unfinished transaction. What has no commit at all is left alone.
-    fn remove_uncommitted(&mut self) -> Result<(), RepositoryError> {
+    pub(super) fn remove_uncommitted(&mut self) -> Result<(), RepositoryError> {
         if let Some(id) = self.log.transaction_id()? {
             self.log.begin_after(Some(id))?;
         }

@@ -40,6 +40,11 @@ impl Writer {
         Some(self.buffer.get(start..).unwrap_or_default())
     }
 
+    /// How much has not reached the file yet.
+    pub(super) fn unwritten_len(&self) -> u64 {
+        self.buffer.len() as u64
+    }
+
     /// Makes everything written so far durable.
     pub(super) fn sync(&mut self) -> Result<(), StorageError> {
         self.flush()?;
