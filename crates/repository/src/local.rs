@@ -324,7 +324,11 @@ impl LocalRepository {
             begin = Some(id);
         }
         self.recovery().replay(&mut state, begin, to)?;
-        if self.is_exclusive() {
+        if let Some(lost) = self.recovery().lost_commit()? {
+            // The index of that transaction is the only witness. It must not go before somebody has decided.
+            let error = self.lost_commit_error(lost, to);
+            self.recovery().warn(error.to_string());
+        } else if self.is_exclusive() {
             self.save_rebuilt(&mut state, to)?;
         }
         Ok(Loaded {
@@ -343,6 +347,19 @@ impl LocalRepository {
                 Ok(())
             }
             written => written,
+        }
+    }
+
+    /// Transaction `lost` cannot be seen any more; there is what `to` committed.
+    fn lost_commit_error(&self, lost: SegmentId, to: SegmentId) -> RepositoryError {
+        let path = self.storage.path("");
+        let path = path.display();
+        RepositoryError::CheckNeeded {
+            // The quotes close and open those of the message around it.
+            what: format!(
+                "{path}\": transaction {lost} was committed, but segment {lost} is damaged and does not say so any \
+                 more. To go back to transaction {to}, run \"borg check --repair {path}"
+            ),
         }
     }
 

@@ -80,6 +80,17 @@ impl Recovery<'_> {
         }
     }
 
+    /// The transaction that was committed, as there is an index of it, but whose segment does not say so any more.
+    ///
+    /// An index is written after its commit is on disk. Where the segment is there and the commit in it is not, that is
+    /// damage; where the segment is not there, somebody went back to an earlier transaction on purpose.
+    pub(crate) fn lost_commit(&self) -> Result<Option<SegmentId>, RepositoryError> {
+        let (Some(index), Some(segments)) = (self.index_id()?, self.log.transaction_id()?) else {
+            return Ok(None);
+        };
+        Ok((index > segments && self.log.exists(index)?).then_some(index))
+    }
+
     /// The highest transaction there is an index of.
     pub(crate) fn index_id(&self) -> Result<Option<SegmentId>, RepositoryError> {
         let mut highest = None;
@@ -311,7 +322,7 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    fn warn(&self, message: String) {
+    pub(crate) fn warn(&self, message: String) {
         self.reporter
             .report(Event::log(Level::Warning, LOGGER, message));
     }

@@ -28,6 +28,9 @@ use crate::index::EntryLocation;
 
 /// How much is read together with an entry's header: saves most small objects the second call.
 const SPECULATIVE_LEN: usize = 8 << 10;
+/// What a buffer for that is filled up from: copied at once, where zeroing goes byte by byte in builds that are not
+/// optimised, for every object of every test.
+static NOTHING: [u8; SPECULATIVE_LEN] = [0; SPECULATIVE_LEN];
 /// Where the segments are.
 const DATA: &str = "data";
 
@@ -170,6 +173,11 @@ impl SegmentLog {
         }
     }
 
+    /// Whether there is a file of a segment, of whatever length.
+    pub(crate) fn exists(&self, segment: SegmentId) -> Result<bool, StorageError> {
+        Ok(self.storage.status(&self.name(segment))?.is_some())
+    }
+
     /// Size of a segment's file; `None` if there is none, or one of no length.
     pub(crate) fn size(&self, segment: SegmentId) -> Result<Option<u64>, StorageError> {
         let status = self.storage.status(&self.name(segment))?;
@@ -186,7 +194,7 @@ impl SegmentLog {
         let mut header = [0; KEYED_HEADER_LEN];
         // A buffer that was used before keeps its length meanwhile: no need to zero it again.
         if out.len() < SPECULATIVE_LEN {
-            out.resize(SPECULATIVE_LEN, 0);
+            out.extend_from_slice(&NOTHING[out.len()..]);
         }
         let count = self.read_at(
             at.segment,

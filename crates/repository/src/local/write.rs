@@ -83,6 +83,10 @@ impl LocalRepository {
             _ => self.load()?,
         };
         let loaded = self.with_hints(loaded)?;
+        if let (Some(to), Some(lost)) = (loaded.id, self.recovery().lost_commit()?) {
+            // What comes behind the last commit is removed now; this is no leftover of an interrupted transaction.
+            return Err(self.lost_commit_error(lost, to));
+        }
         if loaded.id.is_some() || self.created {
             let count = self.log.begin_after(loaded.id)?;
             self.log_message(
