@@ -2,6 +2,7 @@
 //!
 //! Source: Borg 1.4, `Manifest.load`, `Manifest.write`, `with_repository`, `SecurityManager`.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use ironborg_cache::{RepositoryFacts, SecurityDirectory, UnknownUnencrypted};
@@ -284,6 +285,11 @@ impl Session {
         let (mut object, mut packed) = (Vec::new(), Vec::new());
         self.repository.get(&id, &mut object)?;
         Opener::new().open(&self.key, &id, &object, &mut packed)?;
+        let damaged = |error: &dyn Display| ArchiveError::Damaged {
+            what: "metadata",
+            name: name.into(),
+            detail: error.to_string(),
+        };
         let tam_verified = match tam::verify_archive(&self.key, &packed, TamDemand::Optional) {
             Ok(authentication) => authentication.is_verified(),
             Err(CryptoError::ArchiveTamInvalid)
@@ -296,13 +302,10 @@ impl Session {
                 );
                 false
             }
+            Err(CryptoError::MalformedMetadata(error)) => return Err(damaged(&error)),
             Err(error) => return Err(error.into()),
         };
-        let metadata = ArchiveMetadata::decode(&packed).map_err(|error| ArchiveError::Damaged {
-            what: "metadata",
-            name: name.into(),
-            detail: error.to_string(),
-        })?;
+        let metadata = ArchiveMetadata::decode(&packed).map_err(|error| damaged(&error))?;
         let length = |bytes: &[u8]| u32::try_from(bytes.len()).expect("objects are at most 20 MiB");
         Ok(Archive {
             id: entry.id,
@@ -409,16 +412,19 @@ fn decode_manifest(
         }
     };
     let verified = tam::verify_manifest(key, packed, demand)
-        .map_err(|error| match error.kind() {
-            ErrorKind::UnsupportedManifestError => ArchiveError::UnsupportedManifest,
-            _ => ArchiveError::from(error),
+        .map_err(|error| match error {
+            CryptoError::MalformedMetadata(error) => damaged_manifest(client, &error),
+            error if error.kind() == ErrorKind::UnsupportedManifestError => {
+                ArchiveError::UnsupportedManifest
+            }
+            error => ArchiveError::from(error),
         })?
         .is_verified();
     let manifest = Manifest::decode(packed).map_err(|error| damaged_manifest(client, &error))?;
     Ok((manifest, verified))
 }
 
-fn damaged_manifest(client: &Client, error: &MetadataError) -> ArchiveError {
+fn damaged_manifest(client: &Client, error: &dyn Display) -> ArchiveError {
     ArchiveError::Damaged {
         what: "the manifest",
         name: client.location.as_str().into(),

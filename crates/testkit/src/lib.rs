@@ -15,6 +15,7 @@ mod sshd;
 mod stock_runs;
 mod tally;
 pub mod tree;
+mod weak_key;
 mod wire;
 mod wire_proxy;
 
@@ -28,5 +29,6 @@ pub use scratch::Scratch;
 pub use snapshot::{Node, NodeKind, Snapshot};
 pub use sshd::Sshd;
 pub use tally::{TALLY_VARIABLE, Tried, tally};
+pub use weak_key::weak_key;
 pub use wire::{Server, Wire};
 pub use wire_proxy::{WireMessage, WireProxy};
