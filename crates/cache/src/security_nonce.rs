@@ -42,7 +42,7 @@ impl NonceStore for LocalNonceStore {
         match self.storage.read(FILE) {
             Ok(content) => parse(&content).map(Some),
             Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(NonceStoreError::new(error.to_string())),
+            Err(error) => Err(NonceStoreError::unexpected(error.to_string())),
         }
     }
 
@@ -63,7 +63,7 @@ impl NonceStore for LocalNonceStore {
                 .and_then(|()| self.storage.replace(FILE, &[content.as_bytes()])),
             written => written,
         };
-        written.map_err(|error| NonceStoreError::new(error.to_string()))
+        written.map_err(|error| NonceStoreError::unexpected(error.to_string()))
     }
 }
 

@@ -1,6 +1,9 @@
 //! What a person may do about an error: a line below it, on a terminal only.
 //!
-//! The words of errors are stock Borg's, and scripts read them; a pipe gets nothing else.
+//! The words of errors are stock Borg's, and scripts read them; a pipe gets nothing else. A full disk is the
+//! exception: whoever reads about it later in a log needs the way out, and stock Borg has no words for that.
+
+mod room;
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -43,7 +46,11 @@ impl Noticed {
 
 /// Says what may be done about how a command ended, if that is known and somebody is there to read it.
 pub(crate) fn say(context: &Context, error: Option<&CliError>) {
-    if !console::stderr_is_terminal() || context.reporter.json() {
+    let is_wanted = console::stderr_is_terminal()
+        || error.is_some_and(|error| {
+            room::is_free_text(error) || context.program.is_ironborg() && room::concerns(error)
+        });
+    if !is_wanted || context.reporter.json() {
         return;
     }
     let hint = match error {
@@ -63,6 +70,9 @@ fn of_archives(context: &Context) -> Option<String> {
 }
 
 fn of_error(context: &Context, error: &CliError) -> Option<String> {
+    if room::concerns(error) {
+        return room::of_error(&context.program.name, error);
+    }
     let Cause::Kind(kind) = error.cause else {
         return None;
     };
@@ -177,13 +187,16 @@ fn repositories_in(path: &Path) -> Vec<String> {
 fn names_of_repositories(directory: &Path) -> Vec<String> {
     let mut names = named_file::names_in(directory).unwrap_or_default();
     names.retain(|name| {
-        let path = directory.join(name);
-        let there = |file: &str| named_file::exists(&path.join(file));
-        std::str::from_utf8(name.as_bytes()).is_ok()
-            && REPOSITORY_FILES.iter().all(|file| there(file))
+        std::str::from_utf8(name.as_bytes()).is_ok() && is_repository(&directory.join(name))
     });
     let names = names.into_iter().filter_map(|name| name.into_string().ok());
     names.collect()
+}
+
+/// Whether a directory looks like a repository.
+fn is_repository(path: &Path) -> bool {
+    let there = |file: &&str| named_file::exists(&path.join(file));
+    REPOSITORY_FILES.iter().all(|file| there(file))
 }
 
 /// `a`, `a or b`, `a, b or c`

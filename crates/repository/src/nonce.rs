@@ -61,12 +61,19 @@ impl NonceFile {
 
 impl NonceStore for NonceFile {
     fn next_unreserved(&self) -> Result<Option<u64>, NonceStoreError> {
-        self.load().map_err(|e| NonceStoreError::new(e.to_string()))
+        self.load().map_err(|error| store_error(&error))
     }
 
     fn reserve(&self, next: u64, expected: Option<u64>) -> Result<(), NonceStoreError> {
         self.save(next, expected)
-            .map_err(|e| NonceStoreError::new(e.to_string()))
+            .map_err(|error| store_error(&error))
+    }
+}
+
+fn store_error(error: &RepositoryError) -> NonceStoreError {
+    NonceStoreError {
+        kind: error.kind(),
+        message: error.to_string(),
     }
 }
 

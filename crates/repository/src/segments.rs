@@ -32,7 +32,7 @@ const SPECULATIVE_LEN: usize = 8 << 10;
 /// optimised, for every object of every test.
 static NOTHING: [u8; SPECULATIVE_LEN] = [0; SPECULATIVE_LEN];
 /// Where the segments are.
-const DATA: &str = "data";
+pub(crate) const DATA: &str = "data";
 
 /// All segments, and the one being written.
 pub(crate) struct SegmentLog {

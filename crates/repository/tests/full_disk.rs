@@ -383,3 +383,21 @@ fn nobody_gets_past_the_quota_by_replacing() {
     drop(repository);
     tally(Tried::Faults, 1);
 }
+
+/// What is left of an attempt would be in the way of the next one.
+#[test]
+fn a_repository_for_which_there_is_no_room_is_not_begun() {
+    // README, config and lock take a block each.
+    for blocks in 0..3 {
+        let memory = MemoryStorage::new();
+        memory.set_capacity(Some(blocks * BLOCK));
+        let shared = || Arc::new(memory.clone()) as Arc<dyn Storage>;
+        let created = LocalRepository::create_in(shared(), &create_options(), writing());
+        let error = created.map(drop).unwrap_err();
+        assert!(is_no_room(&error), "{error}");
+        assert!(memory.files().is_empty(), "{blocks} blocks");
+        memory.set_capacity(None);
+        LocalRepository::create_in(shared(), &create_options(), writing()).unwrap();
+    }
+    tally(Tried::Faults, 3);
+}

@@ -73,9 +73,10 @@ impl StorageError {
         self.source_io().kind() == io::ErrorKind::PermissionDenied
     }
 
-    /// Whether the file system is full.
+    /// Whether the file system is full, or the part of it that belongs to this user.
     pub fn is_no_space(&self) -> bool {
-        self.source_io().raw_os_error() == Some(libc::ENOSPC)
+        let errno = self.source_io().raw_os_error();
+        matches!(errno, Some(libc::ENOSPC | libc::EDQUOT))
     }
 }
 

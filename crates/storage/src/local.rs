@@ -232,7 +232,16 @@ impl Storage for LocalStorage {
 
     fn write(&self, name: &str, content: &[u8]) -> Result<(), StorageError> {
         let path = self.full(name);
-        fs::write(&path, content).map_err(|e| StorageError::io("write", path, e))
+        let old = fs::read(&path);
+        write_in_place(&path, content).map_err(|e| {
+            // On a full disk others' entries in a lock's roster must outlive an attempt at one more.
+            let _ = match old {
+                Ok(old) => write_in_place(&path, &old),
+                Err(missing) if missing.kind() == io::ErrorKind::NotFound => fs::remove_file(&path),
+                Err(_) => Ok(()),
+            };
+            StorageError::io("write", path, e)
+        })
     }
 
     fn append(&self, name: &str, content: &[u8]) -> Result<(), StorageError> {
@@ -449,6 +458,17 @@ impl AppendFile for LocalAppend {
         self.sync()?;
         LocalStorage::sync_dir_at(parent_of(&self.path))
     }
+}
+
+/// Writes over what is there before cutting off what is left of it: that takes no room it does not have already.
+fn write_in_place(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    file.write_all(content)?;
+    file.set_len(content.len() as u64)
 }
 
 fn kind_of(file_type: fs::FileType) -> EntryKind {

@@ -242,14 +242,11 @@ impl Storage for MemoryStorage {
         let mut tree = self.tree();
         if let Some(Node::File(old)) = tree.get(name) {
             let room = self.room(&tree, old.len()).unwrap_or(usize::MAX);
-            let kept = &content[..content.len().min(room)];
-            let is_whole = kept.len() == content.len();
-            tree.insert(name.to_owned(), Node::File(Arc::new(kept.to_vec())));
-            return if is_whole {
-                Ok(())
-            } else {
-                Err(self.error("write", name, libc::ENOSPC))
-            };
+            if content.len() > room {
+                return Err(self.error("write", name, libc::ENOSPC));
+            }
+            tree.insert(name.to_owned(), Node::File(Arc::new(content.to_vec())));
+            return Ok(());
         }
         drop(tree);
         self.store("write", name, content.to_vec())

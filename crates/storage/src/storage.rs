@@ -84,7 +84,7 @@ pub trait Storage: Send + Sync {
     /// Begins a new file; an error if the name exists.
     fn create(&self, name: &str) -> Result<Box<dyn AppendFile>, StorageError>;
 
-    /// Writes a file in place, made or truncated first. Neither atomic nor durable.
+    /// Writes a file in place. Neither atomic nor durable; but where there is no room, what was there stays.
     fn write(&self, name: &str, content: &[u8]) -> Result<(), StorageError>;
 
     /// Adds to the end of a file, made first if missing. Not durable.

@@ -19,6 +19,14 @@ impl NonceStoreError {
             message: message.into(),
         }
     }
+
+    /// One Borg has no name for, such as a disk that is full.
+    pub fn unexpected(message: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::Exception,
+            message: message.into(),
+        }
+    }
 }
 
 impl std::fmt::Display for NonceStoreError {

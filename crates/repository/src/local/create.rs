@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ironborg_storage::{EntryKind, LocalStorage, Storage, StorageError};
-use ironborg_types::RepositoryId;
+use ironborg_types::{Reporter, RepositoryId};
 
 use super::{CreateOptions, LocalRepository, OpenOptions};
 use crate::RepositoryError;
-use crate::settings::{new_config, save_config};
+use crate::segments::DATA;
+use crate::settings::{CONFIG, new_config, save_config};
 
 /// Name of the file that says what the directory is.
 pub(crate) const README: &str = "README";
@@ -55,7 +56,7 @@ impl LocalRepository {
         open: OpenOptions,
     ) -> Result<Self, RepositoryError> {
         check_vacant(&*storage)?;
-        storage.create_dir("").map_err(|error| {
+        let made = storage.create_dir("").map_err(|error| {
             if error.is_not_found() {
                 RepositoryError::ParentPathDoesNotExist {
                     path: storage.path(""),
@@ -64,14 +65,18 @@ impl LocalRepository {
                 error.into()
             }
         })?;
-        storage.write(README, README_TEXT.as_bytes())?;
-        storage.create_dir("data")?;
-        let mut id = [0; RepositoryId::LEN];
-        getrandom::fill(&mut id)
-            .map_err(|e| StorageError::io("read", "/dev/urandom", std::io::Error::other(e)))?;
-        let config = new_config(RepositoryId(id), create.append_only, create.storage_quota);
-        save_config(&*storage, &config, true, &*open.reporter)?;
-        let mut repository = Self::open_in(storage, open)?;
+        if let Err(error) = write_files(&*storage, create, &*open.reporter) {
+            // It would only be in the way of the next attempt. The failure to report is the first one.
+            let _ = remove_files(&*storage, made);
+            return Err(error);
+        }
+        let opened = Self::open_in(Arc::clone(&storage), open);
+        if let Err(RepositoryError::Storage(error)) = &opened
+            && error.is_no_space()
+        {
+            let _ = remove_files(&*storage, made);
+        }
+        let mut repository = opened?;
         repository.created = true;
         Ok(repository)
     }
@@ -80,6 +85,35 @@ impl LocalRepository {
     pub fn is_repository(path: &Path) -> bool {
         is_repository(&LocalStorage::new(path))
     }
+}
+
+/// Everything a new repository consists of, the config last.
+fn write_files(
+    storage: &dyn Storage,
+    create: &CreateOptions,
+    reporter: &dyn Reporter,
+) -> Result<(), RepositoryError> {
+    storage.write(README, README_TEXT.as_bytes())?;
+    storage.create_dir(DATA)?;
+    let mut id = [0; RepositoryId::LEN];
+    getrandom::fill(&mut id)
+        .map_err(|e| StorageError::io("read", "/dev/urandom", std::io::Error::other(e)))?;
+    let config = new_config(RepositoryId(id), create.append_only, create.storage_quota);
+    save_config(storage, &config, true, reporter)
+}
+
+/// Takes [`write_files`] back.
+fn remove_files(storage: &dyn Storage, with_root: bool) -> Result<(), StorageError> {
+    for file in [CONFIG, README] {
+        if storage.status(file)?.is_some() {
+            storage.remove(file)?;
+        }
+    }
+    storage.remove_dir(DATA)?;
+    if with_root {
+        storage.remove_dir("")?;
+    }
+    Ok(())
 }
 
 fn is_repository(storage: &dyn Storage) -> bool {
