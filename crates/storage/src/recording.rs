@@ -47,6 +47,15 @@ impl Operation {
 }
 
 type Journal = Arc<Mutex<Vec<Operation>>>;
+type Watch = Arc<dyn Fn() + Send + Sync>;
+
+fn note(journal_of: &Journal, watch: &Watch, operation: Operation) {
+    let mut journal = journal(journal_of);
+    if operation.is_change() {
+        watch();
+    }
+    journal.push(operation);
+}
 
 fn journal(journal: &Journal) -> MutexGuard<'_, Vec<Operation>> {
     journal.lock().unwrap_or_else(PoisonError::into_inner)
@@ -57,14 +66,22 @@ fn journal(journal: &Journal) -> MutexGuard<'_, Vec<Operation>> {
 pub struct RecordingStorage {
     inner: Arc<dyn Storage>,
     journal: Journal,
+    watch: Watch,
 }
 
 impl RecordingStorage {
     /// Records what is done to `inner`.
     pub fn new(inner: Arc<dyn Storage>) -> Self {
+        Self::watched(inner, || {})
+    }
+
+    /// As [`RecordingStorage::new`], calling `watch` right before each operation that may change something: for
+    /// a look at what else there is at that moment.
+    pub fn watched(inner: Arc<dyn Storage>, watch: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
             inner,
             journal: Journal::default(),
+            watch: Arc::new(watch),
         }
     }
 
@@ -79,7 +96,7 @@ impl RecordingStorage {
     }
 
     fn note(&self, operation: Operation) {
-        journal(&self.journal).push(operation);
+        note(&self.journal, &self.watch, operation);
     }
 }
 
@@ -124,6 +141,7 @@ impl Storage for RecordingStorage {
             inner: self.inner.create(name)?,
             name: name.to_owned(),
             journal: Arc::clone(&self.journal),
+            watch: Arc::clone(&self.watch),
         }))
     }
 
@@ -208,21 +226,28 @@ struct RecordingAppend {
     inner: Box<dyn AppendFile>,
     name: String,
     journal: Journal,
+    watch: Watch,
+}
+
+impl RecordingAppend {
+    fn note(&self, operation: Operation) {
+        note(&self.journal, &self.watch, operation);
+    }
 }
 
 impl AppendFile for RecordingAppend {
     fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
-        journal(&self.journal).push(Operation::AppendTo(self.name.clone(), bytes.to_vec()));
+        self.note(Operation::AppendTo(self.name.clone(), bytes.to_vec()));
         self.inner.append(bytes)
     }
 
     fn sync(&mut self) -> Result<(), StorageError> {
-        journal(&self.journal).push(Operation::Sync(self.name.clone()));
+        self.note(Operation::Sync(self.name.clone()));
         self.inner.sync()
     }
 
     fn seal(self: Box<Self>) -> Result<(), StorageError> {
-        journal(&self.journal).push(Operation::Seal(self.name));
+        self.note(Operation::Seal(self.name.clone()));
         self.inner.seal()
     }
 }

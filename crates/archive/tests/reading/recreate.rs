@@ -1,10 +1,6 @@
-//! Archives made anew: what becomes of hard links, of references and of what is remembered, and that power may fail at
-//! any moment.
+//! Archives made anew: what becomes of hard links, of references and of what is remembered.
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::path::Path;
-use std::sync::Arc;
 
 use ironborg_archive::items::{PartFiles, with_content, with_items};
 use ironborg_archive::recreate::{
@@ -14,13 +10,9 @@ use ironborg_archive::references::ChunkReferences;
 use ironborg_archive::{ArchiveError, Session};
 use ironborg_format::item::ChunkEntry;
 use ironborg_object::Compression;
-use ironborg_repository::{LocalRepository, Lock, LockMode, OpenOptions, process_identity};
 use ironborg_source::pattern::{Action, Style};
 use ironborg_source::{Pattern, PatternMatcher};
-use ironborg_storage::{
-    MemoryStorage, Operation, RecordingStorage, Storage, Unsynced, state_after,
-};
-use ironborg_types::{ArchiveId, BytePath, ChunkId, ErrorKind, Reporter};
+use ironborg_types::{BytePath, ChunkId, ErrorKind};
 
 use crate::machine::Machine;
 
@@ -279,94 +271,4 @@ fn an_interrupt_leaves_the_old_archive() {
             .archives
             .contains_key(b"rich.recreate.checkpoint".as_slice())
     );
-}
-
-/// Copies a directory into a storage.
-fn copy_into(storage: &dyn Storage, dir: &Path, name: &str) {
-    storage.create_dir_all(name).expect("memory has room");
-    for entry in std::fs::read_dir(dir).expect("an unpacked sample") {
-        let entry = entry.expect("an unpacked sample");
-        let own = entry.file_name().into_string().expect("a plain name");
-        let below = if name.is_empty() {
-            own
-        } else {
-            format!("{name}/{own}")
-        };
-        if entry.path().is_dir() {
-            copy_into(storage, &entry.path(), &below);
-        } else {
-            let content = std::fs::read(entry.path()).expect("an unpacked sample");
-            storage
-                .replace(&below, &[&content])
-                .expect("memory has room");
-        }
-    }
-}
-
-/// Opens a repository in memory as a machine that has never seen it.
-fn open(machine: &Machine, storage: Arc<dyn Storage>, home: &str) -> Session {
-    let options = OpenOptions {
-        lock: LockMode::Exclusive,
-        lock_wait: None,
-        owner: process_identity("test@1"),
-        append_only: false,
-        storage_quota: None,
-        reporter: Arc::clone(&machine.notes) as Arc<dyn Reporter>,
-    };
-    let repository = LocalRepository::open_in(storage, options).expect("the repository opens");
-    let mut client = machine.client();
-    client.directories.security = machine.dir(home).join("security");
-    client.directories.cache = machine.dir(home).join("cache");
-    Session::open(client, Box::new(repository), &[]).expect("the session opens")
-}
-
-#[test]
-fn power_may_fail_at_any_moment() {
-    let machine = Machine::with_sample("mode-none");
-    let recording = RecordingStorage::new(Arc::new(MemoryStorage::new()));
-    copy_into(&recording, &machine.repository, "");
-    let copied = recording.operations().len();
-    let mut session = open(&machine, Arc::new(recording.clone()), "while");
-    let before = entries(&session, "rich");
-    let old = session.load_archive(b"rich").expect("it is there").id;
-    let options = RecreateOptions {
-        chunker: Some("10,14,12,63".parse().expect("parameters")),
-        recompress: Recompress::Always,
-        compression: Compression::Zstd(1),
-        // One in between, and more than one.
-        checkpoint_interval: Some(std::time::Duration::from_millis(20)),
-        ..options()
-    };
-    let made = recreate(&mut session, &options, "rich", None)
-        .expect("it is made")
-        .expect("anew");
-    drop(session);
-    let operations = recording.operations();
-    let mut found: BTreeSet<ArchiveId> = BTreeSet::new();
-    let policies = [
-        Unsynced::Kept,
-        Unsynced::Dropped,
-        Unsynced::Torn,
-        Unsynced::Zeroed,
-    ];
-    let changes = (copied..=operations.len())
-        .filter(|done| operations[done - 1].is_change() && !is_lock(&operations[done - 1]));
-    for (number, done) in changes.enumerate() {
-        let state = state_after(&operations[..done], policies[number % policies.len()]);
-        let storage: Arc<dyn Storage> = Arc::new(state);
-        Lock::break_lock(&*storage, "lock").expect("a lock can be broken");
-        let session = open(&machine, storage, &format!("after-{number}"));
-        let archive = session.load_archive(b"rich").expect("it is there");
-        assert!(archive.id == old || archive.id == made.archive.id);
-        if found.insert(archive.id) || number % 8 == 0 {
-            assert_eq!(entries(&session, "rich"), before, "after {done} operations");
-            assert!(!entries(&session, "small").is_empty());
-        }
-    }
-    assert_eq!(found, BTreeSet::from([old, made.archive.id]));
-}
-
-/// Taking and leaving a lock changes no data.
-fn is_lock(operation: &Operation) -> bool {
-    format!("{operation:?}").contains("\"lock")
 }

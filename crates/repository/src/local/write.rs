@@ -287,6 +287,8 @@ impl LocalRepository {
         }
         // Without its config it is no repository any more, should the rest take a while.
         self.storage.remove(CONFIG)?;
+        // Best for good: after a crash it had better not be one with holes. The rest goes in any case.
+        let _ = self.storage.sync_dir("");
         Ok(self.storage.remove_tree("")?)
     }
 }
