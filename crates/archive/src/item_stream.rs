@@ -58,22 +58,75 @@ impl<'a> MetadataStore<'a> {
     }
 }
 
-/// Packed items waiting to be cut, and the chunks cut so far.
-pub(crate) struct ItemStream {
+/// Packed items waiting to be cut by content.
+pub(crate) struct PackedItems {
     buffer: Vec<u8>,
     chunker: Chunker,
-    /// Ids of the stored chunks, in order.
-    pub(crate) ids: Vec<ChunkId>,
 }
 
-impl ItemStream {
-    /// An empty stream, cut with the key's seed.
+impl PackedItems {
+    /// Nothing yet; it will be cut with the key's seed.
     pub(crate) fn new(key: &Key) -> Result<Self, ArchiveError> {
         let chunker = Chunker::new(ChunkerParams::ITEMS, key.chunk_seed())
             .map_err(|error| ArchiveError::other(error.to_string()))?;
         Ok(Self {
             buffer: Vec::new(),
             chunker,
+        })
+    }
+
+    /// Where one packed item is to be appended; to be cut then if it [`is_full`](Self::is_full).
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// Whether there is enough to be cut.
+    pub(crate) fn is_full(&self) -> bool {
+        self.buffer.len() > BUFFER_LEN
+    }
+
+    /// Hands out the chunks of what is there: all of it at the end, else all but the last one (unless there is only
+    /// one).
+    pub(crate) fn cut(
+        &mut self,
+        at_end: bool,
+        mut take: impl FnMut(&[u8]) -> Result<(), ArchiveError>,
+    ) -> Result<(), ArchiveError> {
+        self.chunker.restart();
+        let mut cuts = Vec::new();
+        let mut start = 0;
+        while let Some(len) = self.chunker.next_cut(&self.buffer[start..], true) {
+            cuts.push(start..start + len);
+            start += len;
+        }
+        if !at_end && cuts.len() > 1 {
+            cuts.pop();
+        }
+        for cut in &cuts {
+            take(&self.buffer[cut.clone()])?;
+        }
+        let taken = cuts.last().map_or(0, |cut| cut.end);
+        self.buffer.drain(..taken);
+        if at_end {
+            // What follows, saving the caches, needs memory of its own.
+            self.buffer = Vec::new();
+        }
+        Ok(())
+    }
+}
+
+/// Packed items waiting to be stored, and the chunks stored so far.
+pub(crate) struct ItemStream {
+    items: PackedItems,
+    /// Ids of the stored chunks, in order.
+    pub(crate) ids: Vec<ChunkId>,
+}
+
+impl ItemStream {
+    /// An empty stream.
+    pub(crate) fn new(key: &Key) -> Result<Self, ArchiveError> {
+        Ok(Self {
+            items: PackedItems::new(key)?,
             ids: Vec::new(),
         })
     }
@@ -86,8 +139,8 @@ impl ItemStream {
         store: &mut MetadataStore<'_>,
         summary: &mut SummaryBuilder,
     ) -> Result<(), ArchiveError> {
-        item.encode(&mut self.buffer);
-        if self.buffer.len() > BUFFER_LEN {
+        item.encode(self.items.buffer());
+        if self.items.is_full() {
             self.flush(false, sealer, store, summary)
         } else {
             Ok(())
@@ -102,27 +155,12 @@ impl ItemStream {
         store: &mut MetadataStore<'_>,
         summary: &mut SummaryBuilder,
     ) -> Result<(), ArchiveError> {
-        self.chunker.restart();
-        let mut cuts = Vec::new();
-        let mut start = 0;
-        while let Some(len) = self.chunker.next_cut(&self.buffer[start..], true) {
-            cuts.push(start..start + len);
-            start += len;
-        }
-        if !at_end && cuts.len() > 1 {
-            cuts.pop();
-        }
-        for cut in &cuts {
-            let entry = store.store(sealer, &self.buffer[cut.clone()])?;
+        let Self { items, ids } = self;
+        items.cut(at_end, |chunk| {
+            let entry = store.store(sealer, chunk)?;
             summary.add_metadata(&entry);
-            self.ids.push(entry.id);
-        }
-        let stored = cuts.last().map_or(0, |cut| cut.end);
-        self.buffer.drain(..stored);
-        if at_end {
-            // What follows, saving the caches, needs memory of its own.
-            self.buffer = Vec::new();
-        }
-        Ok(())
+            ids.push(entry.id);
+            Ok(())
+        })
     }
 }

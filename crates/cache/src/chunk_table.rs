@@ -374,6 +374,16 @@ impl ChunkTable {
         self.shards.iter().flat_map(of_shard).collect()
     }
 
+    /// Every id that nothing refers to.
+    pub fn unreferenced(&self) -> Vec<ChunkId> {
+        let of_shard = |shard: &Shard| -> Vec<ChunkId> {
+            let slots = lock(&shard.slots);
+            let unused = slots.iter().filter(|slot| slot.refs == 0);
+            unused.map(|slot| slot.id).collect()
+        };
+        self.shards.iter().flat_map(of_shard).collect()
+    }
+
     fn shard(&self, id: &ChunkId) -> &Shard {
         &self.shards[usize::from(id.0[0]) % SHARDS]
     }

@@ -2,7 +2,11 @@
 //!
 //! Layout: docs/format.md, "Archive metadata". Authentication is in [`crate::tam`] and `crypto`.
 
+pub mod tree;
+
 use ironborg_types::{ChunkId, Timestamp};
+
+pub use tree::ArchiveTree;
 
 use crate::document::{
     UnknownEntries, insert_unknown, push_raw_list, read_document_len, read_kept_value,
@@ -152,12 +156,7 @@ impl ArchiveMetadata {
         let mut map = SortedMap::new();
         map.insert_uint("version", ARCHIVE_VERSION);
         map.insert_raw("name", &self.name);
-        map.insert(&b"items"[..], |out| {
-            push_array_len(out, self.items.len());
-            for id in &self.items {
-                push_raw(out, id.as_bytes());
-            }
-        });
+        map.insert(&b"items"[..], |out| push_ids(out, &self.items));
         map.insert(&b"cmdline"[..], |out| push_raw_list(out, &self.cmdline));
         map.insert_raw("time", self.time.as_bytes());
         if let Some(tam) = tam {
@@ -255,6 +254,13 @@ fn read_ids(reader: &mut Reader<'_>) -> Result<Vec<ChunkId>, MsgpackError> {
         ids.push(ChunkId(*reader.read_raw_array()?));
     }
     Ok(ids)
+}
+
+fn push_ids(out: &mut Vec<u8>, ids: &[ChunkId]) {
+    push_array_len(out, ids.len());
+    for id in ids {
+        push_raw(out, id.as_bytes());
+    }
 }
 
 fn read_values(reader: &mut Reader<'_>) -> Result<Vec<Value<'static>>, MsgpackError> {

@@ -46,6 +46,16 @@ impl Sealer {
         Ok(key.seal_in_place(nonces, out)?)
     }
 
+    /// The length of the object [`Self::seal`] would make, without making it.
+    ///
+    /// # Errors
+    /// [`ObjectError::PlaintextTooLong`].
+    pub fn sealed_len(&mut self, key: &Key, data: &[u8]) -> Result<usize, ObjectError> {
+        let mut out = Vec::new();
+        self.compress(key, data, &mut out)?;
+        Ok(out.len())
+    }
+
     /// As [`Self::seal`], unless the object would be of the form `present`: then nothing is encrypted,
     /// `out` is empty, and the answer is false. Source: Borg 1.4, `ArchiveRecreater.chunk_processor`.
     ///

@@ -2,7 +2,7 @@
 
 use ironborg_object::{Compression, Sealer};
 use ironborg_types::{
-    ArchiveId, BytePath, ChunkId, Event, Level, Place, RepairAction, RepairChange,
+    ArchiveId, BytePath, ChunkId, Event, Level, Place, RepairAction, RepairChange, Timestamp,
 };
 
 use super::{CheckMode, LOGGER};
@@ -81,6 +81,15 @@ impl Changes {
         Ok(u32::try_from(object.len()).expect("the repository took it"))
     }
 
+    /// Bytes of the object that some plaintext would be stored as.
+    pub(super) fn sealed_len(
+        &mut self,
+        session: &Session,
+        plaintext: &[u8],
+    ) -> Result<usize, ArchiveError> {
+        Ok(self.sealer.sealed_len(&session.key, plaintext)?)
+    }
+
     /// Removes objects that are there.
     pub(super) fn delete(
         &mut self,
@@ -93,7 +102,12 @@ impl Changes {
             Removal::Orphaned => "no archive refers to it",
             Removal::Superseded => "no archive refers to it after the repair",
         };
-        for id in ids {
+        let told = if self.mode == CheckMode::Look {
+            &[]
+        } else {
+            ids
+        };
+        for id in told {
             let place = Place {
                 chunk: Some(*id),
                 ..Place::default()
@@ -113,9 +127,12 @@ impl Changes {
         session: &mut Session,
         name: &BytePath,
         id: ArchiveId,
+        time: Timestamp,
     ) {
         let entry = session.manifest.archives.get_mut(&name[..]);
         let entry = entry.expect("the archive that was checked is listed");
+        // Stock Borg always writes it with microseconds.
+        entry.time = time.to_string();
         if entry.id == id {
             return;
         }

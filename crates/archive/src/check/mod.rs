@@ -12,14 +12,19 @@ mod archives;
 mod changes;
 mod content;
 mod findings;
+mod inspector;
+mod item;
+mod items;
 mod key;
 mod manifest;
 mod objects;
 mod orphans;
+mod read;
 mod rewrite;
 mod stream;
 mod sweep;
 mod verify;
+mod walk;
 
 use std::collections::HashSet;
 
@@ -120,25 +125,14 @@ struct Work<'o> {
     changes: Changes,
     /// Objects nothing may refer to any more because of what the repair itself has changed: not orphans.
     superseded: HashSet<ChunkId>,
+    /// Whether something refers to objects that cannot be understood, so that nobody knows what is an orphan.
+    uncounted: bool,
 }
 
 impl Work<'_> {
-    /// An object that the repair may leave without any reference, if nothing referred to it so far.
-    fn mark_superseded(&mut self, id: &ChunkId) {
-        if self.objects.refs(id) == 0 {
-            self.superseded.insert(*id);
-        }
-    }
-
     /// Where an object is, as far as the repository can tell.
     fn place_of(&self, id: &ChunkId) -> Place {
-        let at = self.session.repository.place(id);
-        Place {
-            chunk: Some(*id),
-            segment: at.map(|(segment, _)| segment),
-            offset: at.map(|(_, offset)| offset),
-            ..Place::default()
-        }
+        place_of(&self.session, id)
     }
 
     /// Ends the check between two steps if the user wants that.
@@ -147,6 +141,17 @@ impl Work<'_> {
             return Err(ArchiveError::Interrupted);
         }
         Ok(())
+    }
+}
+
+/// Where an object is, as far as the repository can tell.
+fn place_of(session: &Session, id: &ChunkId) -> Place {
+    let at = session.repository.place(id);
+    Place {
+        chunk: Some(*id),
+        segment: at.map(|(segment, _)| segment),
+        offset: at.map(|(_, offset)| offset),
+        ..Place::default()
     }
 }
 
@@ -175,6 +180,7 @@ fn check_archives(
         findings,
         changes,
         superseded: HashSet::new(),
+        uncounted: false,
     };
     if options.verify_data {
         verify::verify_data(&mut work)?;

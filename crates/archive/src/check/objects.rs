@@ -51,6 +51,11 @@ impl Objects {
         self.table.refs(id)
     }
 
+    /// What nothing refers to.
+    pub(super) fn unreferenced(&self) -> Vec<ChunkId> {
+        self.table.unreferenced()
+    }
+
     /// Notes an object that the repair stores (or would), with one reference.
     pub(super) fn add(&self, id: &ChunkId) {
         self.table.add(id, 1, ChunkSizes::default());

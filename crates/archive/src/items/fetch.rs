@@ -301,6 +301,11 @@ impl<'a> ReadAhead<'a> {
         }
     }
 
+    /// Tells of objects that will be asked for next, in this order: across a line they are sent for already.
+    pub(crate) fn will_ask(&self, objects: &[(ChunkId, u32)]) {
+        self.objects.will_read(objects);
+    }
+
     /// How many objects were asked for and not taken.
     pub fn in_flight(&self) -> u64 {
         self.asked - self.taken

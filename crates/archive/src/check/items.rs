@@ -1,0 +1,182 @@
+//! The items of one archive: reading what can be read of them, and writing that again.
+//!
+//! Source: Borg 1.4, `ArchiveChecker.rebuild_refcounts`, `robust_iterator`.
+
+use std::ops::Range;
+
+use ironborg_types::{BytePath, ChunkId, FindingKind, Place, RepairAction};
+
+use super::archives::{AllArchives, is_integrity};
+use super::inspector::Inspector;
+use super::item::NoItem;
+use super::read::Taken;
+use super::rewrite::Rewriter;
+use super::stream::RobustStream;
+use super::walk::Broken;
+use crate::ArchiveError;
+
+/// A chunk of an item stream.
+struct StreamChunk<'a> {
+    archive: &'a BytePath,
+    number: usize,
+    id: &'a ChunkId,
+}
+
+/// Buffers for items that are written otherwise than they were read.
+#[derive(Default)]
+struct Buffers {
+    canonical: Vec<u8>,
+    changed: Vec<u8>,
+}
+
+impl AllArchives<'_, '_, '_> {
+    /// Goes through the items in the chunks `ids`, which were named to the queue; gives the chunks they are in now.
+    pub(super) fn check_items(
+        &mut self,
+        archive: &BytePath,
+        ids: &[ChunkId],
+    ) -> Result<Vec<ChunkId>, ArchiveError> {
+        let keys = self.inspector.item_keys.iter().map(Vec::as_slice);
+        let mut stream = RobustStream::new(keys);
+        let mut rewriter = Rewriter::new(self.inspector, archive)?;
+        let mut buffers = Buffers::default();
+        let mut is_after_hole = false;
+        for (number, id) in ids.iter().enumerate() {
+            let chunk = StreamChunk {
+                archive,
+                number,
+                id,
+            };
+            let fetched = match self.queue.take(self.inspector) {
+                Taken::Missing => {
+                    is_after_hole = true;
+                    let kind = FindingKind::ItemsMissing;
+                    self.inspector
+                        .report(&chunk, kind, "item metadata chunk missing");
+                    continue;
+                }
+                Taken::Read(outcome) => {
+                    if std::mem::take(&mut is_after_hole) {
+                        stream.resync();
+                    }
+                    match outcome {
+                        Ok(fetched) => fetched,
+                        Err(error) if is_integrity(&error) => {
+                            let kind = FindingKind::ItemsDamaged;
+                            self.inspector.report(&chunk, kind, &error.to_string());
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+            };
+            rewriter.note_read(stream.feed(&fetched.plaintext), *id);
+            self.queue.recycle(fetched);
+            self.check_fed(&chunk, &mut stream, &mut rewriter, &mut buffers)?;
+        }
+        if stream.pending_len() > 0 {
+            // Stock Borg does not say so either.
+            let detail = format!(
+                "leave out the {} bytes behind the last whole item of archive {archive}",
+                stream.pending_len()
+            );
+            let place = self.inspector.place_of_archive(archive);
+            self.inspector.tell(RepairAction::DropItem, place, detail);
+        }
+        rewriter.finish(self.inspector)
+    }
+
+    /// Goes through the items that are whole by now.
+    fn check_fed(
+        &mut self,
+        chunk: &StreamChunk<'_>,
+        stream: &mut RobustStream,
+        rewriter: &mut Rewriter,
+        buffers: &mut Buffers,
+    ) -> Result<(), ArchiveError> {
+        loop {
+            self.inspector.look_at_interrupt()?;
+            match stream.next() {
+                Ok(Some(at)) => {
+                    self.check_item(chunk, &at, stream.bytes(&at), rewriter, buffers)?;
+                    rewriter.store_full(self.inspector)?;
+                }
+                Ok(None) => return Ok(()),
+                Err(Broken) => {
+                    let message =
+                        "Unpacker crashed while unpacking item metadata, trying to resync...";
+                    let kind = FindingKind::ItemInvalid;
+                    self.inspector.report(chunk, kind, message);
+                    let detail = format!(
+                        "leave out what chunk {} of the items of archive {} goes on with",
+                        chunk.id, chunk.archive
+                    );
+                    let place = chunk.place(self.inspector);
+                    self.inspector.tell(RepairAction::DropItem, place, detail);
+                    stream.resync();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn check_item(
+        &mut self,
+        chunk: &StreamChunk<'_>,
+        at: &Range<u64>,
+        item: &[u8],
+        rewriter: &mut Rewriter,
+        buffers: &mut Buffers,
+    ) -> Result<(), ArchiveError> {
+        let inspector = &mut *self.inspector;
+        let form = &mut self.form;
+        if let Err(NoItem(reason)) = form.read(item, &inspector.item_keys) {
+            let message = format!(
+                "Did not get expected metadata dict when unpacking item metadata ({reason})"
+            );
+            inspector.report(chunk, FindingKind::ItemInvalid, &message);
+            let detail = format!(
+                "leave {} bytes out of the items of archive {}: {reason}",
+                item.len(),
+                chunk.archive
+            );
+            inspector.tell(RepairAction::DropItem, chunk.place(inspector), detail);
+            return Ok(());
+        }
+        let Buffers { canonical, changed } = buffers;
+        let written = if form.is_canonical() {
+            item
+        } else {
+            canonical.clear();
+            form.write_canonical(item, canonical);
+            form.read(canonical, &inspector.item_keys)
+                .expect("the same entries, in another order");
+            canonical
+        };
+        changed.clear();
+        let zeros = &mut self.zeros;
+        if inspector.verify_content(chunk.archive, form, written, zeros, changed)? {
+            rewriter.add(changed);
+        } else if written == item {
+            rewriter.copy(at, item);
+        } else {
+            rewriter.add(written);
+        }
+        Ok(())
+    }
+}
+
+impl StreamChunk<'_> {
+    fn place(&self, inspector: &Inspector<'_>) -> Place {
+        inspector.place(self.archive, self.id)
+    }
+}
+
+impl Inspector<'_> {
+    /// A problem in a chunk of an item stream.
+    fn report(&mut self, chunk: &StreamChunk<'_>, kind: FindingKind, message: &str) {
+        let message = format!("{message} [chunk: {:06}_{}]", chunk.number, chunk.id);
+        let place = chunk.place(self);
+        self.error(kind, place, message);
+    }
+}
