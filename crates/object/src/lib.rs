@@ -18,7 +18,7 @@ mod obfuscation;
 pub use compress::Compressor;
 pub use compression::{Compression, InvalidCompression};
 pub use decompress::{Decompressor, PLAINTEXT_LEN_MAX, StoredForm};
-pub use error::ObjectError;
+pub use error::{DecompressionFailure, ObjectError};
 pub use obfuscation::Obfuscation;
 pub use opener::Opener;
 pub use sealer::Sealer;

@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use ironborg_crypto::CryptoError;
+use ironborg_object::{DecompressionFailure, ObjectError};
 use ironborg_types::{BytePath, ChunkId, FindingKind, Place, RepairAction};
 
 use super::archives::{AllArchives, is_integrity};
@@ -64,6 +66,7 @@ impl AllArchives<'_, '_, '_> {
                         Err(error) if is_integrity(&error) => {
                             let kind = FindingKind::ItemsDamaged;
                             self.inspector.report(&chunk, kind, &error.to_string());
+                            is_after_hole = ends_stock_borg(&error);
                             continue;
                         }
                         Err(error) => return Err(error),
@@ -164,6 +167,18 @@ impl AllArchives<'_, '_, '_> {
         }
         Ok(())
     }
+}
+
+/// Whether stock Borg does not survive this. Of other errors it does, but goes on as if nothing was missing, and what
+/// follows is lost up to the next chunk.
+fn ends_stock_borg(error: &ArchiveError) -> bool {
+    matches!(
+        error,
+        ArchiveError::Object(
+            ObjectError::Crypto(CryptoError::MacMismatch { .. })
+                | ObjectError::Decompression(DecompressionFailure::UnknownCompressor(..))
+        )
+    )
 }
 
 impl StreamChunk<'_> {
