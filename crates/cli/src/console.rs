@@ -6,6 +6,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use crate::error::CliError;
+use crate::signals;
 
 /// Writes `text` to standard error at once, without adding a line feed.
 pub(crate) fn write_stderr(text: &str) {
@@ -77,6 +78,7 @@ impl Stdout {
 
     /// Hands everything on.
     pub(crate) fn flush(&mut self) -> Result<(), CliError> {
+        let _output = signals::Output::begin();
         let mut stdout = io::stdout().lock();
         let result = stdout
             .write_all(self.buffer.as_bytes())
@@ -108,6 +110,7 @@ pub(crate) struct RawStdout;
 
 impl Write for RawStdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _output = signals::Output::begin();
         Ok(rustix::io::write(rustix::stdio::stdout(), bytes)?)
     }
 

@@ -32,7 +32,8 @@ use crate::passphrase::ConsolePassphrases;
 use crate::program::Program;
 use crate::questions::ConsoleQuestioner;
 use crate::reporter::ConsoleReporter;
-use crate::{signals, stored_passphrase, subprocess};
+use crate::signals::{self, last_will};
+use crate::{stored_passphrase, subprocess};
 
 /// What a running command has at hand.
 pub(crate) struct Context {
@@ -241,7 +242,9 @@ impl Context {
         access: Access,
     ) -> Result<LocalRepository, CliError> {
         let path = self.local_path(location)?;
-        Ok(LocalRepository::open(&path, self.open_options(access))?)
+        let options = self.open_options(access);
+        let fence = last_will::fence(&path, &options.owner);
+        Ok(LocalRepository::open_fenced(&path, options, fence)?)
     }
 
     /// Makes a repository, without key and manifest.

@@ -10,11 +10,12 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use ironborg_source::named_file;
-use ironborg_types::{BytePath, ErrorKind};
+use ironborg_types::{BytePath, ErrorKind, LockHolder};
 
 use crate::console;
 use crate::context::Context;
 use crate::error::{Cause, CliError};
+use crate::lock_holders;
 
 /// How alike two names must be for one to be taken for the other, mistyped; 1 is the same.
 const LIKENESS_MIN: f64 = 0.6;
@@ -32,6 +33,8 @@ const REPOSITORY_FILES: [&str; 2] = ["config", "data"];
 pub(crate) struct Noticed {
     /// Names near those of archives that are not there.
     archives: Mutex<Vec<String>>,
+    /// Who had the lock that was waited for.
+    holders: Mutex<Option<Vec<LockHolder>>>,
 }
 
 impl Noticed {
@@ -41,6 +44,12 @@ impl Noticed {
         let near = nearest(&String::from_utf8_lossy(name), known);
         let mut archives = self.archives.lock().unwrap_or_else(PoisonError::into_inner);
         archives.extend(near);
+    }
+
+    /// Others have a lock.
+    pub(crate) fn lock_held(&self, by: &[LockHolder]) {
+        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        *holders = Some(by.to_vec());
     }
 }
 
@@ -113,6 +122,11 @@ fn of_error(context: &Context, error: &CliError) -> Option<String> {
             } else {
                 format!("did you mean {}?", choice(&below))
             }
+        }
+        ErrorKind::LockTimeout => {
+            let holders = context.reporter.noticed.holders.lock();
+            let holders = holders.unwrap_or_else(PoisonError::into_inner).take();
+            lock_holders::advice(&holders?, program)
         }
         _ => return None,
     })

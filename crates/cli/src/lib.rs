@@ -20,6 +20,7 @@ mod default_repository;
 mod directories;
 mod environment;
 mod identity;
+mod lock_holders;
 mod passphrase;
 mod program;
 mod questions;

@@ -21,6 +21,7 @@ use crate::environment::PassphraseVariables;
 use crate::output::pyformat::repr;
 use crate::questions::ConsoleQuestioner;
 use crate::signals::Prompt;
+use crate::signals::last_will::{Dependent, Hidden};
 use crate::{shell_words, subprocess, sys};
 
 /// How often a new passphrase is asked for.
@@ -87,9 +88,11 @@ impl ConsolePassphrases {
                     repr(&text::display(program))
                 ))
             })?;
+        let dependent = Dependent::begin(child.id());
         let output = child
             .wait_with_output()
             .map_err(|error| fail(&error.to_string()))?;
+        drop(dependent);
         let secret = Zeroizing::new(output.stdout);
         if !output.status.success() {
             let list: Vec<String> = words
@@ -122,6 +125,7 @@ impl ConsolePassphrases {
     /// Prompts on the terminal, else on standard error and input.
     fn prompt(&self, prompt: &str) -> Result<Passphrase, PassphraseError> {
         let _prompt = Prompt::begin();
+        let _hidden = Hidden::begin();
         if let Ok(secret) = rpassword::prompt_password(prompt) {
             return Ok(Passphrase::new(secret.into_bytes()));
         }

@@ -2,8 +2,9 @@
 //!
 //! The handler itself only notes that something has to end: whoever interrupts `dump | ironborg create … -` ends
 //! both programs, and the end of the input must not be noticed before the signal. A thread does the rest. Operations
-//! poll the [`Interrupt`]; a command that does not end in time after it was told to is ended here. Its locks
-//! are then stale ones, which either program recognises and removes.
+//! poll the [`Interrupt`]; a command that does not end in time after it was told to is ended here: its repository is
+//! closed to changes, and then its lock given back. (Where a disk does not answer, the lock stays; it is a stale one then,
+//! which either program recognises and removes.)
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -19,6 +20,8 @@ use crate::console;
 use crate::error::CliError;
 use crate::reporter::ConsoleReporter;
 use crate::sys;
+
+pub(crate) mod last_will;
 
 /// Requests of signals; lives as long as the process.
 pub(crate) static INTERRUPT: Interrupt = Interrupt::new();
@@ -121,8 +124,9 @@ fn end(number: u8, limit: Duration, finish: &impl Fn(&CliError)) {
     }
     let asked = Instant::now();
     loop {
-        let saves_its_work =
-            POLLED.load(Ordering::SeqCst) > 0 && PROMPTS.load(Ordering::SeqCst) == 0;
+        let saves_its_work = POLLED.load(Ordering::SeqCst) > 0
+            && PROMPTS.load(Ordering::SeqCst) == 0
+            && OUTPUTS.load(Ordering::SeqCst) == 0;
         let limit = if saves_its_work {
             limit
         } else {
@@ -142,6 +146,26 @@ static POLLED: AtomicU8 = AtomicU8::new(0);
 
 /// How many prompts wait for a person.
 static PROMPTS: AtomicU8 = AtomicU8::new(0);
+
+/// How many writes to standard output are under way.
+static OUTPUTS: AtomicU8 = AtomicU8::new(0);
+
+/// Marks a write to standard output, which may wait for somebody who never reads: nothing of that can be saved.
+pub(crate) struct Output(());
+
+impl Output {
+    /// Begins.
+    pub(crate) fn begin() -> Self {
+        OUTPUTS.fetch_add(1, Ordering::SeqCst);
+        Self(())
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        OUTPUTS.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 /// Marks the time of an operation that polls: it is given long to save its work.
 pub(crate) struct PolledOperation(());
@@ -184,6 +208,7 @@ pub(crate) fn ender(
 ) -> impl Fn(&CliError) + Send + 'static {
     move |error| {
         use ironborg_types::Level;
+        last_will::execute();
         reporter.record(
             Level::Error,
             crate::reporter::ARCHIVER,

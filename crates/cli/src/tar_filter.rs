@@ -1,7 +1,7 @@
 //! What a tarball goes through on its way out or in: nothing, a compressor of ours, or a program.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use ironborg_archive::ArchiveError;
@@ -13,6 +13,8 @@ use ironborg_types::{Event, Level, Reporter};
 
 use crate::context::Context;
 use crate::error::CliError;
+use crate::signals::Output;
+use crate::signals::last_will::Dependent;
 use crate::{shell_words, subprocess};
 
 /// What a tarball goes through.
@@ -40,21 +42,24 @@ impl TarFilter {
     pub(crate) fn write_through(
         &self,
         context: &Context,
-        mut file: OutputFile,
+        file: OutputFile,
         write: impl FnOnce(&mut dyn Write) -> Result<(), CliError>,
     ) -> Result<(), CliError> {
         match self {
-            Self::None => write(&mut file),
+            Self::None => write(&mut Marked(file)),
             Self::Codec(codec) => {
                 let failed = |error: std::io::Error| CliError::unexpected(error.to_string());
+                let mut file = Marked(file);
                 with_compressor(*codec, context.threads(), &mut file, failed, write)
             }
             Self::Program(command) => {
                 let words = words(context, command)?;
                 let environment = subprocess::environment();
                 let started = FilterProcess::outbound(&words, &environment, file.into());
-                let (process, mut input) =
+                let (process, input) =
                     started.map_err(|error| not_started(context, command, &words, error))?;
+                let _dependent = Dependent::begin(process.id());
+                let mut input = Marked(input);
                 if let Err(error) = write(&mut input) {
                     // Killed first, or it would take the end of its input for that of a whole tarball.
                     drop(process);
@@ -89,6 +94,20 @@ impl TarFilter {
                 }
             }
         })
+    }
+}
+
+/// What a tarball is written to. Whoever reads there may not do so for a long time.
+struct Marked<W>(W);
+
+impl<W: Write> Write for Marked<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _output = Output::begin();
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -176,6 +195,7 @@ fn creation_failed(context: &Context, command: &str, message: &str) -> CliError 
 
 /// Waits for a filter whose input or output has come to its end.
 fn wait(command: &str, process: FilterProcess) -> Result<(), ArchiveError> {
+    let _output = Output::begin();
     match process.wait() {
         Ok(0) => Ok(()),
         Ok(status) => Err(ArchiveError::other(format!(

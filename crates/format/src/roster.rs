@@ -38,6 +38,8 @@ pub struct Roster {
     pub shared: Vec<LockOwner>,
     /// The one who writes.
     pub exclusive: Vec<LockOwner>,
+    /// Those who are going to write when nobody reads any more: a hint that Borg carries along without looking at it.
+    pub waiting: Vec<LockOwner>,
 }
 
 impl Roster {
@@ -46,18 +48,26 @@ impl Roster {
         let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
         let decoded = owners(&value["shared"]).zip(owners(&value["exclusive"]));
         decoded
-            .map(|(shared, exclusive)| Self { shared, exclusive })
+            .map(|(shared, exclusive)| Self {
+                shared,
+                exclusive,
+                waiting: owners(&value["waiting"]).unwrap_or_default(),
+            })
             .unwrap_or_default()
     }
 
-    /// Whether nobody is in it.
+    /// Whether nobody reads or writes.
     pub fn is_empty(&self) -> bool {
         self.shared.is_empty() && self.exclusive.is_empty()
     }
 
     /// The file's content, spaced as Python's `json.dump` spaces it.
     pub fn encode(&self) -> Vec<u8> {
-        let lists = [("shared", &self.shared), ("exclusive", &self.exclusive)];
+        let lists = [
+            ("shared", &self.shared),
+            ("exclusive", &self.exclusive),
+            ("waiting", &self.waiting),
+        ];
         let lists: Vec<String> = lists
             .into_iter()
             .filter(|(_, owners)| !owners.is_empty())
@@ -146,6 +156,18 @@ mod tests {
     }
 
     #[test]
+    fn those_who_wait_are_carried_along_and_do_not_count() {
+        let text = b"{\"shared\": [[\"a@1\", 1, 0]], \"waiting\": [[\"b@2\", 2, 0]]}";
+        let mut roster = Roster::decode(text);
+        assert_eq!(roster.waiting, [owner("b@2", 2, 0)]);
+        assert_eq!(roster.encode(), text);
+        roster.shared.clear();
+        assert!(roster.is_empty());
+        let odd = Roster::decode(b"{\"shared\": [[\"a@1\", 1, 0]], \"waiting\": 7}");
+        assert_eq!((odd.shared.len(), odd.waiting.len()), (1, 0));
+    }
+
+    #[test]
     fn an_owner_is_a_file_name() {
         let a = owner("host.example.org@1", 4711, 0);
         assert_eq!(a.file_name(), "host.example.org@1.4711-0");
@@ -168,7 +190,7 @@ mod tests {
         #[test]
         fn a_roster_survives_a_round_trip(hosts in proptest::collection::hash_set(".{0,8}", 0..4)) {
             let owners: Vec<_> = hosts.iter().map(|host| owner(host, 1, 0)).collect();
-            let roster = Roster { shared: owners.clone(), exclusive: owners };
+            let roster = Roster { shared: owners.clone(), exclusive: owners.clone(), waiting: owners };
             prop_assert_eq!(Roster::decode(&roster.encode()), roster);
         }
     }

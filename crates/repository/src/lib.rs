@@ -25,6 +25,8 @@ mod space;
 mod error;
 
 pub use attic::AtticRepository;
+pub use ironborg_storage::Fence;
+
 pub use error::{ForeignError, RepositoryError};
 pub use local::{
     CheckOptions, CompactOptions, CreateOptions, LocalRepository, LockMode, OpenOptions,

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ironborg_format::config::Config;
-use ironborg_storage::{LocalStorage, Storage};
+use ironborg_storage::{Fence, FencedStorage, LocalStorage, Storage};
 use ironborg_types::{ChunkId, Event, Level, NonceStore, Reporter, RepositoryId, SegmentId};
 
 pub(crate) use create::{README, README_TEXT};
@@ -25,7 +25,7 @@ pub use options::{CheckOptions, CompactOptions, CreateOptions, LockMode, OpenOpt
 pub use scan::SegmentScan;
 
 use crate::index::{EntryLocation, Index};
-use crate::lock::{Lock, LockOptions};
+use crate::lock::{Lock, LockOptions, LockOwner};
 use crate::nonce::NonceFile;
 use crate::recovery::{Committed, Recovery};
 use crate::segments::SegmentLog;
@@ -103,6 +103,16 @@ impl LocalRepository {
         Self::open_in(Arc::new(LocalStorage::new(path)), options)
     }
 
+    /// The same behind a fence, so that another thread can put an end to all changes.
+    pub fn open_fenced(
+        path: &Path,
+        options: OpenOptions,
+        fence: Arc<Fence>,
+    ) -> Result<Self, RepositoryError> {
+        let storage = FencedStorage::new(LocalStorage::new(path), fence);
+        Self::open_in(Arc::new(storage), options)
+    }
+
     /// Opens the repository a storage holds.
     pub fn open_in(
         storage: Arc<dyn Storage>,
@@ -155,6 +165,15 @@ impl LocalRepository {
     /// Removes the lock of the repository at a path whoever holds it, whatever state the repository is in.
     pub fn break_lock(path: &Path) -> Result<(), RepositoryError> {
         Lock::break_lock(&LocalStorage::new(path), LOCK)
+    }
+
+    /// Gives back the lock of the repository at a path that a process has, from outside of the thread that works with
+    /// it. Nothing may be changed any more when this is called; the process has to end.
+    ///
+    /// # Errors
+    /// Its files cannot be read or changed.
+    pub fn release_lock(path: &Path, owner: &LockOwner) -> Result<(), RepositoryError> {
+        Lock::release_held(Arc::new(LocalStorage::new(path)), LOCK, owner)
     }
 
     /// Forgets what was not committed and gives the lock back, saying what went wrong if something did.

@@ -3,28 +3,32 @@
 //! The same files, staleness rules and words as stock Borg, so that either program waits for the
 //! other. Serves repositories and caches. Layout: docs/format.md, "Locks".
 
+mod waiting;
+
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
 pub use ironborg_format::roster::LockOwner;
 use ironborg_format::roster::Roster;
 use ironborg_storage::{Storage, StorageError};
-use ironborg_types::{Event, Level, Reporter};
+use ironborg_types::{Event, Level, LockHolder, NullReporter, Reporter};
 use rustix::process::Pid;
 
 use crate::RepositoryError;
+use waiting::{Deadline, Watch};
 
 const LOGGER: &str = "borg.locking";
 /// How often somebody who wants to write looks whether all readers are gone.
 const READERS_POLL: Duration = Duration::from_millis(200);
-/// Longest pause between attempts at the exclusive directory; shorter if the whole wait is.
-const EXCLUSIVE_POLL_MAX: Duration = Duration::from_secs(1);
 /// How long a reader that leaves waits for the directory, at least: while it is in the roster nobody can
 /// have it for longer than a moment, and staying in the roster would shut writers out for good.
 const RELEASE_WAIT: Duration = Duration::from_secs(30);
 /// How often it tries.
 const RELEASE_POLL: Duration = Duration::from_millis(5);
+/// The same for a process that is told to end at once.
+const RELEASE_WAIT_AT_END: Duration = Duration::from_secs(2);
+/// How long who cannot wait any longer tries to take back what it has announced.
+const WITHDRAW_WAIT: Duration = Duration::from_millis(100);
 
 /// This process as the owner of locks; the host id is the caller's to find out.
 pub fn process_identity(host: impl Into<String>) -> LockOwner {
@@ -77,10 +81,7 @@ impl Lock {
         if options.exclusive {
             files.acquire_alone(false)?;
         } else {
-            let deadline = Deadline::new(files.wait, None);
-            files.with_directory(&deadline, || {
-                files.modify(|roster, owner| add(&mut roster.shared, owner))
-            })?;
+            files.acquire_shared()?;
         }
         Ok(Self {
             files,
@@ -109,6 +110,49 @@ impl Lock {
     pub fn release(mut self) -> Result<(), RepositoryError> {
         self.held = false;
         self.files.release(self.exclusive)
+    }
+
+    /// Gives back whatever `owner` has of a lock, and without waiting for long: for a process that has to end while
+    /// another of its threads has the lock, which must not change anything any more.
+    ///
+    /// # Errors
+    /// The files of the lock cannot be read or changed.
+    pub fn release_held(
+        storage: Arc<dyn Storage>,
+        name: &str,
+        owner: &LockOwner,
+    ) -> Result<(), RepositoryError> {
+        let files = LockFiles {
+            storage,
+            name: name.to_owned(),
+            directory: format!("{name}.exclusive"),
+            roster: format!("{name}.roster"),
+            owner: owner.clone(),
+            wait: Some(RELEASE_WAIT_AT_END),
+            reporter: Arc::new(NullReporter),
+        };
+        let leave = |roster: &mut Roster, owner: &LockOwner| {
+            for owners in [
+                &mut roster.shared,
+                &mut roster.exclusive,
+                &mut roster.waiting,
+            ] {
+                owners.retain(|one| one != owner);
+            }
+        };
+        if files.is_mine()? {
+            files.modify(leave)?;
+            return files.release_directory();
+        }
+        let roster = files.read()?;
+        let is_there = [&roster.shared, &roster.exclusive, &roster.waiting]
+            .iter()
+            .any(|owners| owners.contains(owner));
+        if is_there {
+            let mut deadline = Deadline::new(files.wait, Some(RELEASE_POLL));
+            files.with_directory(&mut deadline, || files.modify(leave))?;
+        }
+        Ok(())
     }
 
     /// Removes the lock whoever holds it.
@@ -144,40 +188,126 @@ struct LockFiles {
 }
 
 impl LockFiles {
+    /// Gets into the roster as one who reads. Those who have been waiting to write go first for a while.
+    fn acquire_shared(&self) -> Result<(), RepositoryError> {
+        let mut deadline = Deadline::new(self.wait, None);
+        let mut watch = self.watch();
+        loop {
+            self.acquire_directory(&mut deadline, &mut watch)?;
+            let entered = self.enter_shared(deadline.allows_courtesy());
+            let released = self.release_directory();
+            if entered? {
+                return released;
+            }
+            released?;
+            watch.goes_on(|| self.holders());
+            deadline.sleep();
+        }
+    }
+
+    /// Puts ourselves into the roster, unless others are to go first.
+    fn enter_shared(&self, courteous: bool) -> Result<bool, RepositoryError> {
+        let mut roster = self.load()?;
+        if !roster.waiting.is_empty() {
+            if courteous {
+                return Ok(false);
+            }
+            // Whoever still waits will say so again.
+            roster.waiting.clear();
+        }
+        add(&mut roster.shared, &self.owner);
+        self.storage.write(&self.roster, &roster.encode())?;
+        Ok(true)
+    }
+
     /// Gets the directory and keeps it, with no reader left but ourselves.
     fn acquire_alone(&self, upgrading: bool) -> Result<(), RepositoryError> {
-        let deadline = Deadline::new(self.wait, Some(READERS_POLL));
-        loop {
-            self.acquire_directory(&Deadline::new(self.wait, None))?;
-            match self.enter_alone(upgrading) {
+        let mut deadline = Deadline::new(self.wait, Some(READERS_POLL));
+        let mut watch = self.watch();
+        let mut announced = false;
+        let result = loop {
+            let acquired = self.acquire_directory(&mut Deadline::new(self.wait, None), &mut watch);
+            if let Err(error) = acquired {
+                break Err(error);
+            }
+            match self.enter_alone(upgrading, &mut announced) {
                 Ok(true) => return Ok(()),
                 Ok(false) => self.release_directory()?,
                 Err(error) => {
                     // The failure to report is the first one.
                     let _ = self.release_directory();
-                    return Err(error);
+                    break Err(error);
                 }
             }
-            if deadline.passed_or_sleep() {
-                return Err(RepositoryError::LockTimeout {
+            if deadline.has_passed() {
+                watch.gives_up(&self.holders());
+                break Err(RepositoryError::LockTimeout {
                     path: self.storage.path(&self.name),
                 });
             }
+            watch.goes_on(|| self.holders());
+            deadline.sleep();
+        };
+        if announced {
+            // A hint that stays is not looked at for long, and goes with the last reader.
+            let mut deadline = Deadline::new(Some(WITHDRAW_WAIT), Some(RELEASE_POLL));
+            let _ = self.with_directory(&mut deadline, || {
+                self.modify(|roster, owner| roster.waiting.retain(|one| one != owner))
+            });
         }
+        result
     }
 
-    /// Puts ourselves into the roster as the one who writes, unless others read.
-    fn enter_alone(&self, upgrading: bool) -> Result<bool, RepositoryError> {
+    /// Puts ourselves into the roster as the one who writes; as one who waits for that while others read.
+    fn enter_alone(&self, upgrading: bool, announced: &mut bool) -> Result<bool, RepositoryError> {
         let mut roster = self.load()?;
-        if upgrading {
-            roster.shared.retain(|owner| *owner != self.owner);
-        }
-        if !roster.shared.is_empty() {
+        let is_other = |owner: &LockOwner| !upgrading || *owner != self.owner;
+        if roster.shared.iter().any(is_other) {
+            // Who does not wait has nothing to announce.
+            let waits = self.wait.is_none_or(|wait| !wait.is_zero());
+            if waits && !roster.waiting.contains(&self.owner) {
+                *announced = true;
+                roster.waiting.push(self.owner.clone());
+                self.storage.write(&self.roster, &roster.encode())?;
+            }
             return Ok(false);
         }
+        roster.shared.clear();
+        roster.waiting.retain(|owner| *owner != self.owner);
         add(&mut roster.exclusive, &self.owner);
         self.storage.write(&self.roster, &roster.encode())?;
         Ok(true)
+    }
+
+    fn watch(&self) -> Watch<'_> {
+        let lock = self.storage.path(&self.name).display().to_string();
+        Watch::new(&*self.reporter, lock)
+    }
+
+    /// The others who have the lock, as far as its files tell.
+    fn holders(&self) -> Vec<LockHolder> {
+        let holder = |owner: &LockOwner, exclusive, since: Option<SystemTime>| LockHolder {
+            host: owner.host.clone(),
+            pid: owner.pid,
+            is_local: owner.host == self.owner.host,
+            exclusive,
+            // A clock that was set back tells nothing.
+            age: since.and_then(|since| since.elapsed().ok()),
+        };
+        let roster = self.read().unwrap_or_default();
+        let mut holders = Vec::new();
+        for entry in self.storage.list(&self.directory).unwrap_or_default() {
+            let since = self
+                .storage
+                .modified(&format!("{}/{}", self.directory, entry.name));
+            let owner = LockOwner::from_file_name(&entry.name);
+            // Readers have the directory too, for as long as it takes to enter the roster.
+            let owner = owner.filter(|owner| !roster.shared.contains(owner));
+            holders.extend(owner.map(|owner| holder(&owner, true, since)));
+        }
+        let readers = roster.shared.iter().filter(|owner| **owner != self.owner);
+        holders.extend(readers.map(|owner| holder(owner, false, None)));
+        holders
     }
 
     fn release(&self, exclusive: bool) -> Result<(), RepositoryError> {
@@ -186,8 +316,8 @@ impl LockFiles {
             self.release_directory()
         } else {
             let wait = self.wait.map(|wait| wait.max(RELEASE_WAIT));
-            let deadline = Deadline::new(wait, Some(RELEASE_POLL));
-            self.with_directory(&deadline, || {
+            let mut deadline = Deadline::new(wait, Some(RELEASE_POLL));
+            self.with_directory(&mut deadline, || {
                 self.modify(|roster, owner| roster.shared.retain(|one| one != owner))
             })
         }
@@ -196,16 +326,20 @@ impl LockFiles {
     /// Does something while nobody else can touch the roster.
     fn with_directory(
         &self,
-        deadline: &Deadline,
+        deadline: &mut Deadline,
         action: impl FnOnce() -> Result<(), RepositoryError>,
     ) -> Result<(), RepositoryError> {
-        self.acquire_directory(deadline)?;
+        self.acquire_directory(deadline, &mut self.watch())?;
         let done = action();
         let released = self.release_directory();
         done.and(released)
     }
 
-    fn acquire_directory(&self, deadline: &Deadline) -> Result<(), RepositoryError> {
+    fn acquire_directory(
+        &self,
+        deadline: &mut Deadline,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), RepositoryError> {
         let file = self.owner.file_name();
         loop {
             let claimed = self.storage.claim_dir(&self.directory, &file);
@@ -219,11 +353,14 @@ impl LockFiles {
             if self.remove_stale_directory()? {
                 continue;
             }
-            if deadline.passed_or_sleep() {
+            if deadline.has_passed() {
+                watch.gives_up(&self.holders());
                 return Err(RepositoryError::LockTimeout {
                     path: self.storage.path(&self.directory),
                 });
             }
+            watch.goes_on(|| self.holders());
+            deadline.sleep();
         }
     }
 
@@ -306,7 +443,7 @@ impl LockFiles {
     fn modify(&self, change: impl FnOnce(&mut Roster, &LockOwner)) -> Result<(), RepositoryError> {
         let mut roster = self.load()?;
         change(&mut roster, &self.owner);
-        if !roster.is_empty() {
+        if !roster.is_empty() || !roster.waiting.is_empty() {
             return Ok(self.storage.write(&self.roster, &roster.encode())?);
         }
         match self.storage.remove(&self.roster) {
@@ -315,13 +452,18 @@ impl LockFiles {
         }
     }
 
+    fn read(&self) -> Result<Roster, StorageError> {
+        match self.storage.read(&self.roster) {
+            Ok(bytes) => Ok(Roster::decode(&bytes)),
+            Err(error) if error.is_not_found() => Ok(Roster::default()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads the roster and leaves out those who are dead.
     fn load(&self) -> Result<Roster, StorageError> {
-        let mut roster = match self.storage.read(&self.roster) {
-            Ok(bytes) => Roster::decode(&bytes),
-            Err(error) if error.is_not_found() => Roster::default(),
-            Err(error) => return Err(error),
-        };
+        let mut roster = self.read()?;
+        roster.waiting.retain(|owner| self.may_be_alive(owner));
         for (key, owners) in [
             ("shared", &mut roster.shared),
             ("exclusive", &mut roster.exclusive),
@@ -366,32 +508,5 @@ impl LockFiles {
 fn add(owners: &mut Vec<LockOwner>, owner: &LockOwner) {
     if !owners.contains(owner) {
         owners.push(owner.clone());
-    }
-}
-
-/// When to give up, and how long to pause between attempts.
-struct Deadline {
-    end: Option<Instant>,
-    pause: Duration,
-}
-
-impl Deadline {
-    fn new(wait: Option<Duration>, pause: Option<Duration>) -> Self {
-        let default_pause = wait.map_or(Duration::from_secs(1), |wait| {
-            (wait / 10).min(EXCLUSIVE_POLL_MAX)
-        });
-        Self {
-            // A wait too long for the clock is one without end.
-            end: wait.and_then(|wait| Instant::now().checked_add(wait)),
-            pause: pause.unwrap_or(default_pause),
-        }
-    }
-
-    fn passed_or_sleep(&self) -> bool {
-        if self.end.is_some_and(|end| Instant::now() >= end) {
-            return true;
-        }
-        thread::sleep(self.pause);
-        false
     }
 }

@@ -4,8 +4,8 @@
 mod support;
 
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use ironborg_repository::{
     Lock, LockMode, LockOptions, LockOwner, OpenOptions, Repository, RepositoryError,
 };
 use ironborg_storage::{LocalStorage, MemoryStorage, Storage};
-use ironborg_types::ErrorKind;
+use ironborg_types::{ErrorKind, Event, LockHolder, Reporter};
 use support::{HOST, Messages, create, id, open, options, reading, writing};
 
 fn owner(host: &str, pid: u64, thread: u64) -> LockOwner {
@@ -356,5 +356,201 @@ fn lock_soon(storage: &Arc<dyn Storage>, thread: u64, exclusive: bool) -> Lock {
             Err(RepositoryError::LockTimeout { .. }) => thread::yield_now(),
             Err(error) => panic!("{error}"),
         }
+    }
+}
+
+/// A roster that a crash left half-written is none: nobody stays locked out for it.
+#[test]
+fn a_torn_roster_shuts_nobody_out() {
+    let whole =
+        format!("{{\"shared\": [[\"{HOST}\", 1, 0]], \"exclusive\": [[\"other@2\", 5, 0]]}}");
+    for len in 0..whole.len() {
+        let locking = Locking::new();
+        locking.storage.set("lock.roster", &whole[..len]);
+        locking.acquire(&me(), true).unwrap().release().unwrap();
+        locking.storage.set("lock.roster", &whole[..len]);
+        locking.acquire(&me(), false).unwrap().release().unwrap();
+        locking.check(&[]);
+    }
+}
+
+/// The pid of a dead reader that an unrelated process has got, and a process that runs in another pid namespace under
+/// our host id, cannot be told from the living: they are waited for, never broken.
+#[test]
+fn a_number_that_is_in_use_again_counts_as_alive() {
+    let locking = Locking::new();
+    let mut unrelated = Command::new("sleep").arg("60").spawn().unwrap();
+    let left = owner(HOST, unrelated.id().into(), 0);
+    std::mem::forget(locking.acquire(&left, false).unwrap());
+    let error = locking.acquire(&me(), true).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::LockTimeout);
+    unrelated.kill().unwrap();
+    unrelated.wait().unwrap();
+    locking.acquire(&me(), true).unwrap().release().unwrap();
+    locking.check(&[]);
+}
+
+/// What a process that has to end at once had of a lock, others do not notice any more; what others had, stays.
+#[test]
+fn a_lock_is_given_back_from_another_thread() {
+    for exclusive in [true, false] {
+        let locking = Locking::new();
+        std::mem::forget(locking.acquire(&me(), exclusive).unwrap());
+        let storage: Arc<dyn Storage> = Arc::new(locking.storage.clone());
+        for _ in 0..2 {
+            Lock::release_held(Arc::clone(&storage), "lock", &me()).unwrap();
+            locking.check(&[]);
+        }
+        let other = owner("other@2", 1, 0);
+        let held = locking.acquire(&other, exclusive).unwrap();
+        let before = locking.storage.files();
+        Lock::release_held(storage, "lock", &me()).unwrap();
+        assert_eq!(locking.storage.files(), before);
+        held.release().unwrap();
+    }
+}
+
+/// Killed inside of the moment in which it changes the roster: the directory is its own then too.
+#[test]
+fn a_lock_in_the_making_is_given_back() {
+    let locking = Locking::new();
+    let held = locking.acquire(&owner("other@2", 1, 0), false).unwrap();
+    let claim = format!("lock.exclusive/{}", me().file_name());
+    locking.storage.set(&claim, "");
+    Lock::release_held(Arc::new(locking.storage.clone()), "lock", &me()).unwrap();
+    locking.check(&[("lock.roster", "{\"shared\": [[\"other@2\", 1, 0]]}")]);
+    held.release().unwrap();
+}
+
+fn patient(
+    locking: &Locking,
+    owner: &LockOwner,
+    exclusive: bool,
+    wait_ms: u64,
+) -> Result<Lock, RepositoryError> {
+    Lock::acquire(
+        Arc::new(locking.storage.clone()),
+        "lock",
+        LockOptions {
+            exclusive,
+            wait: Some(Duration::from_millis(wait_ms)),
+            owner: owner.clone(),
+        },
+        Arc::clone(&locking.messages) as _,
+    )
+}
+
+/// Readers that come one after the other, and overlap, would keep a writer out for ever.
+#[test]
+fn a_writer_is_not_starved_by_a_stream_of_readers() {
+    let locking = Locking::new();
+    let ended = AtomicU32::new(0);
+    thread::scope(|scope| {
+        for number in 0..2_u64 {
+            let (locking, ended) = (&locking, &ended);
+            scope.spawn(move || {
+                let reader = owner(HOST, std::process::id().into(), number + 1);
+                // One of the two always reads: the next begins long before the last has ended.
+                thread::sleep(Duration::from_millis(30 * number));
+                while ended.load(Ordering::SeqCst) == 0 {
+                    let lock = patient(locking, &reader, false, 20_000).unwrap();
+                    thread::sleep(Duration::from_millis(60));
+                    lock.release().unwrap();
+                }
+            });
+        }
+        thread::sleep(Duration::from_millis(100));
+        let writer = patient(&locking, &owner("other@2", 7, 0), true, 15_000);
+        ended.store(1, Ordering::SeqCst);
+        writer.unwrap().release().unwrap();
+    });
+    locking.check(&[]);
+}
+
+/// A writer that died on another machine while it waited holds nobody up for long, and nobody fails for it.
+#[test]
+fn who_waited_and_is_no_more_only_delays() {
+    let locking = Locking::new();
+    let shared = "{\"shared\": [[\"other@2\", 1, 0]]}";
+    let waiting = "{\"waiting\": [[\"other@3\", 9, 0]]}";
+    let both = shared.replace('}', ", ") + &waiting[1..];
+    locking.storage.set("lock.roster", both);
+    let started = Instant::now();
+    let lock = patient(&locking, &me(), false, 400).unwrap();
+    assert!(started.elapsed() >= Duration::from_millis(200));
+    drop(lock);
+    locking.check(&[("lock.roster", shared)]);
+    // Who does not wait at all does not wait for this either.
+    locking.storage.set("lock.roster", waiting);
+    locking.acquire(&me(), false).unwrap().release().unwrap();
+    locking.check(&[]);
+    locking.storage.set("lock.roster", waiting);
+    locking.acquire(&me(), true).unwrap().release().unwrap();
+    locking.check(&[("lock.roster", waiting)]);
+}
+
+/// A writer that gives up takes its announcement back; one that never waits makes none.
+#[test]
+fn an_announcement_is_withdrawn() {
+    let locking = Locking::new();
+    let held = locking.acquire(&owner("other@2", 1, 0), false).unwrap();
+    let roster = "{\"shared\": [[\"other@2\", 1, 0]]}";
+    assert!(patient(&locking, &me(), true, 50).is_err());
+    locking.check(&[("lock.roster", roster)]);
+    assert!(patient(&locking, &me(), true, 0).is_err());
+    locking.check(&[("lock.roster", roster)]);
+    held.release().unwrap();
+}
+
+/// Whom a lock is waited for is told once the wait has become long, again when that is somebody else, and at the end.
+#[test]
+fn holders_are_named_to_those_who_wait() {
+    #[derive(Default)]
+    struct Told(Mutex<Vec<(String, Vec<LockHolder>, bool)>>);
+    impl Reporter for Told {
+        fn report(&self, event: Event<'_>) {
+            if let Event::LockHeld {
+                lock,
+                holders,
+                given_up,
+            } = event
+            {
+                let told = (lock.into_owned(), holders.to_vec(), given_up);
+                self.0.lock().unwrap().push(told);
+            }
+        }
+    }
+    for exclusive in [true, false] {
+        let scratch = tempfile::tempdir().unwrap();
+        let storage: Arc<dyn Storage> = Arc::new(LocalStorage::new(scratch.path()));
+        let acquire = |owner: LockOwner, exclusive, wait_ms, reporter: Arc<Told>| {
+            let wait = Some(Duration::from_millis(wait_ms));
+            let options = LockOptions {
+                exclusive,
+                wait,
+                owner,
+            };
+            Lock::acquire(Arc::clone(&storage), "lock", options, reporter)
+        };
+        let quiet = Arc::new(Told::default());
+        let held = acquire(owner("other@2", 41, 0), exclusive, 0, Arc::clone(&quiet)).unwrap();
+        let told = Arc::new(Told::default());
+        assert!(acquire(me(), true, 1500, Arc::clone(&told)).is_err());
+        held.release().unwrap();
+        let told = told.0.lock().unwrap();
+        assert_eq!(told.len(), 2, "{told:?}");
+        for ((lock, holders, given_up), is_last) in told.iter().zip([false, true]) {
+            assert_eq!(*lock, scratch.path().join("lock").display().to_string());
+            assert_eq!(*given_up, is_last);
+            let [holder] = &holders[..] else {
+                panic!("{holders:?}")
+            };
+            assert_eq!((holder.host.as_str(), holder.pid), ("other@2", 41));
+            assert_eq!((holder.exclusive, holder.is_local), (exclusive, false));
+            let age = holder.age.unwrap_or_default();
+            assert_eq!(holder.age.is_some(), exclusive);
+            assert!(age < Duration::from_mins(5), "{age:?}");
+        }
+        assert!(quiet.0.lock().unwrap().is_empty());
     }
 }

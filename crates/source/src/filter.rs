@@ -75,6 +75,11 @@ impl FilterProcess {
         Ok((Self { child }, SourceFile::from(OwnedFd::from(output))))
     }
 
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for the program; its status as Python has it: a signal is a negative number.
     pub fn wait(mut self) -> io::Result<i32> {
         let status = self.child.wait()?;

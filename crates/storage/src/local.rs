@@ -5,6 +5,7 @@ use std::io::{self, IoSliceMut, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use rustix::fs::Advice;
 
@@ -153,6 +154,10 @@ impl Storage for LocalStorage {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(StorageError::io("stat", path, e)),
         }
+    }
+
+    fn modified(&self, name: &str) -> Option<SystemTime> {
+        fs::metadata(self.full(name)).ok()?.modified().ok()
     }
 
     fn list(&self, dir: &str) -> Result<Vec<StorageEntry>, StorageError> {

@@ -2,6 +2,7 @@
 
 use std::io::IoSliceMut;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use crate::StorageError;
 
@@ -59,6 +60,12 @@ pub trait Storage: Send + Sync {
 
     /// What `name` is, symlinks followed; `None` if there is nothing.
     fn status(&self, name: &str) -> Result<Option<Status>, StorageError>;
+
+    /// When a file was last changed; `None` if there is none, or nobody knows.
+    fn modified(&self, name: &str) -> Option<SystemTime> {
+        let _ = name;
+        None
+    }
 
     /// The names in a directory, in no particular order.
     fn list(&self, dir: &str) -> Result<Vec<StorageEntry>, StorageError>;

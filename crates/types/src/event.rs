@@ -1,6 +1,7 @@
 //! What happens, as values: every message, list line and progress step travels upwards through one [`Reporter`].
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use crate::error_kind::ErrorKind;
 use crate::finding::{Finding, RepairChange};
@@ -39,6 +40,21 @@ pub struct ArchiveProgress<'a> {
     pub path: &'a [u8],
 }
 
+/// Somebody who has a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockHolder {
+    /// Identifies the machine.
+    pub host: String,
+    /// Process id on it.
+    pub pid: u64,
+    /// It is this machine.
+    pub is_local: bool,
+    /// Keeps everybody else out.
+    pub exclusive: bool,
+    /// For how long, if that can be told.
+    pub age: Option<Duration>,
+}
+
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event<'a> {
@@ -67,6 +83,15 @@ pub enum Event<'a> {
         name: &'a [u8],
         /// The names there are.
         known: &'a [BytePath],
+    },
+    /// Others have a lock that is wanted.
+    LockHeld {
+        /// Where the lock is.
+        lock: Cow<'a, str>,
+        /// Those who have it.
+        holders: &'a [LockHolder],
+        /// It is not waited for any longer.
+        given_up: bool,
     },
     /// `X path` of `create --list` (logger `borg.output.list`, JSON `file_status`).
     FileStatus {

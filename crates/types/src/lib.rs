@@ -16,7 +16,7 @@ pub mod text;
 pub mod time;
 
 pub use error_kind::{ErrorKind, ErrorRow};
-pub use event::{ArchiveProgress, Event, Level, NullReporter, Reporter, WarningKind};
+pub use event::{ArchiveProgress, Event, Level, LockHolder, NullReporter, Reporter, WarningKind};
 pub use finding::{Finding, FindingKind, Place, RepairAction, RepairChange};
 pub use id::{ArchiveId, ChunkId, RepositoryId, SegmentId};
 pub use interrupt::Interrupt;

@@ -7,11 +7,12 @@ mod records;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ironborg_types::{ArchiveProgress, Event, Level, Reporter, text};
+use ironborg_types::{ArchiveProgress, Event, Level, LockHolder, Reporter, text};
 
 use crate::console;
 use crate::exit::{ExitStatus, Severity, severity};
 use crate::hints::Noticed;
+use crate::lock_holders;
 use crate::logging::Record;
 use crate::output::check_report::{self, CheckReport};
 use crate::output::size::SizeUnits;
@@ -32,6 +33,10 @@ pub(crate) const STATS: &str = "borg.output.stats";
 const SHOW_RC: &str = "borg.output.show-rc";
 /// Logger of the `--show-version` line.
 const SHOW_VERSION: &str = "borg.output.show-version";
+/// Logger of what has to do with locks.
+const LOCKING: &str = "borg.locking";
+/// The `msgid` of a message about a lock that others have.
+const LOCK_HELD: &str = "LockHeld";
 /// Logger of progress.
 const PROGRESS: &str = "borg.output.progress";
 
@@ -290,6 +295,23 @@ impl ConsoleReporter {
         }
     }
 
+    /// Says whom a lock is waited for: as an information, or to a person at a terminal. Others hear nothing of it, as
+    /// of stock Borg.
+    fn lock_held(&self, lock: &str, holders: &[LockHolder], given_up: bool) {
+        self.noticed.lock_held(holders);
+        if given_up {
+            return;
+        }
+        let message = lock_holders::waiting(lock, holders);
+        let is_text = self.options.form.get() == Form::Text;
+        let is_shown = self.options.levels.enabled(LOCKING, Level::Info);
+        if is_text && !is_shown && console::stderr_is_terminal() {
+            console::stderr_line(&message);
+        } else {
+            self.record(Level::Info, LOCKING, &message, Some(LOCK_HELD));
+        }
+    }
+
     /// Whether a file has given progress handlers of its own: then every step is a message for them.
     fn progress_is_logged(&self) -> bool {
         let logging = self.options.levels.logging.as_ref();
@@ -341,6 +363,11 @@ impl Reporter for ConsoleReporter {
             }
             Event::RemoteLine(line) => self.remote_line(&line),
             Event::NoSuchArchive { name, known } => self.noticed.no_such_archive(name, known),
+            Event::LockHeld {
+                lock,
+                holders,
+                given_up,
+            } => self.lock_held(&lock, holders, given_up),
             Event::FileStatus { status, path } => self.file_status(status, path),
             Event::List(line) => self.record(Level::Info, LIST, &line, None),
             Event::ArchiveProgress(figures) => self.archive_progress(Some(&figures)),
