@@ -29,7 +29,7 @@ pub use ironborg_storage::Fence;
 
 pub use error::{ForeignError, RepositoryError};
 pub use local::{
-    CheckOptions, CompactOptions, CreateOptions, LocalRepository, LockMode, OpenOptions,
+    CheckMode, CheckOptions, CompactOptions, CreateOptions, LocalRepository, LockMode, OpenOptions,
     SegmentScan,
 };
 pub use lock::{Lock, LockOptions, LockOwner, process_identity};

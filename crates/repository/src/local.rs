@@ -21,7 +21,7 @@ use ironborg_storage::{Fence, FencedStorage, LocalStorage, Storage};
 use ironborg_types::{ChunkId, Event, Level, NonceStore, Reporter, RepositoryId, SegmentId};
 
 pub(crate) use create::{README, README_TEXT};
-pub use options::{CheckOptions, CompactOptions, CreateOptions, LockMode, OpenOptions};
+pub use options::{CheckMode, CheckOptions, CompactOptions, CreateOptions, LockMode, OpenOptions};
 pub use scan::SegmentScan;
 
 use crate::index::{EntryLocation, Index};
@@ -56,6 +56,9 @@ pub struct LocalRepository {
     phase: Phase,
     /// Whether the transaction in progress has put what was not there before.
     grows: bool,
+    /// What is loaded is what a repair would leave: nothing may be written. The ids in storage order, if
+    /// the segments do not lead to all of them.
+    planned: Option<Vec<ChunkId>>,
     /// Made in this session and never committed to: not worth keeping if the first commit fails.
     created: bool,
 }
@@ -158,6 +161,7 @@ impl LocalRepository {
             loaded: RwLock::new(None),
             phase: Phase::Idle,
             grows: false,
+            planned: None,
             created: false,
         })
     }
@@ -347,7 +351,7 @@ impl LocalRepository {
             // The index of that transaction is the only witness. It must not go before somebody has decided.
             let error = self.lost_commit_error(lost, to);
             self.recovery().warn(error.to_string());
-        } else if self.is_exclusive() {
+        } else if self.is_exclusive() && self.planned.is_none() {
             self.save_rebuilt(&mut state, to)?;
         }
         Ok(Loaded {

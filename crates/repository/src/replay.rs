@@ -45,6 +45,14 @@ impl Change {
     }
 }
 
+impl Change {
+    /// Bytes from the start of the segment file.
+    #[cfg(test)]
+    pub(crate) fn offset(&self) -> u32 {
+        self.offset
+    }
+}
+
 /// Builds a state from segments, which are given in order.
 ///
 /// Source: Borg 1.4, `Repository._update_index`.

@@ -21,6 +21,7 @@ use ironborg_types::{ChunkId, SegmentId};
 pub(crate) use changes::Changes;
 pub(crate) use entries::Entries;
 pub use entries::FoundEntry;
+pub(crate) use recover::Salvage;
 use writer::Writer;
 
 use crate::RepositoryError;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ironborg_repository::{
-    CheckOptions, CompactOptions, LocalRepository, LockMode, OpenOptions, Repository,
+    CheckMode, CheckOptions, CompactOptions, LocalRepository, LockMode, OpenOptions, Repository,
     RepositoryError, process_identity,
 };
 use ironborg_storage::{
@@ -19,14 +19,14 @@ use ironborg_types::{ChunkId, Interrupt};
 use support::{Messages, create, id, open, options, reading, writing};
 
 const LOOK: CheckOptions = CheckOptions {
-    repair: false,
+    mode: CheckMode::Look,
     save_space: false,
     max_duration_s: 0,
     threads: 1,
     interrupt: None,
 };
 const REPAIR: CheckOptions = CheckOptions {
-    repair: true,
+    mode: CheckMode::Repair,
     ..LOOK
 };
 /// Ends behind each segment.

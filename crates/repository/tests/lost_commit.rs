@@ -102,7 +102,7 @@ fn a_repair_goes_back_and_then_all_is_well() {
     storage.truncate(&commit, 9);
     let mut repository = open(&storage, writing());
     let options = CheckOptions {
-        repair: true,
+        mode: ironborg_repository::CheckMode::Repair,
         save_space: false,
         max_duration_s: 0,
         threads: 1,

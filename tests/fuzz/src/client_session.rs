@@ -300,7 +300,7 @@ fn use_it(mut repository: Box<dyn Repository>) -> Result<(), RepositoryError> {
     let _ = repository.delete_many(&ids);
     let _ = repository.commit();
     let _ = repository.check(&CheckOptions {
-        repair: false,
+        mode: ironborg_repository::CheckMode::Look,
         save_space: false,
         max_duration_s: 0,
         threads: 1,

@@ -28,6 +28,7 @@ mod walk;
 
 use std::collections::HashSet;
 
+pub use ironborg_repository::CheckMode;
 use ironborg_repository::{CheckOptions as RepositoryCheck, Repository};
 use ironborg_types::{BytePath, ChunkId, FindingKind, Level, Place};
 
@@ -39,17 +40,6 @@ use objects::Objects;
 
 /// Logger of what is found in archives.
 const LOGGER: &str = "borg.archive";
-
-/// Whether what is found is mended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CheckMode {
-    /// It is only told.
-    Look,
-    /// It is told, and so is everything a repair would change; nothing is.
-    Plan,
-    /// It is mended.
-    Repair,
-}
 
 /// What is checked, and how.
 #[derive(Debug, Clone)]
@@ -96,22 +86,24 @@ pub fn check(
     mut repository: Box<dyn Repository>,
     options: &CheckOptions,
 ) -> Result<bool, ArchiveError> {
+    let mut sound = true;
     if options.repository {
-        let sound = repository.check(&RepositoryCheck {
-            repair: options.mode == CheckMode::Repair,
+        sound = repository.check(&RepositoryCheck {
+            mode: options.mode,
             save_space: options.save_space,
             max_duration_s: options.max_duration_s,
             threads: client.threads,
             interrupt: Some(client.interrupt),
         })?;
-        if !sound {
+        // What a repair would do next is a part of its plan.
+        if !sound && options.mode != CheckMode::Plan {
             return Ok(false);
         }
     }
     if !options.archives {
-        return Ok(true);
+        return Ok(sound);
     }
-    check_archives(client, repository, options)
+    Ok(check_archives(client, repository, options)? && sound)
 }
 
 /// A check in progress: what all its steps work on.

@@ -237,7 +237,7 @@ const IS_NONE: &[ErrorKind] = &[
 ];
 
 const READ_ONLY: CheckOptions = CheckOptions {
-    repair: false,
+    mode: ironborg_repository::CheckMode::Look,
     save_space: false,
     max_duration_s: 0,
     threads: 1,

@@ -9,7 +9,7 @@ use ironborg_archive::rename::rename;
 use ironborg_archive::selection::{ArchiveAges, ListedArchive};
 use ironborg_archive::{ArchiveError, Session};
 use ironborg_object::Compression;
-use ironborg_repository::{CheckOptions, CompactOptions, LockMode, Repository};
+use ironborg_repository::{CheckMode, CheckOptions, CompactOptions, LockMode, Repository};
 use ironborg_source::PatternMatcher;
 use ironborg_storage::MemoryStorage;
 use ironborg_types::{ChunkId, Timestamp};
@@ -93,7 +93,11 @@ impl Writer {
             }
             Self::Check | Self::Repair => {
                 let options = CheckOptions {
-                    repair: self == Self::Repair,
+                    mode: if self == Self::Repair {
+                        CheckMode::Repair
+                    } else {
+                        CheckMode::Look
+                    },
                     save_space: false,
                     max_duration_s: 0,
                     threads: 1,

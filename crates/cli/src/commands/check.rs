@@ -17,7 +17,7 @@ use crate::output::check_report::ReportForm;
 use crate::output::json::Json;
 use crate::parse::{ArchivePart, ParseContext};
 use crate::questions::ConsoleQuestioner;
-use crate::signals::{self, PolledOperation};
+use crate::signals::PolledOperation;
 
 /// What may be typed.
 #[derive(Debug, clap::Args)]

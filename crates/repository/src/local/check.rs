@@ -5,22 +5,25 @@
 //! `Repository.check`.
 
 mod findings;
+mod mending;
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ironborg_format::config::parse_integer;
-use ironborg_types::{Interrupt, Level, PercentProgress, SegmentId};
+use ironborg_types::{ChunkId, FindingKind, Interrupt, Level, PercentProgress, Place, SegmentId};
 
-use super::{CheckOptions, LocalRepository, LockMode, Phase};
-use crate::index::Index;
+use super::{CheckMode, CheckOptions, Loaded, LocalRepository, LockMode, Phase};
+use crate::index::{EntryLocation, Index};
 use crate::lock::Lock;
-use crate::replay::Replay;
+use crate::replay::{Change, Replay};
 use crate::segments::Changes;
 use crate::settings::SECTION;
 use crate::state::State;
 use crate::{Repository, RepositoryError};
 use findings::{Findings, report_differences};
+use mending::{Mending, in_segment};
 
 /// Names the progress.
 const CHECK: &str = "repository.check";
@@ -37,6 +40,23 @@ struct Scope {
     behind: i64,
     /// When to stop; `None` for never.
     time_limit: Option<TimeLimit>,
+}
+
+/// What there is to begin with.
+struct Nearest {
+    /// The committed index, if it could be read or made.
+    index: Option<Index>,
+    /// Whether it is the one on disk.
+    is_on_disk: bool,
+    transaction: Option<SegmentId>,
+}
+
+/// What the segments say.
+#[derive(Default)]
+struct Built {
+    state: State,
+    /// Whether some of it lies in damaged segments, as it would not after a repair.
+    any_salvaged: bool,
 }
 
 /// When a check of limited duration ends.
@@ -60,8 +80,8 @@ enum Reached {
 }
 
 impl LocalRepository {
-    /// Checks all segments and the index; with [`CheckOptions::repair`] mends what is wrong. Says whether
-    /// the repository is sound, or was made so. What is found is logged.
+    /// Checks all segments and the index; in [`CheckMode::Repair`] mends what is wrong. Says whether
+    /// the repository is sound, or was made so. What is found, and changed, is told.
     ///
     /// # Errors
     /// Damage is no error, unless what was repaired cannot be read even then. Refused are a repair in
@@ -75,22 +95,30 @@ impl LocalRepository {
         self.info("Starting repository check");
         // What is in memory may be better than what is on disk.
         self.set_loaded(None);
+        if options.mode == CheckMode::Plan {
+            // From now on nothing is written, not even an index that had to be made anew.
+            self.planned = Some(Vec::new());
+        }
         let result = self.run_check(options);
         self.log.abandon();
-        self.set_loaded(None);
+        if options.mode != CheckMode::Plan {
+            self.set_loaded(None);
+        }
         result
     }
 
     fn refuse_check(&self, options: &CheckOptions) -> Result<(), RepositoryError> {
-        if options.repair && self.settings.append_only {
+        if options.mode != CheckMode::Look && self.settings.append_only {
             return Err(RepositoryError::AppendOnly {
                 path: self.storage.path(""),
             });
         }
-        let reason = if options.repair && options.max_duration_s != 0 {
+        let reason = if options.mode != CheckMode::Look && options.max_duration_s != 0 {
             "a repair cannot be limited in time"
+        } else if self.planned.is_some() {
+            "a repair was planned before"
         } else if matches!(self.phase, Phase::Idle) {
-            return self.lock_for_check(options.repair);
+            return self.lock_for_check(options.mode == CheckMode::Repair);
         } else {
             "a transaction is in progress"
         };
@@ -115,17 +143,21 @@ impl LocalRepository {
     fn run_check(&mut self, options: &CheckOptions) -> Result<bool, RepositoryError> {
         let reporter = std::sync::Arc::clone(&self.reporter);
         let mut findings = Findings::new(&*reporter);
-        let (committed, transaction) = self.committed_or_nearest()?;
+        let mending = Mending {
+            reporter: &*reporter,
+            mode: options.mode,
+        };
+        let Nearest {
+            index: committed,
+            is_on_disk,
+            transaction,
+        } = self.committed_or_nearest()?;
         let Some(transaction) = transaction else {
-            findings.report("This repository contains no valid data.");
+            let message = "This repository contains no valid data.";
+            findings.report(FindingKind::NoData, Place::default(), message);
             return Ok(false);
         };
-        if options.repair {
-            let count = self.log.begin_after(Some(transaction))?;
-            self.debug(format!(
-                "Cleaned up {count} uncommitted segment files (== everything after segment {transaction})."
-            ));
-        }
+        self.remove_behind(transaction, &mending)?;
         let committed_segment = self.log.transaction_id()?;
         self.debug(format!(
             "Segment transaction is    {}",
@@ -133,45 +165,102 @@ impl LocalRepository {
         ));
         self.debug(format!("Determined transaction is {transaction}"));
 
-        let mut state = State::default();
-        let limited = self.check_segments(options, transaction, &mut state, &mut findings)?;
-        if options.repair && committed_segment.is_none() {
-            findings.report(format!("Adding commit tag to segment {transaction}"));
-            self.forget_hints()?;
-            self.log.write_commit()?;
+        let mut built = Built::default();
+        let limited =
+            self.check_segments(options, transaction, &mut built, (&mut findings, &mending))?;
+        if options.mode != CheckMode::Look && committed_segment.is_none() {
+            let message = format!("Adding commit tag to segment {transaction}");
+            let place = in_segment(transaction);
+            findings.report(FindingKind::CommitMissing, place, message);
+            mending.commit_added(transaction);
+            if options.mode == CheckMode::Repair {
+                self.forget_hints()?;
+                self.log.write_commit()?;
+            }
         }
+        let is_mended = options.mode == CheckMode::Repair;
         if !limited {
             self.info("Starting repository index check");
-            if options.repair {
+            let on_disk = committed.as_ref().filter(|_| is_on_disk);
+            mending.index_rebuilt(on_disk, &built.state.index);
+            if is_mended {
                 let id = self.log.transaction_id()?;
                 let id = id.ok_or_else(|| self.without_commit())?;
-                self.write_state(&mut state, id)?;
+                self.write_state(&mut built.state, id)?;
+                self.log.forget_originals()?;
             } else if let Some(committed) = committed.filter(|index| index.len() > 0) {
-                report_differences(&mut findings, &committed, &state.index);
+                report_differences(&mut findings, &committed, &built.state.index);
             }
+        }
+        if options.mode == CheckMode::Plan {
+            self.read_as_planned(transaction, built);
         }
         let mode = if limited { "partial" } else { "full" };
         self.info_or_error(
-            findings.any() && !options.repair,
+            findings.any() && !is_mended,
             &match findings.any() {
-                true if options.repair => {
+                true if is_mended => {
                     format!("Finished {mode} repository check, errors found and repaired.")
                 }
                 true => format!("Finished {mode} repository check, errors found."),
                 false => format!("Finished {mode} repository check, no problems found."),
             },
         );
-        Ok(!findings.any() || options.repair)
+        Ok(!findings.any() || is_mended)
+    }
+
+    /// What is behind the last transaction goes in a repair.
+    fn remove_behind(
+        &mut self,
+        transaction: SegmentId,
+        mending: &Mending<'_>,
+    ) -> Result<(), RepositoryError> {
+        if mending.mode == CheckMode::Look {
+            return Ok(());
+        }
+        for segment in self.log.segments()? {
+            if segment > transaction {
+                mending.segment_removed(segment, self.log.size(segment)?.unwrap_or(0));
+            }
+        }
+        if mending.mode == CheckMode::Repair {
+            let count = self.log.begin_after(Some(transaction))?;
+            self.debug(format!(
+                "Cleaned up {count} uncommitted segment files (== everything after segment {transaction})."
+            ));
+        }
+        Ok(())
+    }
+
+    /// From now on the repository is read as a repair would leave it. What was whole in damaged segments is found
+    /// where it lies; as no header leads there, the order of storage is made of the index.
+    fn read_as_planned(&mut self, transaction: SegmentId, built: Built) {
+        let mut order = Vec::new();
+        if built.any_salvaged {
+            let mut places: Vec<(EntryLocation, ChunkId)> =
+                built.state.index.iter().map(|(id, at)| (at, id)).collect();
+            places.sort_unstable();
+            order = places.into_iter().map(|(_, id)| id).collect();
+        }
+        self.planned = Some(order);
+        self.set_loaded(Some(Loaded {
+            id: Some(transaction),
+            state: built.state,
+            has_hints: true,
+        }));
     }
 
     /// The committed index and the transaction it is of. Where there is none, the transaction that comes
     /// nearest: without any commit that of an index, without that whatever there is.
-    fn committed_or_nearest(&self) -> Result<(Option<Index>, Option<SegmentId>), RepositoryError> {
+    fn committed_or_nearest(&self) -> Result<Nearest, RepositoryError> {
+        let mut is_on_disk = false;
         let (index, mut transaction) = match self.load() {
             Ok(loaded) => {
                 if let Some(id) = loaded.id {
                     self.debug(format!("Read committed index of transaction {id}"));
                 }
+                // What was made anew comes with its hints.
+                is_on_disk = !loaded.has_hints;
                 (Some(loaded.state.index), loaded.id)
             }
             Err(error) => {
@@ -188,7 +277,11 @@ impl LocalRepository {
             self.debug("No index transaction found, trying latest segment");
             transaction = self.log.last()?;
         }
-        Ok((index, transaction))
+        Ok(Nearest {
+            index,
+            is_on_disk,
+            transaction,
+        })
     }
 
     fn without_commit(&self) -> RepositoryError {
@@ -199,12 +292,12 @@ impl LocalRepository {
 
     /// Reads the segments, from where a check of limited duration stopped if this is another one, and
     /// remembers how far it came. Says whether the duration is limited.
-    fn check_segments(
+    fn check_segments<'r>(
         &mut self,
         options: &CheckOptions,
         transaction: SegmentId,
-        state: &mut State,
-        findings: &mut Findings<'_>,
+        built: &mut Built,
+        (findings, mending): (&mut Findings<'r>, &Mending<'r>),
     ) -> Result<bool, RepositoryError> {
         let segments = self.log.segments()?;
         self.debug(format!("Found {} segments", segments.len()));
@@ -215,7 +308,7 @@ impl LocalRepository {
             self.info(format!("skipping to segments >= {next}"));
             last
         } else {
-            self.set_last_segment_checked(None)?;
+            self.set_last_segment_checked(None, options.mode)?;
             -1
         };
         let scope = Scope {
@@ -230,8 +323,9 @@ impl LocalRepository {
             repository: self,
             options,
             scope: &scope,
-            state,
+            built,
             findings,
+            mending,
             progress: PercentProgress::start(
                 &*self.reporter,
                 CHECK,
@@ -246,13 +340,13 @@ impl LocalRepository {
             Reached::End(last) => {
                 let last = last.map_or(-1, |segment| i64::from(segment.0));
                 self.info(format!("finished segment check at segment {last}"));
-                self.set_last_segment_checked(None)?;
+                self.set_last_segment_checked(None, options.mode)?;
             }
             Reached::TimeLimit(segment) => {
                 self.info(format!(
                     "finished partial segment check, last segment checked is {segment}"
                 ));
-                self.set_last_segment_checked(Some(segment))?;
+                self.set_last_segment_checked(Some(segment), options.mode)?;
             }
         }
         progress.finish(&*self.reporter);
@@ -272,6 +366,7 @@ impl LocalRepository {
     fn set_last_segment_checked(
         &mut self,
         segment: Option<SegmentId>,
+        mode: CheckMode,
     ) -> Result<(), RepositoryError> {
         let mut config = self.config.clone();
         match segment {
@@ -280,7 +375,7 @@ impl LocalRepository {
                 config.remove(SECTION, LAST_SEGMENT_CHECKED);
             }
         }
-        if config == self.config {
+        if config == self.config || mode == CheckMode::Plan {
             return Ok(());
         }
         self.save_config(config)
@@ -317,8 +412,9 @@ struct SegmentCheck<'a, 'r> {
     repository: &'a LocalRepository,
     options: &'a CheckOptions,
     scope: &'a Scope,
-    state: &'a mut State,
+    built: &'a mut Built,
     findings: &'a mut Findings<'r>,
+    mending: &'a Mending<'r>,
     progress: PercentProgress,
     /// Nothing was changed so far.
     is_first_repair: bool,
@@ -386,17 +482,8 @@ impl SegmentCheck<'_, '_> {
         let changes = match changes {
             Ok(changes) => changes,
             Err(error @ RepositoryError::BadEntry { .. }) => {
-                self.findings.report(error.to_string());
-                if self.options.repair {
-                    repository.info(format!("attempting to recover {}", path.display()));
-                    if std::mem::take(&mut self.is_first_repair) {
-                        repository.forget_hints()?;
-                    }
-                    log.recover(segment)?;
-                    log.changes(segment)?
-                } else {
-                    Vec::new()
-                }
+                self.findings.report_damage(&error);
+                self.changes_of_damaged(segment, &path)?
             }
             Err(error) => return Err(error),
         };
@@ -407,7 +494,7 @@ impl SegmentCheck<'_, '_> {
         let size = log.size(segment)?.unwrap_or(0);
         let mut replay = Replay {
             log,
-            state: self.state,
+            state: &mut self.built.state,
         };
         replay.begin_segment(segment);
         for change in &changes {
@@ -415,6 +502,36 @@ impl SegmentCheck<'_, '_> {
         }
         replay.end_segment(segment, size);
         Ok(())
+    }
+}
+
+impl SegmentCheck<'_, '_> {
+    /// What is left of a damaged segment: nothing, unless it is repaired, or is to be.
+    fn changes_of_damaged(
+        &mut self,
+        segment: SegmentId,
+        path: &Path,
+    ) -> Result<Vec<Change>, RepositoryError> {
+        let repository = self.repository;
+        let log = &repository.log;
+        match self.options.mode {
+            CheckMode::Look => Ok(Vec::new()),
+            CheckMode::Plan => {
+                let salvage = log.salvage(segment)?;
+                self.mending.segment_recovered(segment, &salvage);
+                self.built.any_salvaged = true;
+                Ok(salvage.changes)
+            }
+            CheckMode::Repair => {
+                repository.info(format!("attempting to recover {}", path.display()));
+                if std::mem::take(&mut self.is_first_repair) {
+                    repository.forget_hints()?;
+                }
+                let salvage = log.recover(segment, !self.options.save_space)?;
+                self.mending.segment_recovered(segment, &salvage);
+                log.changes(segment)
+            }
+        }
     }
 }
 

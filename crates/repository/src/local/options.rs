@@ -60,12 +60,24 @@ pub struct CompactOptions {
     pub interrupt: Option<&'static Interrupt>,
 }
 
+/// Whether what a check finds is mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckMode {
+    /// It is only told.
+    Look,
+    /// It is told, and so is everything a repair would change; nothing is. The repository is read as it
+    /// would be then until it is closed, and cannot be written to.
+    Plan,
+    /// It is mended; what cannot be read is lost.
+    Repair,
+}
+
 /// What a check does.
 #[derive(Debug, Clone, Copy)]
 pub struct CheckOptions {
-    /// Mend what is found to be wrong; what cannot be read is lost.
-    pub repair: bool,
-    /// For servers that make use of it: here a segment is replaced by a smaller copy, never kept twice.
+    /// Whether what is found is mended.
+    pub mode: CheckMode,
+    /// Replaced segments are not kept until the end of a repair.
     pub save_space: bool,
     /// Seconds after which to stop behind the current segment, the next check going on from there;
     /// 0 checks everything. Negative numbers, as Borg's protocol allows them, stop behind one segment.

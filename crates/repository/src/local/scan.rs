@@ -62,6 +62,14 @@ impl LocalRepository {
             Some(id) => Some(self.find(id)?.ok_or_else(|| self.not_found(id))?),
             None => None,
         };
+        if let Some(order) = self.planned.as_ref().filter(|order| !order.is_empty()) {
+            let is_before = |id: &ChunkId| match (self.find(id), after) {
+                (Ok(at), Some(after)) => at <= Some(after),
+                _ => false,
+            };
+            let begin = order.partition_point(is_before);
+            return Ok(order[begin..].iter().take(limit).copied().collect());
+        }
         for segment in self.log.segments()? {
             if after.is_some_and(|after| segment < after.segment) {
                 continue;

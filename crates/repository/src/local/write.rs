@@ -72,6 +72,10 @@ impl LocalRepository {
             Phase::Doomed(doom) => return Err(doom.error()),
             Phase::Idle => {}
         }
+        if self.planned.is_some() {
+            let reason = "a repair was only planned";
+            return Err(RepositoryError::CheckRefused { reason });
+        }
         self.lock_for_writing()?;
         let loaded = self.take_loaded();
         // What is in memory is what is on disk, unless somebody broke our lock meanwhile.

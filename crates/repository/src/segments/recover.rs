@@ -1,27 +1,72 @@
 //! Saving what can be read of a damaged segment.
 
 use std::io::IoSliceMut;
+use std::ops::Range;
 
 use ironborg_format::segment::{
-    HEADER_LEN, MAGIC, MAGIC_LEN, is_whole_entry, salvageable_entry_size,
+    HEADER_LEN, MAGIC, MAGIC_LEN, decode_entry, is_whole_entry, salvageable_entry_size,
 };
-use ironborg_storage::{AppendFile, Storage};
+use ironborg_storage::{AppendFile, EntryKind, Storage};
 use ironborg_types::SegmentId;
 
-use super::SegmentLog;
+use super::{DATA, FoundEntry, SegmentLog};
 use crate::RepositoryError;
+use crate::replay::Change;
 
 /// Bytes held at once, as long as no entry seems to be larger.
 const WINDOW_LEN: usize = 1 << 20;
 /// A smaller file holds no entry.
 const SIZE_MIN: u64 = (MAGIC_LEN + HEADER_LEN) as u64;
+/// Behind the name of a damaged segment that was replaced. Neither program takes that for a segment's name.
+const ORIGINAL: &str = "beforerecover";
+
+/// What of a damaged segment can be read.
+#[derive(Debug, Default)]
+pub(crate) struct Salvage {
+    /// Whole entries, those of a Borg yet to come included.
+    pub(crate) entries: usize,
+    /// What they do, where they lie in the damaged file.
+    pub(crate) changes: Vec<Change>,
+    /// The bytes they take, in order; runs do not touch each other.
+    runs: Vec<Range<u64>>,
+    /// Bytes of the damaged file.
+    pub(crate) size: u64,
+}
+
+impl Salvage {
+    /// The parts of the file that no whole entry takes; that at its start is not looked at.
+    pub(crate) fn lost(&self) -> Vec<Range<u64>> {
+        let starts = std::iter::once(MAGIC_LEN as u64).chain(self.runs.iter().map(|run| run.end));
+        let ends = self.runs.iter().map(|run| run.start);
+        let gaps = starts.zip(ends.chain(std::iter::once(self.size)));
+        gaps.filter(|(start, end)| start < end)
+            .map(|(start, end)| start..end)
+            .collect()
+    }
+
+    fn add(&mut self, found: &FoundEntry<'_>) {
+        self.changes.extend(Change::of(found));
+    }
+
+    fn add_run(&mut self, run: Range<u64>) {
+        match self.runs.last_mut() {
+            Some(last) if last.end == run.start => last.end = run.end,
+            _ => self.runs.push(run),
+        }
+    }
+}
 
 impl SegmentLog {
     /// Replaces a damaged segment by one that holds every entry of it that is whole, wherever in the
-    /// file it begins. The damaged one is there until the other is durable.
+    /// file it begins. The damaged one is there until the other is durable; if it is to be kept, until
+    /// [`SegmentLog::forget_originals`].
     ///
     /// Source: Borg 1.4, `LoggedIO.recover_segment`.
-    pub(crate) fn recover(&self, segment: SegmentId) -> Result<(), RepositoryError> {
+    pub(crate) fn recover(
+        &self,
+        segment: SegmentId,
+        keep: bool,
+    ) -> Result<Salvage, RepositoryError> {
         let name = self.name(segment);
         let staged = format!("{name}.tmp");
         if self.storage.status(&staged)?.is_some() {
@@ -33,20 +78,89 @@ impl SegmentLog {
             // The first error is the one to report.
             let _ = self.storage.remove(&staged);
         }
-        copied?;
-        Ok(self.storage.publish(&[&name])?)
+        let salvage = copied?;
+        if keep {
+            self.keep_original(&name)?;
+        }
+        self.storage.publish(&[&name])?;
+        Ok(salvage)
     }
 
-    fn copy_whole_entries(&self, segment: SegmentId, to: &str) -> Result<(), RepositoryError> {
-        let size = self.size(segment)?.unwrap_or(0);
+    /// What [`SegmentLog::recover`] would save; nothing is changed.
+    pub(crate) fn salvage(&self, segment: SegmentId) -> Result<Salvage, RepositoryError> {
+        self.read_whole_entries(segment, None)
+    }
+
+    fn copy_whole_entries(&self, segment: SegmentId, to: &str) -> Result<Salvage, RepositoryError> {
         let mut file = self.storage.create(to)?;
         file.append(&MAGIC)?;
-        if size >= SIZE_MIN {
-            let name = self.name(segment);
-            let mut window = Window::new(&*self.storage, name, size, &mut *file, WINDOW_LEN);
-            window.copy_whole_entries()?;
+        let salvage = self.read_whole_entries(segment, Some(&mut *file))?;
+        file.seal()?;
+        Ok(salvage)
+    }
+
+    fn read_whole_entries<'a>(
+        &'a self,
+        segment: SegmentId,
+        to: Option<&'a mut dyn AppendFile>,
+    ) -> Result<Salvage, RepositoryError> {
+        let size = self.size(segment)?.unwrap_or(0);
+        if size < SIZE_MIN {
+            return Ok(Salvage {
+                size,
+                ..Salvage::default()
+            });
         }
-        Ok(file.seal()?)
+        let name = self.name(segment);
+        let mut window = Window::new(&*self.storage, name, size, to, WINDOW_LEN);
+        window.copy_whole_entries()?;
+        Ok(window.salvage)
+    }
+
+    /// Gives a damaged segment that is about to be replaced another name, durably. What an earlier repair, which did
+    /// not come to its end, has kept is nearer to what there was.
+    fn keep_original(&self, name: &str) -> Result<(), RepositoryError> {
+        let original = format!("{name}.{ORIGINAL}");
+        if self.storage.status(&original)?.is_some() {
+            return Ok(());
+        }
+        if self.storage.link(name, &original)? {
+            let (dir, _) = name.rsplit_once('/').expect("segments lie in directories");
+            return Ok(self.storage.sync_dir(dir)?);
+        }
+        // A file system without links. Cut short, it is a part of what is still there.
+        let mut copy = self.storage.create(&original)?;
+        let (mut piece, mut offset) = (vec![0; WINDOW_LEN], 0);
+        loop {
+            let buffers = &mut [IoSliceMut::new(&mut piece)];
+            let count = self.storage.read_at(name, offset, buffers)?;
+            if count == 0 {
+                return Ok(copy.seal()?);
+            }
+            copy.append(&piece[..count])?;
+            offset += count as u64;
+        }
+    }
+
+    /// Removes what was kept of damaged segments, by this repair or one that did not come to its end.
+    pub(crate) fn forget_originals(&self) -> Result<(), RepositoryError> {
+        for number in self.dirs()? {
+            let dir = format!("{DATA}/{number}");
+            let mut any = false;
+            for entry in self.storage.list(&dir)? {
+                let segment = entry.name.strip_suffix(ORIGINAL);
+                let segment = segment.and_then(|name| name.strip_suffix('.'));
+                let is_segment = segment.is_some_and(|name| name.parse::<u32>().is_ok());
+                if is_segment && entry.kind == EntryKind::File {
+                    self.storage.remove(&format!("{dir}/{}", entry.name))?;
+                    any = true;
+                }
+            }
+            if any {
+                self.storage.sync_dir(&dir)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -55,7 +169,9 @@ struct Window<'a> {
     storage: &'a dyn Storage,
     /// The segment.
     name: String,
-    to: &'a mut dyn AppendFile,
+    /// `None` if what is whole is only noted.
+    to: Option<&'a mut dyn AppendFile>,
+    salvage: Salvage,
     bytes: Vec<u8>,
     /// From here to `at` there are whole entries that were not written yet.
     kept: usize,
@@ -74,13 +190,17 @@ impl<'a> Window<'a> {
         storage: &'a dyn Storage,
         name: String,
         size: u64,
-        to: &'a mut dyn AppendFile,
+        to: Option<&'a mut dyn AppendFile>,
         len: usize,
     ) -> Self {
         Self {
             storage,
             name,
             to,
+            salvage: Salvage {
+                size,
+                ..Salvage::default()
+            },
             bytes: vec![0; len],
             kept: 0,
             at: 0,
@@ -94,7 +214,9 @@ impl<'a> Window<'a> {
         while self.fill(HEADER_LEN)? {
             if self.is_at_whole_entry()? {
                 let size = salvageable_entry_size(&self.bytes[self.at..self.end]);
-                self.at += size.expect("that of the entry just found");
+                let size = size.expect("that of the entry just found");
+                self.note(size);
+                self.at += size;
             } else {
                 self.flush()?;
                 self.at += 1;
@@ -109,6 +231,29 @@ impl<'a> Window<'a> {
             return Ok(false);
         };
         Ok(self.fill(size)? && is_whole_entry(&self.bytes[self.at..self.at + size]))
+    }
+
+    /// Notes the whole entry that is looked at.
+    fn note(&mut self, size: usize) {
+        self.salvage.entries += 1;
+        let offset = self.position(self.at);
+        let entry = &self.bytes[self.at..self.at + size];
+        if let (Ok((entry, _)), Ok(offset), Ok(size)) = (
+            decode_entry(entry),
+            u32::try_from(offset),
+            u32::try_from(size),
+        ) {
+            self.salvage.add(&FoundEntry {
+                entry,
+                offset,
+                size,
+            });
+        }
+    }
+
+    /// Where a byte of the window is in the segment's file.
+    fn position(&self, at: usize) -> u64 {
+        self.offset - (self.end - at) as u64
     }
 
     /// Sees to it that there are `len` bytes from where it looks on; `false` if the segment ends before.
@@ -138,7 +283,11 @@ impl<'a> Window<'a> {
 
     fn flush(&mut self) -> Result<(), RepositoryError> {
         if self.kept < self.at {
-            self.to.append(&self.bytes[self.kept..self.at])?;
+            let run = self.position(self.kept)..self.position(self.at);
+            self.salvage.add_run(run);
+            if let Some(to) = &mut self.to {
+                to.append(&self.bytes[self.kept..self.at])?;
+            }
             self.kept = self.at;
         }
         Ok(())
@@ -188,10 +337,21 @@ mod tests {
         let mut file = storage.create("saved").unwrap();
         file.append(&MAGIC).unwrap();
         let (name, size) = ("damaged".to_owned(), bytes.len() as u64);
-        let mut window = Window::new(&storage, name, size, &mut *file, len);
+        let mut window = Window::new(&storage, name, size, Some(&mut *file), len);
         window.copy_whole_entries().unwrap();
+        let salvage = window.salvage;
         file.seal().unwrap();
-        storage.read("saved").unwrap()
+        let saved = storage.read("saved").unwrap();
+        let noted = salvage.runs.iter().map(|run| {
+            let place = |at: u64| usize::try_from(at).unwrap();
+            &bytes[place(run.start)..place(run.end)]
+        });
+        assert_eq!(noted.collect::<Vec<_>>().concat(), &saved[MAGIC_LEN..]);
+        for change in &salvage.changes {
+            let entry = &bytes[usize::try_from(change.offset()).unwrap()..];
+            assert!(decode_entry(entry).is_ok(), "{change:?}");
+        }
+        saved
     }
 
     fn entry() -> impl Strategy<Value = Vec<u8>> {

@@ -9,7 +9,9 @@ use ironborg_repository::{
     CreateOptions, LocalRepository, LockMode, OpenOptions, RepositoryError, process_identity,
 };
 use ironborg_storage::{MemoryStorage, Storage};
-use ironborg_types::{ChunkId, Event, Level, NullReporter, Reporter};
+use ironborg_types::{
+    ChunkId, Event, FindingKind, Level, NullReporter, Place, RepairChange, Reporter,
+};
 use sha2::{Digest, Sha256};
 
 pub(crate) const HOST: &str = "host.example.org@1";
@@ -56,7 +58,13 @@ pub(crate) fn open(storage: &MemoryStorage, options: OpenOptions) -> LocalReposi
 
 /// Remembers log messages.
 #[derive(Default)]
-pub(crate) struct Messages(Mutex<Vec<(Level, String)>>);
+pub(crate) struct Messages {
+    log: Mutex<Vec<(Level, String)>>,
+    /// What was found, and where.
+    pub(crate) findings: Mutex<Vec<(FindingKind, Place)>>,
+    /// What a repair has changed, or would.
+    pub(crate) changes: Mutex<Vec<RepairChange>>,
+}
 
 impl Messages {
     pub(crate) fn new() -> Arc<Self> {
@@ -65,7 +73,7 @@ impl Messages {
 
     /// Everything logged at `WARNING` or above since the last call.
     pub(crate) fn take(&self) -> Vec<String> {
-        let messages = std::mem::take(&mut *self.0.lock().unwrap());
+        let messages = std::mem::take(&mut *self.log.lock().unwrap());
         let important = messages
             .into_iter()
             .filter(|(level, _)| *level >= Level::Warning);
@@ -75,8 +83,19 @@ impl Messages {
 
 impl Reporter for Messages {
     fn report(&self, event: Event<'_>) {
-        if let Event::Log { level, message, .. } = event {
-            self.0.lock().unwrap().push((level, message.into_owned()));
-        }
+        let (level, message) = match event {
+            Event::Log { level, message, .. } => (level, message.into_owned()),
+            Event::Finding(finding) => {
+                let found = (finding.kind, finding.place.clone());
+                self.findings.lock().unwrap().push(found);
+                (finding.level, finding.message.clone())
+            }
+            Event::RepairChange(change) => {
+                self.changes.lock().unwrap().push(change.clone());
+                return;
+            }
+            _ => return,
+        };
+        self.log.lock().unwrap().push((level, message));
     }
 }

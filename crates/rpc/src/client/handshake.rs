@@ -10,7 +10,7 @@ use super::{faults, since};
 use crate::message::{Call, Form, Open, Payload, Reply, Version};
 
 /// Logger of the client.
-const LOGGER: &str = "borg.remote";
+pub(super) const LOGGER: &str = "borg.remote";
 /// Said of the error by which a server before 1.0.7 is recognised, whose own words are in its log.
 const TYPE_ERROR_NOTE: &str = "\
 Please note:

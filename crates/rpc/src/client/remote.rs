@@ -6,13 +6,17 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ironborg_repository::{Change, CheckOptions, CompactOptions, Repository, RepositoryError};
+use ironborg_repository::{
+    Change, CheckMode, CheckOptions, CompactOptions, Repository, RepositoryError,
+};
 use ironborg_types::{
-    ChunkId, ErrorKind, NonceStore, NonceStoreError, Reporter, RepositoryId, Reservation,
+    ChunkId, ErrorKind, Event, Level, NonceStore, NonceStoreError, Reporter, RepositoryId,
+    Reservation,
 };
 
 use super::connection::Connection;
 use super::dial::Dial;
+use super::handshake::LOGGER;
 use super::journal::JournalOptions;
 use super::known::KnownIds;
 use super::link::Answer;
@@ -325,8 +329,14 @@ impl Repository for RemoteRepository {
         if let Some(changes) = &mut self.changes {
             changes.clear();
         }
+        if options.mode == CheckMode::Plan {
+            let message = "What a repair would change in the segments and the index of a repository behind a \
+                           server cannot be told: they are only checked.";
+            self.reporter
+                .report(Event::log(Level::Warning, LOGGER, message));
+        }
         let call = Call::Check {
-            repair: options.repair,
+            repair: options.mode == CheckMode::Repair,
             save_space: options.save_space,
             max_duration: options.max_duration_s,
         };

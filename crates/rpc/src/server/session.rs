@@ -7,7 +7,8 @@ use ironborg_format::msgpack::{
     Value, push_array_len, push_bool, push_map_len, push_nil, push_raw, push_uint,
 };
 use ironborg_repository::{
-    CheckOptions, CompactOptions, CreateOptions, LocalRepository, LockMode, OpenOptions, Repository,
+    CheckMode, CheckOptions, CompactOptions, CreateOptions, LocalRepository, LockMode, OpenOptions,
+    Repository,
 };
 use ironborg_types::{ChunkId, ErrorKind, Event, Level, RepositoryId};
 
@@ -323,7 +324,11 @@ fn change(
             max_duration,
         } => {
             let is_sound = repository.check(&CheckOptions {
-                repair: *repair,
+                mode: if *repair {
+                    CheckMode::Repair
+                } else {
+                    CheckMode::Look
+                },
                 save_space: *save_space,
                 max_duration_s: *max_duration,
                 threads: options.threads,

@@ -314,7 +314,7 @@ fn lose_index(stage: &Stage) {
 fn repair(stage: &Stage) -> Result<(), ArchiveError> {
     let mut repository = stage.repository()?;
     let options = CheckOptions {
-        repair: true,
+        mode: ironborg_repository::CheckMode::Repair,
         save_space: false,
         max_duration_s: 0,
         threads: 1,

@@ -1,7 +1,8 @@
 //! What a check finds, in Borg's words.
 
-use ironborg_types::{Event, Level, Reporter};
+use ironborg_types::{Event, Finding, FindingKind, Level, Place, Reporter};
 
+use crate::RepositoryError;
 use crate::index::{EntryLocation, Index};
 use crate::local::LOGGER;
 
@@ -21,10 +22,31 @@ impl<'a> Findings<'a> {
     }
 
     /// Something is not as it should be.
-    pub(super) fn report(&mut self, message: impl Into<String>) {
+    pub(super) fn report(&mut self, kind: FindingKind, place: Place, message: impl Into<String>) {
         self.any = true;
-        let event = Event::log(Level::Error, LOGGER, message.into());
-        self.reporter.report(event);
+        let finding = Finding {
+            kind,
+            level: Level::Error,
+            logger: LOGGER,
+            message: message.into(),
+            place,
+        };
+        self.reporter.report(Event::Finding(&finding));
+    }
+
+    /// An entry, or a whole segment, cannot be read.
+    pub(super) fn report_damage(&mut self, error: &RepositoryError) {
+        let place = match error {
+            RepositoryError::BadEntry {
+                segment, offset, ..
+            } => Place {
+                segment: Some(*segment),
+                offset: Some(*offset),
+                ..Place::default()
+            },
+            _ => Place::default(),
+        };
+        self.report(FindingKind::SegmentDamaged, place, error.to_string());
     }
 
     /// Whether anything was found.
@@ -40,21 +62,33 @@ pub(super) fn report_differences(findings: &mut Findings<'_>, committed: &Index,
         let event = Event::log(Level::Info, LOGGER, text);
         findings.reporter.report(event);
     } else {
-        findings.report("Index object count mismatch.");
-        findings.report(format!("committed index: {} objects", committed.len()));
-        findings.report(format!("rebuilt index:   {} objects", rebuilt.len()));
+        let mut report = |message: String| {
+            findings.report(FindingKind::IndexMismatch, Place::default(), message);
+        };
+        report("Index object count mismatch.".to_owned());
+        report(format!("committed index: {} objects", committed.len()));
+        report(format!("rebuilt index:   {} objects", rebuilt.len()));
     }
     let is_rebuilt = |id: &_| rebuilt.contains(id);
     let only_committed = committed.iter().filter(|(id, _)| !is_rebuilt(id));
     for (id, _) in rebuilt.iter().chain(only_committed) {
         let [found, known] = [rebuilt, committed].map(|index| index.get(&id));
-        if found != known {
-            findings.report(format!(
-                "ID: {id:<64} rebuilt index: {:<16} committed index: {:<16}",
-                shown(found),
-                shown(known)
-            ));
+        if found == known {
+            continue;
         }
+        let at = found.or(known);
+        let place = Place {
+            chunk: Some(id),
+            segment: at.map(|at| at.segment),
+            offset: at.map(|at| u64::from(at.offset)),
+            ..Place::default()
+        };
+        let message = format!(
+            "ID: {id:<64} rebuilt index: {:<16} committed index: {:<16}",
+            shown(found),
+            shown(known)
+        );
+        findings.report(FindingKind::IndexMismatch, place, message);
     }
 }
 
