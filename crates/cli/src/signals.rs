@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use ironborg_types::Interrupt;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::console;
@@ -77,6 +77,8 @@ pub(crate) fn install(finish: impl Fn(&CliError) + Send + 'static) {
     });
     let _ = sys::note_signal(SIGTERM, || note_end(15));
     let _ = sys::note_signal(SIGHUP, || note_end(1));
+    // A file that may not become as large is an error of the write that tried, not the end of the program.
+    let _ = sys::note_signal(SIGXFSZ, || {});
     let wait = move || {
         let mut last_interrupt: Option<Instant> = None;
         for signal in signals.forever() {

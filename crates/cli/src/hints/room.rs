@@ -42,30 +42,26 @@ pub(super) fn of_error(program: &str, error: &CliError) -> Option<String> {
             "nothing was stored. Space counts as used until \"{program} compact\" has run: \"{program} delete\" or \
              \"{program} prune\" archives first, then compact. They work with the quota used up too."
         )),
-        _ if is_full(error) => Some(full(program, error)),
-        _ => None,
+        _ => full(program, error),
     }
 }
 
-fn full(program: &str, error: &CliError) -> String {
+fn full(program: &str, error: &CliError) -> Option<String> {
     let path = FULL
         .iter()
         .find_map(|start| path_after(start, &error.detail));
-    match path.as_deref().and_then(repository_of) {
-        Some(repository) => {
-            let repository = repository.display();
-            format!(
-                "the disk of the repository is full; what was not committed has been taken back. Make room: \
-                 \"{program} delete\" or \"{program} prune\", then \"{program} compact {repository}\". If there is too little \
-                 for these too, other files have to be moved off that disk first. To keep a reserve for next \
-                 time: {program} config {repository} additional_free_space 2G"
-            )
-        }
-        None => match path {
-            Some(path) => format!("there is no room left for {}.", path.display()),
-            None => "a disk is full.".to_owned(),
-        },
-    }
+    let repository = if matches!(error.cause, Cause::Foreign { .. }) {
+        // The server's disk.
+        "REPOSITORY".to_owned()
+    } else {
+        repository_of(path.as_deref()?)?.display().to_string()
+    };
+    Some(format!(
+        "the disk of the repository is full; what was not committed is taken back. Make room: \"{program} delete\" \
+         or \"{program} prune\", then \"{program} compact {repository}\". If there is too little for these too, other \
+         files have to be moved off that disk first. To keep a reserve for next time: \
+         {program} config {repository} additional_free_space 2G"
+    ))
 }
 
 /// The path in `[Errno 28] No space left on device: '/path'`.
@@ -104,20 +100,21 @@ mod tests {
         let hint = of_error("borg", &inside).unwrap();
         let expected = format!("borg compact {}", repository.display());
         assert!(hint.contains(&expected), "{hint}");
-        let cache = dir.path().join("cache/files");
-        let hint = of_error("borg", &error(&cache)).unwrap();
-        assert_eq!(
-            hint,
-            format!("there is no room left for {}.", cache.display())
-        );
-        assert_eq!(
-            of_error(
-                "borg",
-                &CliError::unexpected("[Errno 122] Disk quota exceeded")
-            )
-            .as_deref(),
-            Some("a disk is full.")
-        );
+        // Elsewhere the error says it all.
+        let cache = error(&dir.path().join("cache/files"));
+        assert_eq!(of_error("borg", &cache), None);
+        let quota = CliError::unexpected("[Errno 122] Disk quota exceeded");
+        assert_eq!(of_error("borg", &quota), None);
+        let foreign = CliError {
+            cause: Cause::Foreign {
+                class: "OSError".to_owned(),
+                traceback: true,
+            },
+            message: "OSError: [Errno 28] No space left on device".to_owned(),
+            detail: String::new(),
+        };
+        let hint = of_error("borg", &foreign).unwrap();
+        assert!(hint.contains("borg compact REPOSITORY"), "{hint}");
         assert!(!concerns(&CliError::unexpected(
             "[Errno 5] I/O error: '/x'"
         )));
