@@ -70,47 +70,110 @@ pub fn open_key(
     manifest: &[u8],
     tam_required: bool,
 ) -> Result<OpenedKey, ArchiveError> {
-    let mode = KeyMode::of_manifest(manifest)?;
-    if mode.storage() == KeyStorage::None {
-        return Ok(OpenedKey::unkept(Key::plaintext(), KeyTarget::None));
-    }
-    if mode.is_authenticated_only() && client.workarounds.authenticated_no_key {
-        let key = Key::without_secrets(mode);
-        return Ok(OpenedKey::unkept(key, KeyTarget::Repository));
-    }
-    let (text, target) = find_key(client, repository, mode.storage())?;
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let unlock = |passphrase: &Passphrase| match Key::unlock(mode, &text, passphrase, tam_required)
-    {
-        // Borg calls every key that does not decode a repokey's, whatever it is.
-        Err(CryptoError::InvalidKeyData(_)) => Err(ArchiveError::KeyfileInvalid {
-            location: client.location.clone(),
-            file: "(repokey)".into(),
-        }),
-        other => other.map_err(ArchiveError::from),
+    let locked = match find_locked(client, repository, manifest, tam_required)? {
+        Found::Open(opened) => return Ok(opened),
+        Found::Locked(locked) => locked,
     };
-    let opened = |key, passphrase| OpenedKey {
-        key,
-        target: target.clone(),
-        passphrase,
-    };
-    if let Some(passphrase) = client.passphrases.given()? {
-        let key = unlock(&passphrase)?.ok_or(ArchiveError::PassphraseWrong)?;
-        return Ok(opened(key, passphrase));
+    if let Some(opened) = locked.unlock_unasked()? {
+        return Ok(opened);
     }
-    let empty = Passphrase::new(Vec::new());
-    if let Some(key) = unlock(&empty)? {
-        return Ok(opened(key, empty));
-    }
-    let label = target.shown(&client.location);
+    let label = locked.target.shown(&client.location);
     let prompt = format!("Enter passphrase for key {label}: ");
     for _ in 0..PASSPHRASE_TRIES {
         let passphrase = client.passphrases.ask(&prompt)?;
-        if let Some(key) = unlock(&passphrase)? {
-            return Ok(opened(key, passphrase));
+        if let Some(opened) = locked.unlock(passphrase)? {
+            return Ok(opened);
         }
     }
     Err(ArchiveError::PasswordRetriesExceeded)
+}
+
+/// As [`open_key`], if nobody has to be asked for a passphrase; `None` if somebody has.
+///
+/// # Errors
+/// As there.
+pub(crate) fn open_key_unasked(
+    client: &Client,
+    repository: &dyn Repository,
+    manifest: &[u8],
+    tam_required: bool,
+) -> Result<Option<OpenedKey>, ArchiveError> {
+    match find_locked(client, repository, manifest, tam_required)? {
+        Found::Open(opened) => Ok(Some(opened)),
+        Found::Locked(locked) => locked.unlock_unasked(),
+    }
+}
+
+/// A key that was found.
+enum Found<'a> {
+    /// It has no passphrase.
+    Open(OpenedKey),
+    Locked(LockedKey<'a>),
+}
+
+/// A key that is kept with a passphrase.
+struct LockedKey<'a> {
+    client: &'a Client,
+    mode: KeyMode,
+    text: String,
+    target: KeyTarget,
+    tam_required: bool,
+}
+
+impl LockedKey<'_> {
+    /// The key, if it is kept with this passphrase.
+    fn unlock(&self, passphrase: Passphrase) -> Result<Option<OpenedKey>, ArchiveError> {
+        let key = match Key::unlock(self.mode, &self.text, &passphrase, self.tam_required) {
+            // Borg calls every key that does not decode a repokey's, whatever it is.
+            Err(CryptoError::InvalidKeyData(_)) => {
+                return Err(ArchiveError::KeyfileInvalid {
+                    location: self.client.location.clone(),
+                    file: "(repokey)".into(),
+                });
+            }
+            other => other?,
+        };
+        Ok(key.map(|key| OpenedKey {
+            key,
+            target: self.target.clone(),
+            passphrase,
+        }))
+    }
+
+    /// The key, with the passphrase that was given, or with none; `None` if somebody has to be asked.
+    fn unlock_unasked(&self) -> Result<Option<OpenedKey>, ArchiveError> {
+        if let Some(passphrase) = self.client.passphrases.given()? {
+            let opened = self.unlock(passphrase)?;
+            return opened.ok_or(ArchiveError::PassphraseWrong).map(Some);
+        }
+        self.unlock(Passphrase::new(Vec::new()))
+    }
+}
+
+fn find_locked<'a>(
+    client: &'a Client,
+    repository: &dyn Repository,
+    manifest: &[u8],
+    tam_required: bool,
+) -> Result<Found<'a>, ArchiveError> {
+    let mode = KeyMode::of_manifest(manifest)?;
+    if mode.storage() == KeyStorage::None {
+        let opened = OpenedKey::unkept(Key::plaintext(), KeyTarget::None);
+        return Ok(Found::Open(opened));
+    }
+    if mode.is_authenticated_only() && client.workarounds.authenticated_no_key {
+        let key = Key::without_secrets(mode);
+        let opened = OpenedKey::unkept(key, KeyTarget::Repository);
+        return Ok(Found::Open(opened));
+    }
+    let (text, target) = find_key(client, repository, mode.storage())?;
+    Ok(Found::Locked(LockedKey {
+        client,
+        mode,
+        text: String::from_utf8_lossy(&text).into_owned(),
+        target,
+        tam_required,
+    }))
 }
 
 /// Keeps a key with a passphrase, in the place of what was kept there. At any time the old or the new one is

@@ -131,11 +131,26 @@ impl Session {
     ) -> Result<Self, ArchiveError> {
         let security = client.security_directory(repository.id());
         let default = security.tam_required();
+        let opened = keys::open_key(&client, repository.as_ref(), object, default)?;
+        Self::with_key(client, repository, opened, object)
+    }
+
+    /// As [`Session::without_manifest`], with a key that was opened before.
+    ///
+    /// # Errors
+    /// A counter that is at its end.
+    pub(crate) fn with_key(
+        client: Client,
+        repository: Box<dyn Repository>,
+        opened: OpenedKey,
+        object: &[u8],
+    ) -> Result<Self, ArchiveError> {
+        let security = client.security_directory(repository.id());
         let OpenedKey {
             key,
             target: key_target,
             passphrase,
-        } = keys::open_key(&client, repository.as_ref(), object, default)?;
+        } = opened;
         let nonces = nonces_for(&key, repository.as_ref(), &security, Some(object))?;
         Ok(Self {
             manifest_id: ChunkId::MANIFEST,

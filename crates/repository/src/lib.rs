@@ -23,6 +23,7 @@ mod settings;
 mod space;
 
 mod error;
+mod witness;
 
 pub use attic::AtticRepository;
 pub use ironborg_storage::Fence;
@@ -35,3 +36,4 @@ pub use local::{
 pub use lock::{Lock, LockOptions, LockOwner, process_identity};
 pub use repository::{Change, Repository};
 pub use segments::FoundEntry;
+pub use witness::{StoredObject, Watcher, Witness};

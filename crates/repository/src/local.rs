@@ -13,6 +13,7 @@ mod room;
 mod scan;
 mod write;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -31,7 +32,7 @@ use crate::recovery::{Committed, Recovery};
 use crate::segments::SegmentLog;
 use crate::settings::{self, Settings};
 use crate::state::State;
-use crate::{Repository, RepositoryError};
+use crate::{Repository, RepositoryError, Witness};
 
 /// Name of the log messages' source.
 pub(crate) const LOGGER: &str = "borg.repository";
@@ -593,7 +594,24 @@ impl Repository for LocalRepository {
     }
 
     fn check(&mut self, options: &CheckOptions) -> Result<bool, RepositoryError> {
-        self.check_segments_and_index(options)
+        self.check_segments_and_index(options, None)
+    }
+
+    fn check_showing(
+        &mut self,
+        options: &CheckOptions,
+        witness: &dyn Witness,
+    ) -> Result<bool, RepositoryError> {
+        self.check_segments_and_index(options, Some(witness))
+    }
+
+    fn show_all(
+        &self,
+        threads: usize,
+        witness: &dyn Witness,
+        passed: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<bool, RepositoryError> {
+        self.show_current(threads, witness, passed)
     }
 
     fn destroy(&mut self) -> Result<(), RepositoryError> {

@@ -1,10 +1,11 @@
 //! The seam between the program and where its objects are.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use ironborg_types::{ChunkId, NonceStore, RepositoryId, SegmentId};
 
-use crate::{CheckOptions, CompactOptions, RepositoryError};
+use crate::{CheckOptions, CompactOptions, RepositoryError, Witness};
 
 /// An object that was stored or removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +140,30 @@ pub trait Repository: Send + Sync {
     /// Checks what is stored, entry by entry, and the index; repairs it if asked to. What is found is
     /// logged. Says whether the repository is sound, or was made so.
     fn check(&mut self, options: &CheckOptions) -> Result<bool, RepositoryError>;
+
+    /// As [`Repository::check`]; who wants to see objects that are stored is shown them on the way, if that can be done.
+    fn check_showing(
+        &mut self,
+        options: &CheckOptions,
+        witness: &dyn Witness,
+    ) -> Result<bool, RepositoryError> {
+        let _ = witness;
+        self.check(options)
+    }
+
+    /// Shows every object that is stored, in storage order, on `threads` threads, and calls `passed` behind each piece,
+    /// in order, on this one, until that has enough. `false` if this cannot be done here; nothing was shown then.
+    ///
+    /// As by [`Repository::scan`], only what the segments really hold is found.
+    fn show_all(
+        &self,
+        threads: usize,
+        witness: &dyn Witness,
+        passed: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<bool, RepositoryError> {
+        let _ = (threads, witness, passed);
+        Ok(false)
+    }
 
     /// Removes the whole repository.
     fn destroy(&mut self) -> Result<(), RepositoryError>;

@@ -10,6 +10,7 @@ use ironborg_types::ChunkId;
 
 use super::CheckMode;
 use super::sweep::Sweep;
+use crate::keys::{self, OpenedKey};
 use crate::{ArchiveError, Client, Session};
 
 /// Objects looked at until one tells what key there is. Borg gives up there, too.
@@ -17,7 +18,8 @@ const TRIES_MAX: usize = 999;
 /// Objects that have a say in what key there is: a damaged one shall not choose one that opens nothing.
 const VOTES: usize = 15;
 
-/// A session without a manifest: the key is the one that most of the first objects were sealed with.
+/// A session without a manifest: the key is the one that most of the first objects were sealed with. It may have been
+/// opened before.
 ///
 /// # Errors
 /// No object that tells; those of opening a key.
@@ -25,10 +27,14 @@ pub(super) fn open(
     client: Client,
     repository: Box<dyn Repository>,
     mode: CheckMode,
+    opened: Option<OpenedKey>,
 ) -> Result<Session, ArchiveError> {
     let objects = first_objects(repository.as_ref())?;
     let object = elected(&objects);
-    let mut session = Session::without_manifest(client, repository, object)?;
+    let mut session = match opened {
+        Some(opened) => Session::with_key(client, repository, opened, object)?,
+        None => Session::without_manifest(client, repository, object)?,
+    };
     if session.key.mode().is_encrypted() {
         let floor = nonce_floor(&session, &objects, mode)?;
         session.nonces = Arc::new(Nonces::new(
@@ -38,6 +44,24 @@ pub(super) fn open(
         ));
     }
     Ok(session)
+}
+
+/// The same key, if nobody has to be asked for a passphrase.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn open_unasked(
+    client: &Client,
+    repository: &dyn Repository,
+) -> Result<Option<OpenedKey>, ArchiveError> {
+    let objects = first_objects(repository)?;
+    let security = client.security_directory(repository.id());
+    keys::open_key_unasked(
+        client,
+        repository,
+        elected(&objects),
+        security.tam_required(),
+    )
 }
 
 /// Some objects that tell what key they were sealed with: the manifest if it is one of them, then in index order.

@@ -25,6 +25,7 @@ mod stream;
 mod sweep;
 mod verify;
 mod walk;
+mod witness;
 
 use std::collections::HashSet;
 
@@ -32,11 +33,13 @@ pub use ironborg_repository::CheckMode;
 use ironborg_repository::{CheckOptions as RepositoryCheck, Repository};
 use ironborg_types::{BytePath, ChunkId, FindingKind, Level, Place};
 
+use crate::keys::OpenedKey;
 use crate::selection::ArchiveSelection;
 use crate::{ArchiveError, Client, Session};
 use changes::Changes;
 use findings::Findings;
 use objects::Objects;
+use witness::{EarlyVerifier, Seen};
 
 /// Logger of what is found in archives.
 const LOGGER: &str = "borg.archive";
@@ -72,6 +75,11 @@ impl CheckOptions {
         } = &self.selection;
         self.archive.is_none() && glob.is_none() && *first == 0 && *last == 0
     }
+
+    /// Whether objects can be opened while the segments are checked. A repair opens what it has left.
+    fn verifies_early(&self) -> bool {
+        self.verify_data && self.archives && self.mode == CheckMode::Look
+    }
 }
 
 /// Checks a repository, its archives, or both. What is found goes to the client's reporter. Says whether all is well,
@@ -87,23 +95,32 @@ pub fn check(
     options: &CheckOptions,
 ) -> Result<bool, ArchiveError> {
     let mut sound = true;
+    let mut verified = None;
     if options.repository {
-        sound = repository.check(&RepositoryCheck {
+        let early = options
+            .verifies_early()
+            .then(|| EarlyVerifier::new(client.clone()));
+        let how = RepositoryCheck {
             mode: options.mode,
             save_space: options.save_space,
             max_duration_s: options.max_duration_s,
             threads: client.threads,
             interrupt: Some(client.interrupt),
-        })?;
+        };
+        sound = match &early {
+            Some(early) => repository.check_showing(&how, early)?,
+            None => repository.check(&how)?,
+        };
         // What a repair would do next is a part of its plan.
         if !sound && options.mode != CheckMode::Plan {
             return Ok(false);
         }
+        verified = early.and_then(EarlyVerifier::finish);
     }
     if !options.archives {
         return Ok(sound);
     }
-    Ok(check_archives(client, repository, options)? && sound)
+    Ok(check_archives(client, repository, options, verified)? && sound)
 }
 
 /// A check in progress: what all its steps work on.
@@ -151,6 +168,7 @@ fn check_archives(
     client: Client,
     repository: Box<dyn Repository>,
     options: &CheckOptions,
+    verified: Option<(OpenedKey, Seen)>,
 ) -> Result<bool, ArchiveError> {
     client.log(Level::Info, LOGGER, "Starting archive consistency check...");
     let mut findings = Findings::new(&client);
@@ -164,7 +182,8 @@ fn check_archives(
         return Ok(false);
     }
     let changes = Changes::new(options.mode);
-    let session = key::open(client, repository, options.mode)?;
+    let (opened, seen) = verified.unzip();
+    let session = key::open(client, repository, options.mode, opened)?;
     let mut work = Work {
         options,
         session,
@@ -175,7 +194,7 @@ fn check_archives(
         uncounted: false,
     };
     if options.verify_data {
-        verify::verify_data(&mut work)?;
+        verify::verify_data(&mut work, seen)?;
     }
     manifest::load_or_rebuild(&mut work)?;
     archives::check_all(&mut work)?;

@@ -2,13 +2,17 @@
 //!
 //! Source: Borg 1.4, `ArchiveChecker.verify_data`.
 
+use std::ops::ControlFlow;
+
 use ironborg_object::Opener;
 use ironborg_types::{ChunkId, FindingKind, Level, PercentProgress, Place};
 
 use super::changes::Removal;
-use super::sweep::{Sweep, in_words, open_one};
-use super::{LOGGER, Work};
-use crate::{ArchiveError, Session};
+use super::findings::Findings;
+use super::sweep::{Sweep, open_one};
+use super::witness::{Defect, Seen, SeenPiece, Verifier};
+use super::{LOGGER, Work, place_of};
+use crate::{ArchiveError, Client, Session};
 
 /// Names the progress.
 const VERIFY: &str = "check.verify_data";
@@ -28,17 +32,18 @@ struct Verified {
 }
 
 /// Opens every object, in the order of the segments. A repair removes those that do not open, after having tried
-/// once more: then the archives' part puts something else in their place, and they can be stored again.
+/// once more: then the archives' part puts something else in their place, and they can be stored again. `seen`: what was
+/// opened already, if that was everything.
 ///
 /// # Errors
 /// A repository that does not answer. A damaged object is a finding.
-pub(super) fn verify_data(work: &mut Work<'_>) -> Result<(), ArchiveError> {
+pub(super) fn verify_data(work: &mut Work<'_>, seen: Option<Seen>) -> Result<(), ArchiveError> {
     info(
         work,
         "Starting cryptographic data integrity verification...",
     );
     let indexed = work.objects.len();
-    let verified = verify_all(work, indexed)?;
+    let verified = verify_all(work, indexed, seen)?;
     if verified.count != indexed {
         tell_mismatch(work, indexed, verified.count);
     }
@@ -61,67 +66,101 @@ fn info(work: &Work<'_>, message: impl Into<String>) {
     work.session.client.log(Level::Info, LOGGER, message);
 }
 
-fn verify_all(work: &mut Work<'_>, indexed: usize) -> Result<Verified, ArchiveError> {
-    let reporter = work.session.client.reporter.clone();
-    let mut progress = PercentProgress::start(&*reporter, VERIFY, indexed as u64, VERIFY_STEP);
-    let mut verified = Verified::default();
+/// Tells what was seen of each object, in the order of storage.
+struct Told<'a> {
+    client: &'a Client,
+    findings: &'a mut Findings,
+    progress: PercentProgress,
+    verified: Verified,
+}
+
+impl Told<'_> {
+    fn tell(&mut self, defect: Option<Defect>) -> Result<(), ArchiveError> {
+        let reporter = self.client.reporter.as_ref();
+        self.progress.advance(reporter, 1, None, |percent| {
+            format!("Verifying data {percent:6.2}%")
+        });
+        if self.client.interrupt.stop_requested() {
+            return Err(ArchiveError::Interrupted);
+        }
+        let Some(defect) = defect else { return Ok(()) };
+        self.verified.errors += 1;
+        if defect.is_damage {
+            self.verified.defect.push(defect.id);
+        }
+        let kind = FindingKind::ObjectDamaged;
+        self.findings.error(kind, defect.place, defect.message);
+        Ok(())
+    }
+
+    fn tell_piece(&mut self, piece: SeenPiece) -> Result<(), ArchiveError> {
+        self.verified.count += piece.count();
+        piece.objects().try_for_each(|defect| self.tell(defect))
+    }
+}
+
+fn verify_all(
+    work: &mut Work<'_>,
+    indexed: usize,
+    seen: Option<Seen>,
+) -> Result<Verified, ArchiveError> {
+    let client = work.session.client.clone();
+    let reporter = client.reporter.as_ref();
+    let mut told = Told {
+        client: &client,
+        findings: &mut work.findings,
+        progress: PercentProgress::start(reporter, VERIFY, indexed as u64, VERIFY_STEP),
+        verified: Verified::default(),
+    };
+    if let Some(seen) = seen {
+        // While the segments were checked.
+        seen.into_pieces()
+            .try_for_each(|piece| told.tell_piece(piece))?;
+    } else if !verify_shown(&work.session, &mut told)? {
+        verify_asked(&work.session, &mut told)?;
+    }
+    told.progress.finish(reporter);
+    Ok(told.verified)
+}
+
+/// Has all objects shown, in large pieces; `false` if that cannot be done here.
+fn verify_shown(session: &Session, told: &mut Told<'_>) -> Result<bool, ArchiveError> {
+    let seen = Seen::default();
+    let verifier = Verifier {
+        key: &session.key,
+        seen: &seen,
+    };
+    let mut result = Ok(());
+    let mut passed = |piece| {
+        let failed = seen.take_failure().map_or(Ok(()), Err);
+        result = failed.and_then(|()| told.tell_piece(seen.take(piece)));
+        match result {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    };
+    let threads = session.client.threads;
+    let was_shown = session
+        .repository
+        .show_all(threads, &verifier, &mut passed)?;
+    result.map(|()| was_shown)
+}
+
+/// Asks for all objects, one by one.
+fn verify_asked(session: &Session, told: &mut Told<'_>) -> Result<(), ArchiveError> {
     let mut marker = None;
     loop {
-        let ids = work.session.repository.scan(PAGE, marker.as_ref())?;
-        let Some(last) = ids.last() else { break };
+        let ids = session.repository.scan(PAGE, marker.as_ref())?;
+        let Some(last) = ids.last() else {
+            return Ok(());
+        };
         marker = Some(*last);
-        verified.count += ids.len();
-        let Work {
-            session, findings, ..
-        } = work;
-        let interrupt = session.client.interrupt;
+        told.verified.count += ids.len();
         Sweep::of(session).each_plaintext(&ids, &|_, opened| opened.err(), &mut |id, error| {
-            progress.advance(&*reporter, 1, None, |percent| {
-                format!("Verifying data {percent:6.2}%")
-            });
-            if interrupt.stop_requested() {
-                return Err(ArchiveError::Interrupted);
-            }
-            let Some(error) = error else { return Ok(()) };
-            let message = message_of(id, error, &mut verified)?;
-            let place = place_of(session, id);
-            findings.error(FindingKind::ObjectDamaged, place, message);
-            Ok(())
+            let place = || place_of(session, id);
+            let defect = error.map(|error| Defect::of(id, place(), error));
+            told.tell(defect.transpose()?)
         })?;
-    }
-    progress.finish(&*reporter);
-    Ok(verified)
-}
-
-/// What is wrong with an object, in Borg's words; noted.
-fn message_of(
-    id: &ChunkId,
-    error: ArchiveError,
-    verified: &mut Verified,
-) -> Result<String, ArchiveError> {
-    let is_integrity = error.kind().is_integrity();
-    let message = match &error {
-        ArchiveError::Repository(ironborg_repository::RepositoryError::ObjectNotFound {
-            ..
-        }) => format!("chunk {id}: {error}"),
-        ArchiveError::Repository(_) if is_integrity => format!("chunk {id}: {error}"),
-        _ if is_integrity => format!("chunk {id}, integrity error: {}", in_words(&error)),
-        _ => return Err(error),
-    };
-    verified.errors += 1;
-    if is_integrity {
-        verified.defect.push(*id);
-    }
-    Ok(message)
-}
-
-fn place_of(session: &Session, id: &ChunkId) -> Place {
-    let at = session.repository.place(id);
-    Place {
-        chunk: Some(*id),
-        segment: at.map(|(segment, _)| segment),
-        offset: at.map(|(_, offset)| offset),
-        ..Place::default()
     }
 }
 

@@ -18,10 +18,10 @@ use super::{CheckMode, CheckOptions, Loaded, LocalRepository, LockMode, Phase};
 use crate::index::{EntryLocation, Index};
 use crate::lock::Lock;
 use crate::replay::{Change, Replay};
-use crate::segments::Changes;
+use crate::segments::{Changes, Damage, Showing};
 use crate::settings::SECTION;
 use crate::state::State;
-use crate::{Repository, RepositoryError};
+use crate::{Repository, RepositoryError, Witness};
 use findings::{Findings, report_differences};
 use mending::{Mending, in_segment};
 
@@ -90,6 +90,7 @@ impl LocalRepository {
     pub(super) fn check_segments_and_index(
         &mut self,
         options: &CheckOptions,
+        witness: Option<&dyn Witness>,
     ) -> Result<bool, RepositoryError> {
         self.refuse_check(options)?;
         self.info("Starting repository check");
@@ -99,7 +100,7 @@ impl LocalRepository {
             // From now on nothing is written, not even an index that had to be made anew.
             self.planned = Some(Vec::new());
         }
-        let result = self.run_check(options);
+        let result = self.run_check(options, witness);
         self.log.abandon();
         if options.mode != CheckMode::Plan {
             self.set_loaded(None);
@@ -140,7 +141,11 @@ impl LocalRepository {
         }
     }
 
-    fn run_check(&mut self, options: &CheckOptions) -> Result<bool, RepositoryError> {
+    fn run_check(
+        &mut self,
+        options: &CheckOptions,
+        witness: Option<&dyn Witness>,
+    ) -> Result<bool, RepositoryError> {
         let reporter = std::sync::Arc::clone(&self.reporter);
         let mut findings = Findings::new(&*reporter);
         let mending = Mending {
@@ -165,9 +170,19 @@ impl LocalRepository {
         ));
         self.debug(format!("Determined transaction is {transaction}"));
 
+        let (witness, committed) = self.interested(options, witness, (committed, transaction));
+        let wanted = |id: &ChunkId, at: EntryLocation| {
+            let committed = committed.as_ref();
+            committed.is_some_and(|index| index.get(id) == Some(at))
+        };
+        let showing = witness.map(|witness| Showing {
+            witness,
+            wanted: &wanted,
+            damage: Damage::Ends,
+        });
         let mut built = Built::default();
-        let limited =
-            self.check_segments(options, transaction, &mut built, (&mut findings, &mending))?;
+        let tell = (&mut findings, &mending);
+        let limited = self.check_segments((options, showing), transaction, &mut built, tell)?;
         if options.mode != CheckMode::Look && committed_segment.is_none() {
             let message = format!("Adding commit tag to segment {transaction}");
             let place = in_segment(transaction);
@@ -188,8 +203,12 @@ impl LocalRepository {
                 let id = id.ok_or_else(|| self.without_commit())?;
                 self.write_state(&mut built.state, id)?;
                 self.log.forget_originals()?;
-            } else if let Some(committed) = committed.filter(|index| index.len() > 0) {
-                report_differences(&mut findings, &committed, &built.state.index);
+            } else if let Some(committed) = committed.as_ref().filter(|index| index.len() > 0) {
+                report_differences(&mut findings, committed, &built.state.index);
+                // Now the committed index is known to be that of the segments, and they are whole.
+                if let Some(witness) = witness.filter(|_| !findings.any()) {
+                    witness.has_seen_all();
+                }
             }
         }
         if options.mode == CheckMode::Plan {
@@ -207,6 +226,34 @@ impl LocalRepository {
             },
         );
         Ok(!findings.any() || is_mended)
+    }
+
+    /// Who wants to see objects while the segments are read, if anybody: only those the committed index leads to are
+    /// shown, so there must be one; and in a repair they may move.
+    fn interested<'w>(
+        &mut self,
+        options: &CheckOptions,
+        witness: Option<&'w dyn Witness>,
+        (committed, transaction): (Option<Index>, SegmentId),
+    ) -> (Option<&'w dyn Witness>, Option<Index>) {
+        let is_wanted = options.mode == CheckMode::Look && options.max_duration_s == 0;
+        let Some(witness) = witness.filter(|_| is_wanted) else {
+            return (None, committed);
+        };
+        let Some(index) = committed.filter(|index| index.len() > 0) else {
+            return (None, None);
+        };
+        self.set_loaded(Some(Loaded {
+            id: Some(transaction),
+            state: State {
+                index,
+                ..State::default()
+            },
+            has_hints: false,
+        }));
+        let is_interested = witness.is_interested(&*self);
+        let loaded = self.take_loaded().map(|loaded| loaded.state.index);
+        (Some(witness).filter(|_| is_interested), loaded)
     }
 
     /// What is behind the last transaction goes in a repair.
@@ -294,7 +341,7 @@ impl LocalRepository {
     /// remembers how far it came. Says whether the duration is limited.
     fn check_segments<'r>(
         &mut self,
-        options: &CheckOptions,
+        (options, showing): (&CheckOptions, Option<Showing<'_>>),
         transaction: SegmentId,
         built: &mut Built,
         (findings, mending): (&mut Findings<'r>, &Mending<'r>),
@@ -322,6 +369,7 @@ impl LocalRepository {
         let mut check = SegmentCheck {
             repository: self,
             options,
+            showing,
             scope: &scope,
             built,
             findings,
@@ -411,6 +459,7 @@ impl LocalRepository {
 struct SegmentCheck<'a, 'r> {
     repository: &'a LocalRepository,
     options: &'a CheckOptions,
+    showing: Option<Showing<'a>>,
     scope: &'a Scope,
     built: &'a mut Built,
     findings: &'a mut Findings<'r>,
@@ -429,7 +478,8 @@ impl SegmentCheck<'_, '_> {
         let mut unshown = segments.iter();
         let mut stopped_at = None;
         let log = &self.repository.log;
-        log.for_each_changes(&wanted, self.options.threads, |segment, changes| {
+        let (threads, showing) = (self.options.threads, self.showing);
+        log.for_each_changes(&wanted, threads, showing, |segment, changes| {
             // Those passed over count too.
             while unshown
                 .as_slice()

@@ -3,14 +3,16 @@
 //! For repair, for looking into damaged repositories, and for reading objects in storage order. What is
 //! found may be what an unfinished transaction left.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use ironborg_format::segment::Tag;
 use ironborg_types::{ChunkId, SegmentId};
 
+use super::Phase;
 use crate::index::EntryLocation;
-use crate::segments::{Entries, FoundEntry, SegmentLog};
-use crate::{LocalRepository, RepositoryError};
+use crate::segments::{Damage, Entries, FoundEntry, SegmentLog, Showing};
+use crate::{LocalRepository, RepositoryError, Witness};
 
 /// The entries of one segment, in order. Memory: one window, or the largest entry.
 pub struct SegmentScan<'a> {
@@ -49,6 +51,40 @@ impl LocalRepository {
             log: &self.log,
             entries: Entries::starting_at(segment, offset),
         }
+    }
+
+    /// Shows what the segments hold of what the index has. What is being written is not in any segment yet, and what
+    /// was salvaged for a plan is not where headers lead to.
+    pub(crate) fn show_current(
+        &self,
+        threads: usize,
+        witness: &dyn Witness,
+        passed: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<bool, RepositoryError> {
+        let is_salvaged = self.planned.as_ref().is_some_and(|order| !order.is_empty());
+        if is_salvaged || !matches!(self.phase, Phase::Idle) {
+            return Ok(false);
+        }
+        let segments = self.log.segments()?;
+        self.with_index(|index| {
+            let wanted = |id: &ChunkId, at: EntryLocation| index.get(id) == Some(at);
+            let showing = Showing {
+                witness,
+                wanted: &wanted,
+                damage: Damage::IsShown,
+            };
+            let log = &self.log;
+            log.for_each_piece(
+                &segments,
+                threads,
+                Some(showing),
+                &mut |checked| match checked.error {
+                    None | Some(RepositoryError::BadEntry { .. }) => Ok(passed(checked.number)),
+                    Some(error) => Err(error),
+                },
+            )
+        })??;
+        Ok(true)
     }
 
     /// Source: Borg 1.4, `Repository.scan`.

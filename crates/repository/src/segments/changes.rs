@@ -1,27 +1,60 @@
-//! Reading many segments from end to end, on several threads, for what they do to the index.
+//! Reading many segments from end to end, each once: one thread reads large pieces ahead, others check every entry in
+//! them and show objects to whoever wants to see them, and what is found is handed over in order.
 
-use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender};
-use ironborg_types::SegmentId;
+use ironborg_format::segment::{
+    Entry, EntryError, HEADER_LEN, Header, KEYED_HEADER_LEN, Tag, decode_entry,
+};
+use ironborg_types::{ChunkId, SegmentId};
 
-use super::{Entries, SegmentLog};
-use crate::RepositoryError;
+use super::pieces::{Piece, Pieces};
+use super::{Entries, FoundEntry, SegmentLog, bad_entry};
+use crate::index::EntryLocation;
 use crate::replay::Change;
+use crate::{RepositoryError, StoredObject, Watcher, Witness};
 
-/// Threads that read at most: more are faster than any disk, and a slow one they only send to and fro.
-const THREADS_MAX: usize = 8;
+/// Threads that check at most if nobody looks at objects: more are faster than any disk, and a slow one they only send
+/// to and fro.
+const CHECKERS_MAX: usize = 8;
 
 /// What a whole segment does to the index; an error if it cannot be read to its end.
 pub(crate) type Changes = Result<Vec<Change>, RepositoryError>;
 
-/// A segment to be read, and where what it holds is waited for.
+/// What becomes of entries that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// The segment ends there.
+    Ends,
+    /// The object is shown as damaged, as long as its header leads to the next.
+    IsShown,
+}
+
+/// Who wants to see objects, and which.
+#[derive(Clone, Copy)]
+pub(crate) struct Showing<'a> {
+    pub(crate) witness: &'a dyn Witness,
+    pub(crate) wanted: &'a (dyn Fn(&ChunkId, EntryLocation) -> bool + Sync),
+    pub(crate) damage: Damage,
+}
+
+/// What was found in a piece of a segment.
+pub(crate) struct Checked {
+    pub(crate) number: u64,
+    pub(crate) segment: SegmentId,
+    /// The changes; the error behind the first ones of them ends the segment.
+    pub(crate) changes: Vec<Change>,
+    pub(crate) error: Option<RepositoryError>,
+    /// No piece of the segment follows.
+    pub(crate) is_last: bool,
+}
+
+/// A piece to be checked, and where what it holds is waited for.
 struct Job {
-    segment: SegmentId,
-    answer: Sender<Changes>,
+    piece: Piece,
+    answer: Sender<Checked>,
 }
 
 impl SegmentLog {
@@ -30,17 +63,10 @@ impl SegmentLog {
     /// # Errors
     /// [`RepositoryError::BadEntry`] for damage anywhere in it.
     pub(crate) fn changes(&self, segment: SegmentId) -> Changes {
-        self.changes_unless(segment, &AtomicBool::new(false))
-    }
-
-    fn changes_unless(&self, segment: SegmentId, stop: &AtomicBool) -> Changes {
         let mut changes = Vec::new();
         let mut entries = Entries::new(segment);
         while let Some(found) = entries.next(self)? {
             changes.extend(Change::of(&found));
-            if stop.load(Ordering::Relaxed) {
-                return Err(RepositoryError::Interrupted);
-            }
         }
         Ok(changes)
     }
@@ -48,70 +74,221 @@ impl SegmentLog {
     /// Reads segments, each once, and hands over what they hold in the order given, until `handle` has
     /// enough. A segment is handled before `handle` may change those behind it.
     ///
-    /// Memory: the changes of `threads` + 1 segments, 44 bytes an entry, and a window for each thread.
+    /// Memory: that of [`SegmentLog::for_each_piece`], and the changes of a segment, 44 bytes an entry.
     pub(crate) fn for_each_changes(
         &self,
         segments: &[SegmentId],
         threads: usize,
+        showing: Option<Showing<'_>>,
         mut handle: impl FnMut(SegmentId, Changes) -> Result<ControlFlow<()>, RepositoryError>,
     ) -> Result<(), RepositoryError> {
-        let threads = threads.min(segments.len()).min(THREADS_MAX);
+        let mut whole: Changes = Ok(Vec::new());
+        self.for_each_piece(segments, threads, showing, &mut |checked| {
+            if let Ok(changes) = &mut whole {
+                changes.extend(checked.changes);
+            }
+            if let (Some(error), Ok(_)) = (checked.error, &whole) {
+                whole = Err(error);
+            }
+            if !checked.is_last {
+                return Ok(ControlFlow::Continue(()));
+            }
+            let changes = std::mem::replace(&mut whole, Ok(Vec::new()));
+            handle(checked.segment, changes)
+        })
+    }
+
+    /// Reads segments, each once, in pieces, and hands over what they hold in order, until `handle` has enough.
+    ///
+    /// Memory: two pieces for each thread and three more (4 MiB each, unless an entry is larger), with their changes.
+    pub(crate) fn for_each_piece(
+        &self,
+        segments: &[SegmentId],
+        threads: usize,
+        showing: Option<Showing<'_>>,
+        handle: &mut dyn FnMut(Checked) -> Result<ControlFlow<()>, RepositoryError>,
+    ) -> Result<(), RepositoryError> {
+        let mut pieces = Pieces::new(self, segments);
         if threads <= 1 {
-            for &segment in segments {
-                if handle(segment, self.changes(segment))?.is_break() {
+            let mut checker = Checker::new(self, showing);
+            while let Some(piece) = pieces.next(Vec::new()) {
+                let (checked, buffer) = checker.check(piece);
+                pieces.recycle(buffer);
+                if handle(checked)?.is_break() {
                     break;
                 }
             }
             return Ok(());
         }
-        let stop = AtomicBool::new(false);
+        let checkers = if showing.is_some() {
+            threads
+        } else {
+            threads.min(CHECKERS_MAX)
+        };
         thread::scope(|scope| {
-            let (jobs, queue) = crossbeam_channel::unbounded::<Job>();
-            for _ in 0..threads {
-                let (queue, stop) = (queue.clone(), &stop);
-                scope.spawn(move || self.serve(&queue, stop));
+            let (jobs, queue) = crossbeam_channel::bounded::<Job>(checkers);
+            let (order, waiting) = crossbeam_channel::bounded::<Receiver<Checked>>(2 * checkers);
+            let (spare_tx, spare) = crossbeam_channel::unbounded::<Vec<u8>>();
+            for _ in 0..checkers {
+                let (queue, spare) = (queue.clone(), spare_tx.clone());
+                scope.spawn(move || {
+                    let mut checker = Checker::new(self, showing);
+                    for job in queue {
+                        let (checked, buffer) = checker.check(job.piece);
+                        // Nobody waits behind the last one that was wanted, or for another buffer at the end.
+                        let _ = (job.answer.send(checked), spare.send(buffer));
+                    }
+                });
             }
-            drop(queue);
-            let result = dispatch(segments, threads + 1, &jobs, &mut handle);
-            // Whoever still reads need not go on.
-            stop.store(true, Ordering::Relaxed);
-            result
+            drop((queue, spare_tx)); // Only the checkers hold these ends.
+            scope.spawn(move || {
+                while let Some(piece) = pieces.next(spare.try_recv().unwrap_or_default()) {
+                    let (answer, checked) = crossbeam_channel::bounded(1);
+                    if order.send(checked).is_err() || jobs.send(Job { piece, answer }).is_err() {
+                        return; // Enough.
+                    }
+                }
+            });
+            for checked in waiting {
+                let Ok(checked) = checked.recv() else {
+                    // Its checker has panicked, which the end of the scope tells.
+                    break;
+                };
+                if handle(checked)?.is_break() {
+                    break;
+                }
+            }
+            Ok(())
         })
-    }
-
-    fn serve(&self, queue: &Receiver<Job>, stop: &AtomicBool) {
-        for job in queue {
-            let changes = self.changes_unless(job.segment, stop);
-            // Nobody waits for what is read after the last one that was wanted.
-            let _ = job.answer.send(changes);
-        }
     }
 }
 
-/// Hands out segments, at most `in_flight` at a time, and takes the answers in order.
-fn dispatch(
-    segments: &[SegmentId],
-    in_flight: usize,
-    jobs: &Sender<Job>,
-    handle: &mut impl FnMut(SegmentId, Changes) -> Result<ControlFlow<()>, RepositoryError>,
-) -> Result<(), RepositoryError> {
-    let mut left = segments.iter();
-    let mut waiting: VecDeque<(SegmentId, Receiver<Changes>)> = VecDeque::new();
-    loop {
-        while waiting.len() < in_flight
-            && let Some(&segment) = left.next()
-        {
-            let (answer, changes) = crossbeam_channel::bounded(1);
-            let sent = jobs.send(Job { segment, answer });
-            sent.expect("the threads end only when no more jobs can come");
-            waiting.push_back((segment, changes));
+/// Checks pieces on one thread.
+struct Checker<'a> {
+    log: &'a SegmentLog,
+    showing: Option<(Showing<'a>, Box<dyn Watcher + 'a>)>,
+}
+
+impl<'a> Checker<'a> {
+    fn new(log: &'a SegmentLog, showing: Option<Showing<'a>>) -> Self {
+        Self {
+            log,
+            showing: showing.map(|showing| (showing, showing.witness.watcher())),
         }
-        let Some((segment, changes)) = waiting.pop_front() else {
-            return Ok(());
+    }
+
+    /// What a piece holds, and its buffer.
+    fn check(&mut self, piece: Piece) -> (Checked, Vec<u8>) {
+        let Piece {
+            number,
+            segment,
+            offset,
+            bytes,
+            range,
+            is_last,
+            error,
+        } = piece;
+        let mut checked = Checked {
+            number,
+            segment,
+            changes: Vec::new(),
+            error: None,
+            is_last,
         };
-        let changes = changes.recv().expect("every job is answered");
-        if handle(segment, changes)?.is_break() {
-            return Ok(());
+        let mut shown = Vec::new();
+        let damage = self
+            .showing
+            .as_ref()
+            .map_or(Damage::Ends, |(s, _)| s.damage);
+        let mut left = &bytes[range];
+        let mut offset = offset;
+        while !left.is_empty() {
+            let step = match decode_entry(left) {
+                Ok((entry, size)) => {
+                    let Ok(at) = u32::try_from(offset) else {
+                        let error = EntryError::TooBig(u32::MAX);
+                        checked.error = Some(bad_entry(segment, offset, error));
+                        break;
+                    };
+                    if let (Entry::Put { id, object }, Some((showing, _))) = (&entry, &self.showing)
+                        && (showing.wanted)(
+                            id,
+                            EntryLocation {
+                                segment,
+                                offset: at,
+                            },
+                        )
+                    {
+                        shown.push(StoredObject {
+                            id: *id,
+                            segment,
+                            offset: at,
+                            object: Ok(object),
+                        });
+                    }
+                    if damage == Damage::Ends {
+                        let size = u32::try_from(size).expect("bounded by the format");
+                        checked.changes.extend(Change::of(&FoundEntry {
+                            entry,
+                            offset: at,
+                            size,
+                        }));
+                    }
+                    size
+                }
+                Err(error) => {
+                    if damage == Damage::IsShown
+                        && let Some(size) = self.show_damaged(left, segment, offset, &mut shown)
+                    {
+                        size
+                    } else {
+                        checked.error = Some(bad_entry(segment, offset, error));
+                        break;
+                    }
+                }
+            };
+            left = left.get(step..).unwrap_or_default();
+            offset += step as u64;
         }
+        if checked.error.is_none() {
+            checked.error = error;
+        }
+        if let Some((_, watcher)) = &mut self.showing {
+            watcher.show(number, &shown);
+        }
+        drop(shown);
+        (checked, bytes)
+    }
+
+    /// Shows an object whose entry is damaged behind the header; gives the size of the entry, `None` if its header leads
+    /// nowhere.
+    fn show_damaged(
+        &self,
+        bytes: &[u8],
+        segment: SegmentId,
+        offset: u64,
+        shown: &mut Vec<StoredObject<'_>>,
+    ) -> Option<usize> {
+        let header = Header::decode(bytes, HEADER_LEN).ok()?;
+        Tag::from_byte(header.tag)?;
+        let offset = u32::try_from(offset).ok()?;
+        let id = bytes.get(HEADER_LEN..KEYED_HEADER_LEN);
+        let id = id.and_then(|id| id.first_chunk()).map(|id| ChunkId(*id));
+        let at = EntryLocation { segment, offset };
+        if let (Some(id), Some((showing, _))) = (id, &self.showing)
+            && (showing.wanted)(&id, at)
+        {
+            // Read again: it may have been the memory. And the words are those for a single object.
+            let mut object = Vec::new();
+            let error = self.log.read_object(at, &id, &mut object).err();
+            let lost = || bad_entry(segment, offset.into(), EntryError::Checksum);
+            shown.push(StoredObject {
+                id,
+                segment,
+                offset,
+                object: Err(error.unwrap_or_else(lost)),
+            });
+        }
+        Some(header.size as usize)
     }
 }

@@ -155,12 +155,7 @@ impl Entries {
     fn check_magic(&mut self, log: &SegmentLog) -> Result<(), RepositoryError> {
         let have = self.fill(log, MAGIC_LEN)?;
         if have < MAGIC_LEN || self.window[..MAGIC_LEN] != MAGIC {
-            return Err(RepositoryError::BadEntry {
-                segment: self.segment,
-                offset: 0,
-                reason: "Invalid segment magic".to_owned(),
-                detail: String::new(),
-            });
+            return Err(bad_magic(self.segment));
         }
         self.at = MAGIC_LEN;
         self.offset = MAGIC_LEN as u64;
@@ -197,5 +192,14 @@ impl Entries {
             self.end += count;
         }
         Ok(self.end)
+    }
+}
+
+pub(super) fn bad_magic(segment: SegmentId) -> RepositoryError {
+    RepositoryError::BadEntry {
+        segment,
+        offset: 0,
+        reason: "Invalid segment magic".to_owned(),
+        detail: String::new(),
     }
 }
