@@ -115,7 +115,7 @@ mod tests {
             assert!(
                 error
                     .message
-                    .starts_with("Local security dir has an invalid nonce file: ")
+                    .starts_with("Error: Local security dir has an invalid nonce file: ")
             );
             assert!(store.reserve(100, None).is_err());
         }

@@ -93,7 +93,7 @@ pub enum CryptoError {
     #[error("Error: the key was opened without its secrets, nothing can be written with it")]
     NoSecrets,
     /// A counter store could not be read or written.
-    #[error("Error: {0}")]
+    #[error(transparent)]
     NonceStore(#[from] NonceStoreError),
     /// All 2^64 counter values of the key are used up, or a store claims so.
     #[error("Error: the nonce space of this key is exhausted")]

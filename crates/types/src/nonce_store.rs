@@ -13,10 +13,10 @@ pub struct NonceStoreError {
 
 impl NonceStoreError {
     /// One without a class of its own.
-    pub fn new(message: impl Into<String>) -> Self {
+    pub fn new(message: impl AsRef<str>) -> Self {
         Self {
             kind: ErrorKind::Error,
-            message: message.into(),
+            message: ErrorKind::Error.message(&[message.as_ref()]),
         }
     }
 

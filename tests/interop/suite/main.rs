@@ -16,6 +16,7 @@ mod diff;
 mod differential;
 mod environment;
 mod extract_options;
+mod full_disk;
 mod heavy;
 mod hostile;
 mod hostile_wire;
