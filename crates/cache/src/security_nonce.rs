@@ -51,7 +51,7 @@ impl NonceStore for LocalNonceStore {
         // A counter that went back would be used twice.
         if stored != expected || stored.is_some_and(|stored| next < stored) {
             return Err(NonceStoreError::new(
-                "nonce space reservation with mismatched previous state".to_owned(),
+                "nonce space reservation with mismatched previous state",
             ));
         }
         let content = format!("{next:0DIGITS$x}");

@@ -177,7 +177,7 @@ impl Nonces {
             }
         }
         let lost = "the repository does not answer reservations";
-        Err(NonceStoreError::new(lost.to_owned()).into())
+        Err(NonceStoreError::new(lost).into())
     }
 
     /// Makes a new reservation and takes the first `blocks` values of it.

@@ -47,7 +47,7 @@ impl NonceStore for MemoryStore {
     fn reserve(&self, next: u64, expected: Option<u64>) -> Result<(), NonceStoreError> {
         let mut state = self.state.lock().expect("no test panics here");
         if state.next != expected {
-            return Err(NonceStoreError::new("mismatched previous state".to_owned()));
+            return Err(NonceStoreError::new("mismatched previous state"));
         }
         if state.failing != Failing::Before {
             state.next = Some(next);
@@ -56,7 +56,7 @@ impl NonceStore for MemoryStore {
         if state.failing == Failing::No {
             Ok(())
         } else {
-            Err(NonceStoreError::new("disk full".to_owned()))
+            Err(NonceStoreError::new("disk full"))
         }
     }
 }

@@ -70,11 +70,12 @@ impl LocalRepository {
             let _ = remove_files(&*storage, made);
             return Err(error);
         }
-        let opened = Self::open_in(Arc::clone(&storage), open);
+        let files = Arc::clone(&storage);
+        let opened = Self::open_in(storage, open);
         if let Err(RepositoryError::Storage(error)) = &opened
             && error.is_no_space()
         {
-            let _ = remove_files(&*storage, made);
+            let _ = remove_files(&*files, made);
         }
         let mut repository = opened?;
         repository.created = true;

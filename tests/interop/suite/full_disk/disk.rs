@@ -27,7 +27,8 @@ pub(super) fn with_disks(test: impl FnOnce()) {
         return;
     }
     let Some(way) = WAYS.into_iter().find(|way| can_mount(way)) else {
-        eprintln!("SKIPPED: no file system can be mounted here, not even in a namespace");
+        let note = "SKIPPED: no file system can be mounted here, not even in a namespace";
+        let _ = writeln!(std::io::stderr(), "{note}");
         return;
     };
     let name = std::thread::current().name().map(str::to_owned);
@@ -155,7 +156,7 @@ pub(super) fn litter(top: &Path) -> Vec<String> {
             .rsplit('/')
             .next()
             .unwrap_or(name);
-        last.starts_with("lock.") || last.ends_with(".tmp")
+        last.starts_with("lock.") || last.rsplit('.').next() == Some("tmp")
     });
     names.collect()
 }

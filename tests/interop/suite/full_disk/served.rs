@@ -27,7 +27,7 @@ fn script(scene: &Scene, name: &str, content: &str) -> PathBuf {
 /// The scene, its repositories reached through a server with options of its own.
 fn through(scene: &Scene, server: Program, options: &str) -> Scene {
     let shell = script(scene, "shell", "shift\nexec \"$@\"");
-    let command = format!("exec {} serve {options}", text(server.path().as_ref()));
+    let command = format!("exec {} serve {options}", text(server.path()));
     let server = script(scene, &format!("server-{}", server.name()), &command);
     scene
         .with("BORG_RSH", shell)
