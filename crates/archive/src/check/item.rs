@@ -295,3 +295,6 @@ fn is_shortest_len(marker: u8, len: usize, fix: u8, marker_16: u8) -> bool {
         _ => marker == marker_16 + 1,
     }
 }
+
+#[cfg(test)]
+mod tests;

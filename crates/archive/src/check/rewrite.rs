@@ -149,3 +149,6 @@ impl Inspector<'_> {
         Ok(ArchiveId::from(id))
     }
 }
+
+#[cfg(test)]
+mod tests;

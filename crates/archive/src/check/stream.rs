@@ -13,9 +13,9 @@ use super::walk::{Broken, Walk};
 
 /// How many values may be looked at for each byte, while a beginning is looked for. Stock Borg has no limit: a
 /// stream made for that would take it days.
-const LOOKS_PER_BYTE: u64 = 16;
+const LOOKS_PER_BYTE: u64 = 4;
 /// Looks that are granted anyway.
-const LOOKS_MIN: u64 = 1 << 24;
+const LOOKS_MIN: u64 = 1 << 22;
 /// When there are no more, an item may have so many values; one that has more is taken for none.
 const LOOKS_AFTER: u64 = 64;
 
@@ -230,3 +230,6 @@ fn has_path(map: &[u8]) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests;
