@@ -10,10 +10,11 @@ use ironborg_format::archive::ArchiveTree;
 use ironborg_types::{BytePath, ChunkId, FindingKind, Level, PercentProgress, Place, Reporter};
 
 use super::Work;
+use super::changes::archive_place;
 use super::content::KnownZeros;
 use super::inspector::Inspector;
 use super::item::ItemForm;
-use super::read::{ObjectQueue, Taken};
+use super::read::{ObjectQueue, Taken, is_integrity};
 use crate::ArchiveError;
 use crate::items::{ObjectSource, ReadAhead};
 use crate::selection::{ListedArchive, select};
@@ -56,10 +57,7 @@ fn chosen(work: &mut Work<'_>) -> Result<Option<Vec<ListedArchive>>, ArchiveErro
     let options = work.options;
     if let Some(name) = &options.archive {
         let Some(entry) = work.session.manifest.archives.get(&name[..]) else {
-            let place = Place {
-                archive: Some(name.clone()),
-                ..Place::default()
-            };
+            let place = archive_place(name);
             let message = format!("Archive '{name}' not found.");
             work.findings
                 .error(FindingKind::ArchiveNotFound, place, message);
@@ -276,12 +274,11 @@ impl Inspector<'_> {
             return Ok(());
         }
         let fresh;
-        let salt = match salt {
-            Some(salt) => salt,
-            None => {
-                fresh = tam::random_salt()?;
-                &fresh[..]
-            }
+        let salt = if let Some(salt) = salt {
+            salt
+        } else {
+            fresh = tam::random_salt()?;
+            &fresh[..]
         };
         let packed = tam::sign(&self.key, TamContext::Archive, salt, |tam| tree.encode(tam))?;
         let id = self.store_archive(name, &packed)?;
@@ -292,9 +289,4 @@ impl Inspector<'_> {
     fn remove_archive(&mut self, name: &BytePath, why: &str) {
         self.change(|changes, session| changes.remove_archive(session, name, why));
     }
-}
-
-/// Whether an object was there and not what it should be.
-pub(super) fn is_integrity(error: &ArchiveError) -> bool {
-    matches!(error, ArchiveError::Object(_) | ArchiveError::Crypto(_))
 }

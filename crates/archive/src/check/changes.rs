@@ -173,7 +173,8 @@ impl Changes {
     }
 }
 
-fn archive_place(name: &BytePath) -> Place {
+/// A whole archive.
+pub(super) fn archive_place(name: &BytePath) -> Place {
     Place {
         archive: Some(name.clone()),
         ..Place::default()

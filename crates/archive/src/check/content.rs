@@ -5,9 +5,10 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use ironborg_format::msgpack::{Kind, Reader, push_array_len, push_raw, push_uint};
+use ironborg_format::msgpack::{Kind, Reader};
 use ironborg_types::{BytePath, ChunkId, FindingKind, Level, Place, RepairAction, text};
 
+use super::chunk_list::{Chunk, Chunks, NewList, Odd, shown};
 use super::inspector::Inspector;
 use super::item::{ItemForm, python_text};
 use super::place_of;
@@ -29,93 +30,12 @@ pub(super) struct Zeros {
 /// The zeros that were needed so far, by their length.
 pub(super) type KnownZeros = HashMap<u32, Zeros>;
 
-/// One chunk of a list, as stored. Sizes may be any integer: stock Borg only adds them up.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Chunk<'i> {
-    id: ChunkId,
-    size: i128,
-    encoded: &'i [u8],
-}
-
-/// A list of chunks that cannot be understood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Odd;
-
-/// The chunks of an encoded list.
-struct Chunks<'i> {
-    reader: Reader<'i>,
-    left: usize,
-}
-
-impl<'i> Chunks<'i> {
-    fn read(encoded: &'i [u8]) -> Result<Self, Odd> {
-        let mut reader = Reader::new(encoded);
-        let left = reader.read_array_len().map_err(|_| Odd)?;
-        Ok(Self { reader, left })
-    }
-
-    #[inline]
-    fn read_chunk(&mut self) -> Result<Chunk<'i>, Odd> {
-        let start = self.reader.rest();
-        let reader = &mut self.reader;
-        if reader.read_array_len().map_err(|_| Odd)? != 3 {
-            return Err(Odd);
-        }
-        let id = ChunkId(*reader.read_raw_array().map_err(|_| Odd)?);
-        if reader.peek() != Ok(Kind::Int) {
-            return Err(Odd);
-        }
-        let size = reader.read_bigint().map_err(|_| Odd)?;
-        reader.skip_value().map_err(|_| Odd)?;
-        Ok(Chunk {
-            id,
-            size,
-            encoded: &start[..start.len() - reader.remaining()],
-        })
-    }
-}
-
-impl<'i> Iterator for Chunks<'i> {
-    type Item = Result<Chunk<'i>, Odd>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        Some(self.read_chunk())
-    }
-}
-
 /// A file whose content is looked at.
 struct File<'i> {
     archive: &'i BytePath,
     form: &'i ItemForm,
     item: &'i [u8],
     is_repair: bool,
-}
-
-/// The list of chunks a file is to have.
-#[derive(Default)]
-struct NewList {
-    encoded: Vec<u8>,
-    len: usize,
-    size: i128,
-    /// Whether something new was put into it.
-    replaced: bool,
-}
-
-impl NewList {
-    fn push(&mut self, encoded: &[u8], size: i128) {
-        self.encoded.extend_from_slice(encoded);
-        self.len += 1;
-        self.size += size;
-    }
-
-    fn to_value(&self) -> Vec<u8> {
-        let mut value = Vec::with_capacity(self.encoded.len() + 5);
-        push_array_len(&mut value, self.len);
-        value.extend_from_slice(&self.encoded);
-        value
-    }
 }
 
 impl File<'_> {
@@ -375,14 +295,13 @@ impl Inspector<'_> {
         };
         let place = file.place_of_bytes(offset, lost);
         let zeros = vec![0; len as usize];
-        let Zeros { id, csize } = match known.get(&len) {
-            Some(zeros) => *zeros,
-            None => {
-                let id = self.key.id_hash(&zeros);
-                let csize = self.change(|changes, session| changes.sealed_len(session, &zeros))?;
-                known.insert(len, Zeros { id, csize });
-                Zeros { id, csize }
-            }
+        let Zeros { id, csize } = if let Some(zeros) = known.get(&len) {
+            *zeros
+        } else {
+            let id = self.key.id_hash(&zeros);
+            let csize = self.change(|changes, session| changes.sealed_len(session, &zeros))?;
+            known.insert(len, Zeros { id, csize });
+            Zeros { id, csize }
         };
         let detail = format!(
             "put {len} bytes of zeros in the place of chunk {}, bytes {offset}-{} of {} in archive {}",
@@ -393,13 +312,7 @@ impl Inspector<'_> {
         );
         self.tell(RepairAction::ReplaceChunk, place, detail);
         self.reference_or_store(&id, &zeros, "zeros in the place of a lost chunk")?;
-        let mut encoded = Vec::with_capacity(45);
-        push_array_len(&mut encoded, 3);
-        push_raw(&mut encoded, id.as_bytes());
-        push_uint(&mut encoded, u64::from(len));
-        push_uint(&mut encoded, csize as u64);
-        list.push(&encoded, i128::from(len));
-        list.replaced = true;
+        list.replace(&id, len, csize);
         Ok(())
     }
 
@@ -508,12 +421,6 @@ impl Inspector<'_> {
 enum Missing {
     New,
     Replacement,
-}
-
-/// How messages name a chunk of a file.
-fn shown(offset: i128, chunk: &Chunk<'_>) -> String {
-    let end = offset.saturating_add(chunk.size);
-    format!("(Byte {offset}-{end}, Chunk {})", chunk.id)
 }
 
 /// What the size of an item should be; `None` if stock Borg could not tell. Source: Borg 1.4, `Item.get_size`.

@@ -11,6 +11,7 @@ use super::changes::Changes;
 use super::findings::Findings;
 use super::objects::Objects;
 use super::{LOGGER, Work, place_of};
+use crate::items::{Fetched, ObjectSource};
 use crate::{ArchiveError, Session};
 
 /// The parts of a check in progress, the session being shared with threads that read ahead.
@@ -71,6 +72,20 @@ impl<'w> Inspector<'w> {
         change(self.changes, &mut session)
     }
 
+    /// Reads and verifies one object.
+    pub(super) fn read(&self, id: &ChunkId) -> Result<Fetched, ArchiveError> {
+        let source = ObjectSource {
+            objects: self.session,
+            key: &self.key,
+        };
+        let mut plaintext = Vec::new();
+        let stored_size = source.reader().read(id, &mut plaintext)?;
+        Ok(Fetched {
+            plaintext,
+            stored_size,
+        })
+    }
+
     /// Whether an object is there and can be read.
     pub(super) fn is_readable(&self, id: &ChunkId) -> bool {
         self.objects.contains(id) && !self.unwritten.contains(id)
@@ -119,14 +134,6 @@ impl<'w> Inspector<'w> {
         Place {
             archive: Some(archive.clone()),
             ..place_of(&self.look(), id)
-        }
-    }
-
-    /// An archive.
-    pub(super) fn place_of_archive(&self, archive: &BytePath) -> Place {
-        Place {
-            archive: Some(archive.clone()),
-            ..Place::default()
         }
     }
 

@@ -8,10 +8,11 @@ use ironborg_crypto::CryptoError;
 use ironborg_object::{DecompressionFailure, ObjectError};
 use ironborg_types::{BytePath, ChunkId, FindingKind, Place, RepairAction};
 
-use super::archives::{AllArchives, is_integrity};
+use super::archives::AllArchives;
+use super::changes::archive_place;
 use super::inspector::Inspector;
 use super::item::NoItem;
-use super::read::Taken;
+use super::read::{Taken, is_integrity};
 use super::rewrite::Rewriter;
 use super::stream::RobustStream;
 use super::walk::Broken;
@@ -44,6 +45,7 @@ impl AllArchives<'_, '_, '_> {
         let mut buffers = Buffers::default();
         let mut is_after_hole = false;
         for (number, id) in ids.iter().enumerate() {
+            self.inspector.look_at_interrupt()?;
             let chunk = StreamChunk {
                 archive,
                 number,
@@ -83,8 +85,8 @@ impl AllArchives<'_, '_, '_> {
                 "leave out the {} bytes behind the last whole item of archive {archive}",
                 stream.pending_len()
             );
-            let place = self.inspector.place_of_archive(archive);
-            self.inspector.tell(RepairAction::DropItem, place, detail);
+            let action = RepairAction::DropItem;
+            self.inspector.tell(action, archive_place(archive), detail);
         }
         rewriter.finish(self.inspector)
     }

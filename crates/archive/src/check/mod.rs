@@ -10,6 +10,7 @@
 
 mod archives;
 mod changes;
+mod chunk_list;
 mod content;
 mod findings;
 mod inspector;

@@ -13,11 +13,14 @@ const BATCH_LEN: usize = 10_000;
 
 /// Looks for orphans, if all archives were looked at; a repair deletes them.
 pub(super) fn check(work: &mut Work<'_>) -> Result<(), ArchiveError> {
+    work.look_at_interrupt()?;
     if !work.options.all_archives() || work.uncounted {
         work.log("Orphaned objects check skipped (needs all archives checked).");
         return Ok(());
     }
-    let unused = work.objects.unreferenced();
+    let mut unused = work.objects.unreferenced();
+    // What is planned is what is done.
+    unused.sort_unstable();
     let (superseded, orphaned): (Vec<ChunkId>, Vec<ChunkId>) = unused
         .into_iter()
         .partition(|id| work.superseded.contains(id));

@@ -21,6 +21,11 @@ pub(super) enum Taken {
     Read(Result<Fetched, ArchiveError>),
 }
 
+/// Whether an object was there and not what it should be.
+pub(super) fn is_integrity(error: &ArchiveError) -> bool {
+    matches!(error, ArchiveError::Object(_) | ArchiveError::Crypto(_))
+}
+
 /// Reads objects in the order in which they were named.
 ///
 /// Memory: their ids, and as many objects as [`ReadAhead`] has in flight.
@@ -29,8 +34,8 @@ pub(super) struct ObjectQueue<'a> {
     named: VecDeque<ChunkId>,
     /// How many of those named are announced.
     announced: usize,
-    /// For each that was named earlier and not taken whether it is there.
-    pending: VecDeque<bool>,
+    /// Those named earlier and not taken, each with whether it is there.
+    pending: VecDeque<(ChunkId, bool)>,
 }
 
 impl<'a> ObjectQueue<'a> {
@@ -51,13 +56,17 @@ impl<'a> ObjectQueue<'a> {
     /// Takes the next object.
     pub(super) fn take(&mut self, inspector: &Inspector<'_>) -> Taken {
         self.ask(inspector);
-        let is_there = self.pending.pop_front();
-        if is_there.expect("every object was named before") {
-            let outcome = self.read_ahead.take();
-            Taken::Read(outcome.expect("it was asked for"))
-        } else {
-            Taken::Missing
+        let next = self.pending.pop_front();
+        let (id, is_there) = next.expect("every object was named before");
+        if !is_there {
+            return Taken::Missing;
         }
+        let outcome = self.read_ahead.take().expect("it was asked for");
+        Taken::Read(outcome.or_else(|error| {
+            // Nothing is given up because of a bit that flipped on the way here.
+            let again = is_integrity(&error).then(|| inspector.read(&id));
+            again.and_then(Result::ok).ok_or(error)
+        }))
     }
 
     /// Gives a buffer back for reuse.
@@ -84,7 +93,7 @@ impl<'a> ObjectQueue<'a> {
                 }
                 self.read_ahead.ask(*id);
             }
-            self.pending.push_back(is_there);
+            self.pending.push_back((*id, is_there));
             self.named.pop_front();
             self.announced = self.announced.saturating_sub(1);
         }

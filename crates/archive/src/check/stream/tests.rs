@@ -267,7 +267,7 @@ fn random_value(random: &mut Random, out: &mut Vec<u8>, depth: usize) {
 
 fn random_chunks(random: &mut Random) -> Vec<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
-    for _ in 0..1 + random.below(30) {
+    for _ in 0..=random.below(30) {
         random_item(random, &mut bytes);
     }
     for _ in 0..random.below(6) {
