@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +13,9 @@ use ironborg_testkit::Program;
 use crate::options::Options;
 use crate::sys;
 use crate::wire::{Far, Line, Wire};
+
+/// Bytes read at once for a checksum.
+const READ_LEN: usize = 1 << 20;
 
 /// One run of one command by one program.
 #[derive(Debug, Clone, Copy)]
@@ -196,6 +200,23 @@ impl Contestant {
         })
     }
 
+    /// Reads all files below a directory and sums their CRC-32 up, one after the other on one thread: what a check of
+    /// segments cannot do without.
+    pub(crate) fn read_and_checksum(&self, dir: &Path) -> Result<Measurement> {
+        let started = Instant::now();
+        let mut hasher = crc32fast::Hasher::new();
+        checksum(dir, &mut hasher)?;
+        let wall = started.elapsed();
+        std::fs::write(self.place.join("output"), hasher.finalize().to_string())?;
+        Ok(Measurement {
+            wall,
+            // One thread that hardly waits: what is read was just written.
+            cpu: wall,
+            peak: READ_LEN as u64,
+            repository: 0,
+        })
+    }
+
     /// The measurement with the repository's size added.
     pub(crate) fn with_size(&self, mut measurement: Measurement) -> Result<Measurement> {
         measurement.repository = size_of(&self.repository().join("data"))?;
@@ -216,6 +237,25 @@ pub(crate) fn size_of(dir: &Path) -> Result<u64> {
         };
     }
     Ok(total)
+}
+
+fn checksum(dir: &Path, hasher: &mut crc32fast::Hasher) -> Result<()> {
+    let mut buffer = vec![0; READ_LEN];
+    for entry in std::fs::read_dir(dir).with_context(|| format!("{}", dir.display()))? {
+        let entry = entry?;
+        if entry.metadata()?.is_dir() {
+            checksum(&entry.path(), hasher)?;
+            continue;
+        }
+        let mut file = File::open(entry.path())?;
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                count => hasher.update(&buffer[..count]),
+            }
+        }
+    }
+    Ok(())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

@@ -67,7 +67,30 @@ enum Kind {
     Prune,
     /// The space of those given back.
     Compact,
+    /// What is stored checked, without a finding: key mode, compression, how much of it.
+    Check(&'static str, &'static str, CheckPart),
     Version,
+}
+
+/// How much is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CheckPart {
+    /// Segments, index, archives, and every object opened.
+    AllData,
+    /// Archives.
+    Archives,
+    /// Segments and index. In place of stock Borg's column: reading the files and checksumming them, as with `cat`.
+    Repository,
+}
+
+impl CheckPart {
+    fn option(self) -> &'static str {
+        match self {
+            Self::AllData => "--verify-data",
+            Self::Archives => "--archives-only",
+            Self::Repository => "--repository-only",
+        }
+    }
 }
 
 /// Key mode and compression of the rows on large, and on small files.
@@ -182,6 +205,7 @@ fn prepare(contestant: &Contestant, kind: Kind, tree: &Path) -> Result<()> {
         | Kind::Extract(mode, compression)
         | Kind::List(mode, compression)
         | Kind::ExportTar(mode, compression)
+        | Kind::Check(mode, compression, _)
         | Kind::ImportTar(mode, compression) => {
             contestant.init(mode)?;
             create(contestant, "a", compression, tree)?;
@@ -269,6 +293,15 @@ fn run_once(
             let words = words.map(std::ffi::OsStr::new);
             let words = [words.as_slice(), &[tarball.as_os_str()]].concat();
             contestant.with_size(contestant.run(tree, words)?)
+        }
+        Kind::Check(_, _, part) => {
+            settle();
+            let repository = contestant.repository();
+            if part == CheckPart::Repository && contestant.program == Program::Stock {
+                return contestant.read_and_checksum(&repository.join("data"));
+            }
+            let words = ["check", part.option()].map(std::ffi::OsStr::new);
+            contestant.run(tree, [words.as_slice(), &[repository.as_os_str()]].concat())
         }
         Kind::ListChanging => {
             contestant.run(tree, ["list", "--json-lines", &contestant.archive("a01")])

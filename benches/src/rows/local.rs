@@ -1,6 +1,6 @@
 //! Rows on repositories of this machine.
 
-use super::{Kind, LARGE, Row, SMALL, Tree};
+use super::{CheckPart, Kind, LARGE, Row, SMALL, Tree};
 
 pub(super) static ROWS: &[Row] = &[
     Row {
@@ -106,6 +106,38 @@ pub(super) static ROWS: &[Row] = &[
         tree: Tree::Changing,
         wire: None,
         kind: Kind::Diff,
+    },
+    Row {
+        name: "check-verify-large",
+        what: "check --verify-data, 4 GB in 2,000 files, repokey-blake2, zstd,3",
+        aim: Some(0.45),
+        tree: Tree::Large,
+        wire: None,
+        kind: Kind::Check(LARGE.0, LARGE.1, CheckPart::AllData),
+    },
+    Row {
+        name: "check-verify-small",
+        what: "check --verify-data, 200,000 small files, repokey, lz4",
+        aim: Some(0.15),
+        tree: Tree::Small,
+        wire: None,
+        kind: Kind::Check(SMALL.0, SMALL.1, CheckPart::AllData),
+    },
+    Row {
+        name: "check-archives-small",
+        what: "check --archives-only, 200,000 small files",
+        aim: None,
+        tree: Tree::Small,
+        wire: None,
+        kind: Kind::Check(SMALL.0, SMALL.1, CheckPart::Archives),
+    },
+    Row {
+        name: "check-repository",
+        what: "check --repository-only, 4 GB in 2,000 files; compared with reading the segments and their CRC-32",
+        aim: Some(1.5),
+        tree: Tree::Large,
+        wire: None,
+        kind: Kind::Check(LARGE.0, LARGE.1, CheckPart::Repository),
     },
     Row {
         name: "version",

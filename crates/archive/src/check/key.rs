@@ -18,6 +18,9 @@ const TRIES_MAX: usize = 999;
 /// Objects that have a say in what key there is: a damaged one shall not choose one that opens nothing.
 const VOTES: usize = 15;
 
+/// Counter values that objects may have used which are not there any more: 64 GiB of them.
+const LOST_BLOCKS_MAX: u64 = 1 << 32;
+
 /// A session without a manifest: the key is the one that most of the first objects were sealed with. It may have been
 /// opened before.
 ///
@@ -147,7 +150,10 @@ fn nonce_floor(
             Ok(())
         },
     )?;
-    Ok(floor)
+    // What was lost has used values, too; far fewer than this, of which there are 2^32 times as many.
+    let Some(floor) = floor else { return Ok(None) };
+    let behind = floor.checked_add(LOST_BLOCKS_MAX);
+    Ok(Some(behind.ok_or(CryptoError::NonceSpaceExhausted)?))
 }
 
 fn highest(

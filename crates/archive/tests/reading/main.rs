@@ -13,3 +13,4 @@ mod recreate;
 mod rename;
 mod samples;
 mod selection;
+mod verify;

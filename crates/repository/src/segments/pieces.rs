@@ -143,18 +143,18 @@ impl<'a> Pieces<'a> {
             if at > piece.range.start {
                 piece.range.end = at;
                 self.carried.extend_from_slice(&piece.bytes[at..have]);
-                self.settle(piece, is_first);
+                Self::pass_magic(piece, is_first);
                 return Ok(false);
             }
             // Not even one entry.
             piece.bytes.resize(at + cut.max(HEADER_LEN), 0);
         }
-        self.settle(piece, is_first);
+        Self::pass_magic(piece, is_first);
         Ok(true)
     }
 
-    /// The magic is no entry.
-    fn settle(&self, piece: &mut Piece, is_first: bool) {
+    /// Entries begin behind the magic.
+    fn pass_magic(piece: &mut Piece, is_first: bool) {
         if is_first {
             piece.offset = MAGIC_LEN as u64;
         }
