@@ -1,7 +1,7 @@
 //! The collector: the one thread that owns the repository. It stores objects as they come, puts items in
 //! walk order into the item stream, reports, and writes checkpoints.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use ironborg_cache::{ChunkSizes, SummaryBuilder};
 use ironborg_format::{ChunkEntry, Item};
 use ironborg_object::Sealer;
-use ironborg_types::{ArchiveProgress, ErrorKind, Event, Level};
+use ironborg_types::{ArchiveProgress, ChunkId, ErrorKind, Event, Level};
 
 use super::Statistics;
 use super::items::part_of;
@@ -58,6 +58,8 @@ pub(super) struct Collector<'a, 's> {
     parts: VecDeque<FilePart>,
     last_checkpoint: Instant,
     new_bytes: u64,
+    /// Stored in this run, and not in the archive yet.
+    unreferenced: HashSet<ChunkId>,
     due: Option<Instant>,
     stopping: bool,
     in_transaction: bool,
@@ -90,6 +92,7 @@ impl<'a, 's> Collector<'a, 's> {
             parts: VecDeque::new(),
             last_checkpoint: Instant::now(),
             new_bytes: 0,
+            unreferenced: HashSet::new(),
             due: None,
             stopping: false,
             in_transaction: false,
@@ -147,6 +150,7 @@ impl<'a, 's> Collector<'a, 's> {
             self.shared.chunks.fulfil(&id, ChunkSizes { size, csize });
             self.stats.unique_csize += u64::from(csize);
             self.new_bytes += u64::from(csize);
+            self.unreferenced.insert(id);
             start = end;
         }
         self.shared.object_bytes.give_back(start);
@@ -324,8 +328,7 @@ impl<'a, 's> Collector<'a, 's> {
         }
         self.stats.nfiles_parts += self.parts_of_head;
         if item.source.is_none() || item.chunks.is_some() {
-            self.summary
-                .add_file(item.chunks.as_deref().unwrap_or_default(), false);
+            self.refer_to(item.chunks.as_deref().unwrap_or_default(), false);
         }
         self.add_item(item)?;
         self.report_progress();
@@ -346,9 +349,19 @@ impl<'a, 's> Collector<'a, 's> {
 
     fn add_part(&mut self, item: &Item, chunks: Vec<ChunkEntry>) -> Result<(), ArchiveError> {
         self.parts_of_head += 1;
-        self.summary.add_file(&chunks, true);
+        self.refer_to(&chunks, true);
         let part = part_of(item, self.parts_of_head, chunks);
         self.add_item(&part)
+    }
+
+    /// The archive has a file, or a part of one, that is made of these chunks.
+    fn refer_to(&mut self, chunks: &[ChunkEntry], is_part: bool) {
+        self.summary.add_file(chunks, is_part);
+        if !self.unreferenced.is_empty() {
+            for chunk in chunks {
+                self.unreferenced.remove(&chunk.id);
+            }
+        }
     }
 
     fn add_item(&mut self, item: &Item) -> Result<(), ArchiveError> {
@@ -452,12 +465,30 @@ impl<'a, 's> Collector<'a, 's> {
             LOGGER,
             "checkpoint requested: starting checkpoint creation...",
         );
+        self.remove_unreferenced()?;
         self.write_checkpoint()?;
         self.session.client.log(
             Level::Info,
             LOGGER,
             "checkpoint requested: finished checkpoint creation!",
         );
+        Ok(())
+    }
+
+    /// Removes what workers were ahead with: no item will refer to it, and a check would call it orphaned.
+    ///
+    /// Only what this run has put, as nobody had it before; and not what metadata happen to share with it.
+    fn remove_unreferenced(&mut self) -> Result<(), ArchiveError> {
+        for id in &self.items.ids {
+            self.unreferenced.remove(id);
+        }
+        let mut ids: Vec<ChunkId> = self.unreferenced.drain().collect();
+        ids.sort_unstable();
+        for id in &ids {
+            // Metadata that come to be the same from here on are to be stored.
+            self.shared.chunks.note_removed(id);
+        }
+        self.session.repository.delete_many(&ids)?;
         Ok(())
     }
 
