@@ -23,7 +23,10 @@ use anyhow::{Result, bail};
 const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
-  test [--full] [-- FILTER…]  set up what the tests need, then run every test; FILTER goes to the test runner
+  test [--full] [--nightly] [-- FILTER…]
+                              set up what the tests need, then run every test; FILTER goes to the test runner;
+                              --full: every combination, for hours; --nightly: random runs of ten minutes from a new seed
+                              (IRONBORG_RANDOM_SECONDS, _SEED and _STOCK override; `-- random::` runs nothing else)
   tidy                        layering, file lengths, headers, forbidden words
   ci                          formatting, clippy, tidy, test
   bench [-- OPTION…]          time ours against stock Borg (see benches/)

@@ -4,7 +4,9 @@
 //! there, and the interop suite drives that same binary with overflow checks and debug assertions switched on, which
 //! finds more than a release build would and saves CI a second build of every dependency.
 
+use std::env;
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
 
@@ -15,17 +17,31 @@ use crate::{process, setup, tidy};
 const IN_TIME: &str = "not test(/^heavy::mode_and_compressor_[235-8]$/)";
 /// Set for the interop suite when the whole matrix is wanted, however long it takes.
 const FULL_VARIABLE: &str = "IRONBORG_INTEROP_FULL";
+/// How long each random run takes, from which seed, and which part of it is stock Borg's (one in so many).
+const RANDOM_VARIABLES: [&str; 3] = [
+    "IRONBORG_RANDOM_SECONDS",
+    "IRONBORG_RANDOM_SEED",
+    "IRONBORG_RANDOM_STOCK",
+];
+/// What they are at night, but for the seed.
+const RANDOM_SECONDS: &str = "600";
+const RANDOM_STOCK: &str = "2";
 /// Sends the scenes of the interop suite over ssh, to this server.
 const WIRE_VARIABLE: &str = "IRONBORG_INTEROP_WIRE";
 /// The servers that the whole matrix has.
 const WIRE_SERVERS: [&str; 2] = ["ours", "stock"];
 /// What is about the wire itself, or about files of a repository, is not sent over it.
 const OVER_THE_WIRE: &str = "package(ironborg-interop) and not \
-    test(/^(cuts|damage|hostile|hostile_wire|remote_reads|remote_words|repository_check|samples|serve|upgrade|wire)::/)";
+    test(/^(cuts|damage|hostile|hostile_wire|remote_reads|remote_words|random|repository_check|samples|serve|upgrade|wire)::/)";
 
 /// Sets up, then runs doc tests and all other tests.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let (full, filter) = parse(args)?;
+    let Wanted {
+        full,
+        nightly,
+        filter,
+    } = parse(args)?;
+    let night = nightly.then(night);
     let programs = setup::run()?;
     // The interop suite starts the binary, which cargo builds for its own package's tests only. Asking
     // for the tests too gives every crate the features it will be tested with: nothing is built twice.
@@ -39,6 +55,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         if full {
             command.env(FULL_VARIABLE, "1");
         }
+        command.envs(night.iter().flatten().cloned());
         command
     };
     if filter.is_empty() {
@@ -79,13 +96,50 @@ pub(crate) fn ci(args: &[String]) -> Result<()> {
     run(args)
 }
 
-fn parse(args: &[String]) -> Result<(bool, &[String])> {
-    match args {
-        [] => Ok((false, &[])),
-        [dashes, filter @ ..] if dashes == "--" => Ok((false, filter)),
-        [full, rest @ ..] if full == "--full" => parse(rest).map(|(_, filter)| (true, filter)),
-        [other, ..] => bail!("unknown option {other:?}; options of the test runner go after --"),
+/// What the command line asks for.
+struct Wanted<'a> {
+    full: bool,
+    nightly: bool,
+    /// Words for the test runner.
+    filter: &'a [String],
+}
+
+fn parse(args: &[String]) -> Result<Wanted<'_>> {
+    let (mut full, mut nightly) = (false, false);
+    let mut rest = args;
+    while let [word, after @ ..] = rest {
+        rest = after;
+        match word.as_str() {
+            "--full" => full = true,
+            "--nightly" => nightly = true,
+            "--" => break,
+            other => bail!("unknown option {other:?}; options of the test runner go after --"),
+        }
     }
+    Ok(Wanted {
+        full,
+        nightly,
+        filter: rest,
+    })
+}
+
+/// Long random runs from a seed that nobody has seen before, unless the environment says otherwise.
+fn night() -> Vec<(&'static str, String)> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let seed = now.map_or(0, |time| time.as_secs()).to_string();
+    let values = [RANDOM_SECONDS, &seed, RANDOM_STOCK];
+    let variables: Vec<_> = RANDOM_VARIABLES
+        .into_iter()
+        .zip(values)
+        .map(|(variable, value)| {
+            let given = env::var(variable);
+            (variable, given.unwrap_or_else(|_| value.to_owned()))
+        })
+        .collect();
+    for (variable, value) in &variables {
+        eprintln!("{variable}={value}");
+    }
+    variables
 }
 
 fn doc_tests() -> Command {

@@ -77,6 +77,24 @@ impl Home {
         self.base.join(".cache/borg")
     }
 
+    /// All that a program run here finds in its environment.
+    ///
+    /// # Panics
+    /// When a variable is no text.
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        let text = |text: &OsStr| {
+            text.to_str()
+                .expect("variables of tests are text")
+                .to_owned()
+        };
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = (text("PATH".as_ref()), text(&path));
+        let variables = self.variables.iter();
+        std::iter::once(path)
+            .chain(variables.map(|(name, value)| (text(name), text(value))))
+            .collect()
+    }
+
     /// A run being prepared, for tests that need a working directory, standard input, or the process itself.
     pub fn invocation<I, S>(&self, program: Program, args: I) -> Invocation
     where

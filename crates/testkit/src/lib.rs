@@ -12,6 +12,7 @@ mod samples;
 mod scratch;
 mod snapshot;
 mod sshd;
+mod stock_host;
 mod stock_runs;
 mod tally;
 pub mod tree;
@@ -28,6 +29,7 @@ pub use samples::{Sample, SampleArchive, sample, sample_names, sample_passphrase
 pub use scratch::Scratch;
 pub use snapshot::{Node, NodeKind, Snapshot};
 pub use sshd::Sshd;
+pub use stock_host::{Blow, StockHost};
 pub use tally::{TALLY_VARIABLE, Tried, tally};
 pub use weak_key::weak_key;
 pub use wire::{Server, Wire};

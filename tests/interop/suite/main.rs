@@ -31,6 +31,7 @@ mod modes;
 mod patterns;
 mod prune;
 mod questions;
+mod random;
 mod recreate;
 mod remote_reads;
 mod remote_words;
