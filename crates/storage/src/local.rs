@@ -1,13 +1,13 @@
 //! Files in a directory of the local machine.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, IoSliceMut, Write};
+use std::io::{self, IoSliceMut, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use rustix::fs::Advice;
+use rustix::fs::{Advice, OFlags};
 
 use crate::handles::HandleCache;
 use crate::storage::{AppendFile, EntryKind, Status, Storage, StorageEntry};
@@ -58,7 +58,8 @@ impl LocalStorage {
         }
         drop(handles);
         let path = self.full(name);
-        let file = Arc::new(File::open(&path).map_err(|e| StorageError::io("open", path, e))?);
+        let file = open_for_reading(&path).map_err(|e| StorageError::io("open", path, e))?;
+        let file = Arc::new(file);
         handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
         handles.insert(name, Arc::clone(&file));
         Ok(file)
@@ -184,7 +185,7 @@ impl Storage for LocalStorage {
 
     fn read(&self, name: &str) -> Result<Vec<u8>, StorageError> {
         let path = self.full(name);
-        fs::read(&path).map_err(|e| StorageError::io("read", path, e))
+        read_whole(&path).map_err(|e| StorageError::io("read", path, e))
     }
 
     fn read_at(
@@ -540,4 +541,21 @@ fn cannot_link(error: &io::Error) -> bool {
         error.raw_os_error(),
         Some(libc::EMLINK | libc::ENOSYS | libc::EPERM | libc::EACCES | libc::ENOTSUP | libc::EIO)
     )
+}
+/// Opens a file that may be anything: whoever put a fifo in its place must not have us wait for a writer.
+fn open_for_reading(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = options.read(true).custom_flags(flags).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() || kind.is_dir() {
+        return Ok(file);
+    }
+    Err(io::Error::other("not a regular file"))
+}
+
+fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    open_for_reading(path)?.read_to_end(&mut content)?;
+    Ok(content)
 }

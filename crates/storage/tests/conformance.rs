@@ -269,3 +269,20 @@ fn a_fault_strikes_once_or_for_ever() {
         assert_eq!(faulty.calls(), 3);
     }
 }
+
+/// Found by putting a fifo in the place of each file of a repository: reading waited for a writer, for ever.
+#[test]
+fn a_fifo_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("fifo");
+    let mode = rustix::fs::Mode::from_bits_truncate(0o600);
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).unwrap();
+    let storage = LocalStorage::new(dir.path());
+    storage.read("fifo").expect_err("no file");
+    let mut buffer = [0; 8];
+    let mut buffers = [std::io::IoSliceMut::new(&mut buffer)];
+    storage
+        .read_at("fifo", 0, &mut buffers)
+        .expect_err("no file");
+}
