@@ -4,6 +4,7 @@
 //! `fuzz/` runs them under libFuzzer, `tests/mutations.rs` for a moment in every test run.
 
 mod arguments;
+mod client_files;
 mod client_session;
 mod messages;
 mod metadata;
@@ -38,6 +39,17 @@ pub const TARGETS: &[Target] = &[
     target("integrity", repository::integrity, seeds::integrity),
     target("config", repository::config, seeds::config),
     target("roster", repository::roster, seeds::roster),
+    target(
+        "paper_key",
+        client_files::paper_key,
+        client_files::paper_key_seeds,
+    ),
+    target("caches", client_files::caches, client_files::cache_seeds),
+    target(
+        "security",
+        client_files::security,
+        client_files::security_seeds,
+    ),
     target("tarball", tarball::tarball, tarball::seeds),
     target("rpc_calls", messages::rpc_calls, messages::call_seeds),
     target("rpc_replies", messages::rpc_replies, messages::reply_seeds),

@@ -6,6 +6,7 @@ use std::panic::catch_unwind;
 
 use ironborg_fuzz_targets::TARGETS;
 use ironborg_fuzz_targets::mutation::{Random, mutate};
+use ironborg_testkit::{Tried, tally};
 
 const CHANGED_COUNT: u64 = 1500;
 
@@ -25,6 +26,10 @@ fn check(name: &str) {
         let outcome = catch_unwind(|| (target.run)(&input));
         assert!(outcome.is_ok(), "{name}, seed {seed}, input {input:02x?}");
     }
+    tally(
+        Tried::FuzzExecutions,
+        CHANGED_COUNT + seeds.len() as u64 + 1,
+    );
 }
 
 macro_rules! check_targets {
@@ -45,6 +50,7 @@ macro_rules! check_targets {
 check_targets! {
     msgpack item_stream manifest archive key
     segment hashindex hints integrity config roster
+    paper_key caches security
     tarball
     rpc_calls rpc_replies rpc_client_session rpc_server_session
     object stored_form
