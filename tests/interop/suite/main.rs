@@ -19,6 +19,7 @@ mod extract_options;
 mod full_disk;
 mod heavy;
 mod hostile;
+mod hostile_bytes;
 mod hostile_wire;
 mod init;
 mod keys;
