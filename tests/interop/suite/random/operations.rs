@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use ironborg_testkit::{Compare, Program, Random};
+use ironborg_testkit::{Compare, Program, Random, Snapshot};
 
 use super::changes::change;
 use super::model::{Archived, Archives, is_below, part};
@@ -103,6 +103,23 @@ pub(super) fn content_options(random: &mut Random) -> Vec<&'static str> {
     options
 }
 
+/// What of the tree is backed up.
+fn roots(tree: &Snapshot, random: &mut Random) -> Vec<String> {
+    let roots: &[&str] = match random.below(6) {
+        0 => &["other"],
+        1 => &["tree", "other"],
+        2 => &["other", "tree"],
+        _ => &["tree"],
+    };
+    if random.below(5) == 0
+        && let Some(path) = plain_path(tree, random)
+        && !path.starts_with("other")
+    {
+        return vec![path, "other".to_owned()];
+    }
+    roots.iter().map(|&root| root.to_owned()).collect()
+}
+
 /// Changes the tree, then backs it up, or parts of it.
 #[track_caller]
 fn create(world: &mut World, random: &mut Random) {
@@ -114,18 +131,7 @@ fn create(world: &mut World, random: &mut Random) {
         }
     }
     let tree = world.tree();
-    let mut roots = match random.below(6) {
-        0 => vec!["other".to_owned()],
-        1 => vec!["tree".to_owned(), "other".to_owned()],
-        2 => vec!["other".to_owned(), "tree".to_owned()],
-        _ => vec!["tree".to_owned()],
-    };
-    if random.below(5) == 0
-        && let Some(path) = plain_path(&tree, random)
-        && !path.starts_with("other")
-    {
-        roots = vec![path, "other".to_owned()];
-    }
+    let roots = roots(&tree, random);
     let mut files = part(&tree, |path| {
         roots.iter().any(|root| is_below(path, root.as_bytes()))
     });
