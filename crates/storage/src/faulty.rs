@@ -2,8 +2,8 @@
 
 use std::io::{self, IoSliceMut};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::storage::{AppendFile, Status, Storage, StorageEntry};
 use crate::{MemoryStorage, StorageError};
@@ -54,15 +54,21 @@ struct Plan {
     forgetful: Option<MemoryStorage>,
     calls: AtomicU64,
     failures: AtomicU64,
+    first_failed: Mutex<Option<PathBuf>>,
 }
 
 impl Plan {
     fn check(&self, op: &'static str, path: impl FnOnce() -> PathBuf) -> Result<(), StorageError> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         if call == self.fault.at || (self.fault.forever && call > self.fault.at) {
+            let path = path();
+            let first = self.first_failed.lock();
+            let mut first = first.unwrap_or_else(PoisonError::into_inner);
+            first.get_or_insert_with(|| path.clone());
+            drop(first);
             self.failures.fetch_add(1, Ordering::SeqCst);
             let errno = io::Error::from_raw_os_error(self.fault.errno);
-            return Err(StorageError::io(op, path(), errno));
+            return Err(StorageError::io(op, path, errno));
         }
         Ok(())
     }
@@ -107,6 +113,7 @@ impl FaultyStorage {
                 forgetful,
                 calls: AtomicU64::new(0),
                 failures: AtomicU64::new(0),
+                first_failed: Mutex::default(),
             }),
         }
     }
@@ -114,6 +121,12 @@ impl FaultyStorage {
     /// How many calls failed.
     pub fn failures(&self) -> u64 {
         self.plan.failures.load(Ordering::SeqCst)
+    }
+
+    /// What the first call that failed was about.
+    pub fn first_failed(&self) -> Option<PathBuf> {
+        let first = self.plan.first_failed.lock();
+        first.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Checks a call that replaces a file whole; one that fails does so all the same, if it does everything.

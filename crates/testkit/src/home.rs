@@ -131,8 +131,36 @@ impl Home {
     /// When the script that does this fails.
     #[track_caller]
     pub fn stock_runs(&self, dir: &Path, runs: &[Vec<String>]) -> Vec<Run> {
+        let as_here = runs.iter().map(|args| serde_json::json!({ "args": args }));
+        self.stock_runs_as(dir, &as_here.collect::<Vec<_>>(), runs)
+    }
+
+    /// As [`Home::stock_runs`], each run on a machine and in a directory of its own.
+    ///
+    /// # Panics
+    /// When the script that does this fails.
+    #[track_caller]
+    pub fn stock_runs_elsewhere(&self, runs: &[(&Self, &Path, Vec<String>)]) -> Vec<Run> {
+        let text = |value: &OsStr| value.to_string_lossy().into_owned();
+        let as_there = runs.iter().map(|(home, dir, args)| {
+            let variables = home.variables.iter();
+            let variables: BTreeMap<String, String> =
+                variables.map(|(n, v)| (text(n), text(v))).collect();
+            serde_json::json!({ "args": args, "dir": dir, "variables": variables })
+        });
+        let args: Vec<Vec<String>> = runs.iter().map(|(_, _, args)| args.clone()).collect();
+        self.stock_runs_as(self.base(), &as_there.collect::<Vec<_>>(), &args)
+    }
+
+    #[track_caller]
+    fn stock_runs_as(
+        &self,
+        dir: &Path,
+        wanted: &[serde_json::Value],
+        runs: &[Vec<String>],
+    ) -> Vec<Run> {
         let program = Program::Stock.path().to_string_lossy();
-        let wanted = serde_json::json!({ "program": program, "runs": runs });
+        let wanted = serde_json::json!({ "program": program, "runs": wanted });
         let script = self.stock_library(stock_runs::SCRIPT, ["--"; 0]).dir(dir);
         let found = script.input(wanted.to_string()).run().ok();
         stock_runs::read(&found, runs)

@@ -9,7 +9,10 @@ use crate::Run;
 pub(crate) const SCRIPT: &str = "
 import json, os, sys, tempfile
 import borg.archiver
-def start(program, args, out, err):
+def start(program, run, out, err):
+    args = run['args']
+    os.environ.update(run.get('variables', {}))
+    os.chdir(run.get('dir', '.'))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(out.fileno(), 1)
     os.dup2(err.fileno(), 2)
@@ -26,11 +29,11 @@ def start(program, args, out, err):
     os._exit(code)
 wanted = json.load(sys.stdin)
 found = []
-for args in wanted['runs']:
+for run in wanted['runs']:
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         pid = os.fork()
         if pid == 0:
-            start(wanted['program'], args, out, err)
+            start(wanted['program'], run, out, err)
         status = os.waitpid(pid, 0)[1]
         streams = []
         for stream in out, err:

@@ -8,6 +8,7 @@ mod same_output;
 mod scene;
 
 mod alternate;
+mod crash_states;
 mod create_options;
 mod cuts;
 mod damage;

@@ -2,20 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 
-use ironborg_archive::{ArchiveError, Session};
 use ironborg_crypto::KeyMode;
-use ironborg_repository::CheckOptions;
-use ironborg_storage::{MemoryStorage, RecordingStorage, Storage, Unsynced};
+use ironborg_storage::Unsynced;
 use ironborg_testkit::{Tried, tally};
-use ironborg_types::ErrorKind;
 
+use crate::aftermath::Aftermath;
 use crate::harness::{
-    Archives, CrashPoint, EVERYTHING, HomeFiles, Machine, Recorded, SCENARIOS, Scenario, Stage,
-    archives_of, is_checkpoint, orphans_of, quick_directory,
+    CrashPoint, HomeFiles, Recorded, SCENARIOS, Scenario, is_full_run, quick_directory,
 };
-use crate::nonces::UsedNonces;
 
 /// What is looked at, and how closely.
 struct Replay<'a> {
@@ -33,13 +28,6 @@ struct Replay<'a> {
     every: u64,
     /// In how many ways by chance what was not synced is lost at each point.
     orders: u64,
-}
-
-/// One state a crash may leave.
-struct State<'a> {
-    memory: MemoryStorage,
-    home: &'a HomeFiles,
-    context: String,
 }
 
 impl Replay<'_> {
@@ -101,9 +89,14 @@ impl Replay<'_> {
         which_home: &str,
     ) {
         let operation = &self.recorded.operations[point.operation];
-        let state = State {
-            memory: point.disk.after_power_failure(unsynced),
+        let memory = point.disk.after_power_failure(unsynced);
+        let aftermath = Aftermath {
+            recorded: self.recorded,
+            memory: &memory,
             home,
+            acknowledged: point.acknowledged,
+            in_flight: point.in_flight,
+            scratch: self.scratch,
             context: format!(
                 "{}: power failed at operation {} ({}), unsynced {unsynced:?}, home {which_home}",
                 self.scenario.name,
@@ -112,168 +105,13 @@ impl Replay<'_> {
             ),
         };
         self.tried += 1;
-        let found = self.verify(point, &state);
+        let found = aftermath.verify(self.scenario);
         let names = found.map(|archives| archives.into_keys().collect());
         let is_new = self.found.insert(names.clone());
         if names.is_some() && (is_new || self.tried.is_multiple_of(self.every)) {
-            self.go_on(point, &state);
-        }
-    }
-
-    fn machine(&self, home: &HomeFiles) -> (tempfile::TempDir, Machine) {
-        let dir = tempfile::tempdir_in(self.scratch).expect("the scratch directory is writable");
-        home.write_to(dir.path());
-        let machine = self.recorded.machine.after_crash(dir.path().to_owned());
-        (dir, machine)
-    }
-
-    /// Opens the repository with the passphrase that may be the one by now.
-    fn open(
-        point: &CrashPoint<'_>,
-        machine: &Machine,
-        storage: &Arc<dyn Storage>,
-    ) -> Result<(Session, Machine), ArchiveError> {
-        let acknowledged = &point.acknowledged.passphrase;
-        let in_flight = point.in_flight.map(|next| &next.passphrase);
-        let machine = machine.with_passphrase(acknowledged);
-        match (machine.session(Arc::clone(storage)), in_flight) {
-            (Err(error), Some(other))
-                if error.kind() == ErrorKind::PassphraseWrong && other != acknowledged =>
-            {
-                let machine = machine.with_passphrase(other);
-                Ok((machine.session(Arc::clone(storage))?, machine))
-            }
-            (session, _) => Ok((session?, machine)),
-        }
-    }
-
-    /// Opens what the crash left, as whoever comes next, and compares; `None` if there is no repository.
-    #[track_caller]
-    fn verify(&self, point: &CrashPoint<'_>, state: &State<'_>) -> Option<Archives> {
-        let context = &state.context;
-        let (_dir, machine) = self.machine(state.home);
-        let storage: Arc<dyn Storage> = Arc::new(state.memory.clone());
-        let before = point.acknowledged.archives.as_ref();
-        let after = point.in_flight.map(|next| next.archives.as_ref());
-        let may_be_missing = before.is_none() || after == Some(None);
-        let opened = Self::open(point, &machine, &storage);
-        let (mut session, machine) = match opened {
-            Err(error) if may_be_missing => {
-                // It says what it is: not a repository, or one without its manifest or key yet.
-                let kind = error.kind();
-                assert!(IS_NONE.contains(&kind), "{context}: {kind:?} {error}");
-                return None;
-            }
-            opened => opened.unwrap_or_else(|error| panic!("{context}: {error}")),
-        };
-        let mut found = archives_of(&session).unwrap_or_else(|error| panic!("{context}: {error}"));
-        let whole = found.len();
-        found.retain(|name, _| !is_checkpoint(name));
-        // Chunks of files that were read ahead are committed with a checkpoint that does not list them yet.
-        if found.len() == whole {
-            let orphans = orphans_of(&session).unwrap_or_else(|error| panic!("{context}: {error}"));
-            assert_eq!(orphans, [], "{context}");
-        }
-        let nothing = Archives::new();
-        let before = before.unwrap_or(&nothing);
-        let after = after.map_or(before, |after| after.unwrap_or(&nothing));
-        assert_one_or_the_other(&found, before, after, self.scenario.atomic, context);
-        assert_eq!(machine.notes.questions(), [""; 0], "{context}");
-        let sound = session.repository.check(&READ_ONLY);
-        let sound = sound.unwrap_or_else(|error| panic!("{context}: {error}"));
-        assert!(sound, "{context}: {:?}", machine.notes.log());
-        Some(found)
-    }
-
-    /// Life goes on: another archive, a compaction, and everything is still there.
-    fn go_on(&self, point: &CrashPoint<'_>, state: &State<'_>) {
-        let context = &state.context;
-        let failed = |error: ArchiveError| -> ! { panic!("{context}: {error}") };
-        let (_dir, machine) = self.machine(state.home);
-        let recording = RecordingStorage::new(Arc::new(state.memory.snapshot()));
-        let storage: Arc<dyn Storage> = Arc::new(recording.clone());
-        let (session, machine) =
-            Self::open(point, &machine, &storage).unwrap_or_else(|error| failed(error));
-        let before = archives_of(&session).unwrap_or_else(|error| failed(error));
-        drop(session);
-        let stage = Stage::new(machine, storage, self.recorded.source.clone());
-        let went_on = stage
-            .create("after")
-            .and_then(|()| stage.compact(EVERYTHING))
-            .and_then(|()| archives_of(&stage.session()?));
-        let mut after = went_on.unwrap_or_else(|error| failed(error));
-        let new = after.remove("after").expect("it was made");
-        assert!(new.len() > 8, "{context}: {} items", new.len());
-        assert_eq!(after, before, "{context}");
-        if self.scenario.mode.is_encrypted() {
-            let mut used = UsedNonces::default();
-            for (name, content) in self
-                .recorded
-                .before
-                .after_power_failure(Unsynced::Kept)
-                .files()
-            {
-                if name.starts_with("data/") {
-                    used.note_segment(&content);
-                }
-            }
             // Whether it was lost or not: somebody may have a copy of the disk.
-            used.note(&self.recorded.operations[..=point.operation]);
-            let in_all = used.len();
-            used.note(&recording.operations());
-            assert!(used.len() > in_all, "{context}");
+            aftermath.go_on(self.scenario, &self.recorded.operations[..=point.operation]);
         }
-    }
-}
-
-/// How something that is no whole repository yet, or any more, is refused.
-const IS_NONE: &[ErrorKind] = &[
-    ErrorKind::RepositoryDoesNotExist,
-    ErrorKind::RepositoryInvalidRepository,
-    ErrorKind::NoManifestError,
-    ErrorKind::RepoKeyNotFoundError,
-    ErrorKind::KeyfileNotFoundError,
-    ErrorKind::CacheCacheInitAbortedError,
-];
-
-const READ_ONLY: CheckOptions = CheckOptions {
-    mode: ironborg_repository::CheckMode::Look,
-    save_space: false,
-    max_duration_s: 0,
-    threads: 1,
-    interrupt: None,
-};
-
-#[track_caller]
-fn assert_one_or_the_other(
-    found: &Archives,
-    before: &Archives,
-    after: &Archives,
-    atomic: bool,
-    context: &str,
-) {
-    if atomic {
-        assert!(
-            found == before || found == after,
-            "{context}: {:?}, neither {:?} nor {:?}",
-            found.keys(),
-            before.keys(),
-            after.keys()
-        );
-        return;
-    }
-    let names: BTreeSet<_> = found
-        .keys()
-        .chain(before.keys())
-        .chain(after.keys())
-        .collect();
-    for name in names {
-        let archive = found.get(name);
-        assert!(
-            archive == before.get(name) || archive == after.get(name),
-            "{context}: {name} is {}",
-            archive.map_or("missing", |_| "neither old nor new")
-        );
     }
 }
 
@@ -286,7 +124,7 @@ fn replay(name: &str) {
     let scenario = scenario.expect("tests name scenarios there are");
     let scratch = quick_directory();
     let recorded = Recorded::play(scenario, scratch.path(), "/memory");
-    let full = std::env::var_os("IRONBORG_INTEROP_FULL").is_some();
+    let full = is_full_run();
     let mut replay = Replay {
         scenario,
         recorded: &recorded,

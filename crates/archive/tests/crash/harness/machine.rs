@@ -30,6 +30,11 @@ pub(crate) fn quick_directory() -> tempfile::TempDir {
         .expect("the temporary directory is writable")
 }
 
+/// Whether there is time for everything.
+pub(crate) fn is_full_run() -> bool {
+    std::env::var_os("IRONBORG_INTEROP_FULL").is_some()
+}
+
 /// What was said and asked.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
@@ -114,6 +119,15 @@ impl Machine {
             home,
             notes: Arc::default(),
             pid: u64::from(std::process::id()),
+            ..self.clone()
+        }
+    }
+
+    /// The same with other directories.
+    pub(crate) fn in_home(&self, home: PathBuf) -> Self {
+        Self {
+            home,
+            notes: Arc::default(),
             ..self.clone()
         }
     }

@@ -7,7 +7,7 @@ mod scenarios;
 mod stage;
 
 pub(crate) use content::{Archives, archives_of, is_checkpoint, orphans_of};
-pub(crate) use machine::{HomeFiles, Machine, quick_directory};
-pub(crate) use recorded::{CrashPoint, Recorded};
-pub(crate) use scenarios::{SCENARIOS, Scenario};
+pub(crate) use machine::{HomeFiles, Machine, is_full_run, quick_directory};
+pub(crate) use recorded::{CrashPoint, Milestone, Recorded};
+pub(crate) use scenarios::{Base, SCENARIOS, Scenario};
 pub(crate) use stage::{EVERYTHING, Stage};

@@ -24,11 +24,13 @@ pub(crate) struct Milestone {
 pub(crate) struct Recorded {
     pub(crate) machine: Machine,
     pub(crate) source: std::path::PathBuf,
+    /// See [`Stage::kept`].
+    pub(crate) kept: String,
     pub(crate) before: DiskModel,
     pub(crate) operations: Vec<Operation>,
     /// What the machine remembered right before each operation that changes something, and in the end.
     homes: Vec<Arc<HomeFiles>>,
-    milestones: Vec<Milestone>,
+    pub(crate) milestones: Vec<Milestone>,
 }
 
 /// A moment in which power may fail.
@@ -92,11 +94,17 @@ impl Recorded {
         Self {
             machine,
             source: stage.source.clone(),
+            kept: stage.kept.borrow().clone(),
             before,
             operations: recording.operations(),
             homes,
             milestones,
         }
+    }
+
+    /// What the machine remembered in the beginning.
+    pub(crate) fn home_before(&self) -> &HomeFiles {
+        &self.homes[0]
     }
 
     /// Visits every moment in which power may fail: within each operation, and behind it.
