@@ -38,6 +38,8 @@ pub(super) struct Pieces<'a> {
     /// What was read of the next piece already.
     carried: Vec<u8>,
     spare: Vec<u8>,
+    /// Bytes read at once, unless an entry is larger.
+    piece_len: usize,
 }
 
 /// Where a walk along the headers ends.
@@ -57,6 +59,7 @@ impl<'a> Pieces<'a> {
             current: None,
             carried: Vec::new(),
             spare: Vec::new(),
+            piece_len: PIECE_LEN,
         }
     }
 
@@ -78,8 +81,8 @@ impl<'a> Pieces<'a> {
         } else {
             buffer
         };
-        if bytes.len() < PIECE_LEN {
-            bytes = vec![0; PIECE_LEN];
+        if bytes.len() < self.piece_len {
+            bytes = vec![0; self.piece_len];
         }
         let mut piece = Piece {
             number,
@@ -122,7 +125,8 @@ impl<'a> Pieces<'a> {
             let is_end = count < wanted;
             if !is_end {
                 let ahead = offset + count as u64;
-                self.log.will_need(piece.segment, ahead, PIECE_LEN as u64);
+                self.log
+                    .will_need(piece.segment, ahead, self.piece_len as u64);
             }
             if is_first && at == 0 {
                 if have < MAGIC_LEN || piece.bytes[..MAGIC_LEN] != MAGIC {
@@ -176,5 +180,124 @@ fn walk(bytes: &[u8], mut at: usize) -> (usize, End) {
             return (at, End::Cut(size));
         }
         at += size;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ironborg_format::segment::{COMMIT, decode_entry, delete_entry, put_header};
+    use ironborg_storage::{MemoryStorage, Storage};
+    use ironborg_types::ChunkId;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::replay::Change;
+    use crate::segments::{Entries, FoundEntry, bad_entry};
+
+    type Read = (Vec<Change>, Option<String>);
+
+    fn one_by_one(log: &SegmentLog, segment: SegmentId) -> Read {
+        let mut entries = Entries::new(segment);
+        let mut changes = Vec::new();
+        loop {
+            match entries.next(log) {
+                Ok(Some(found)) => changes.extend(Change::of(&found)),
+                Ok(None) => return (changes, None),
+                Err(error) => return (changes, Some(error.to_string())),
+            }
+        }
+    }
+
+    /// What the pieces of a segment hold; each byte of it is in one piece.
+    fn in_pieces(log: &SegmentLog, segments: &[SegmentId], piece_len: usize) -> Vec<Read> {
+        let mut pieces = Pieces::new(log, segments);
+        pieces.piece_len = piece_len;
+        let mut reads: Vec<Read> = Vec::new();
+        let (mut is_new, mut expected, mut number) = (true, 0, 0);
+        while let Some(piece) = pieces.next(Vec::new()) {
+            assert_eq!(piece.number, number);
+            number += 1;
+            if is_new {
+                reads.push((Vec::new(), None));
+            } else {
+                assert_eq!(piece.offset, expected);
+            }
+            is_new = piece.is_last;
+            expected = piece.offset + piece.range.len() as u64;
+            let (changes, failure) = reads.last_mut().unwrap();
+            let (mut left, mut offset) = (&piece.bytes[piece.range.clone()], piece.offset);
+            while !left.is_empty() && failure.is_none() {
+                match decode_entry(left) {
+                    Ok((entry, size)) => {
+                        changes.extend(Change::of(&FoundEntry {
+                            entry,
+                            offset: u32::try_from(offset).unwrap(),
+                            size: u32::try_from(size).unwrap(),
+                        }));
+                        left = &left[size..];
+                        offset += size as u64;
+                    }
+                    Err(error) => {
+                        *failure = Some(bad_entry(piece.segment, offset, error).to_string());
+                    }
+                }
+            }
+            if let (None, Some(error)) = (&failure, piece.error) {
+                *failure = Some(error.to_string());
+            }
+            pieces.recycle(piece.bytes);
+        }
+        reads
+    }
+
+    fn entry() -> impl Strategy<Value = Vec<u8>> {
+        let object = prop::collection::vec(any::<u8>(), 0..300);
+        let put = object.prop_map(|object| {
+            let header = put_header(&ChunkId([7; 32]), &object);
+            [&header[..], &object].concat()
+        });
+        prop_oneof![
+            4 => put,
+            1 => Just(delete_entry(&ChunkId([9; 32])).to_vec()),
+            1 => Just(COMMIT.to_vec()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_hold_what_a_segment_holds_however_large_they_are(
+            files in prop::collection::vec(
+                (
+                    prop::collection::vec(entry(), 0..12),
+                    prop::option::weighted(0.4, (any::<prop::sample::Index>(), any::<u8>())),
+                    prop::option::weighted(0.3, any::<prop::sample::Index>()),
+                ),
+                1..4,
+            ),
+            piece_len in 8_usize..900,
+        ) {
+            let storage = MemoryStorage::new();
+            storage.create_dir_all("data/0").unwrap();
+            let log = SegmentLog::new(Arc::new(storage.clone()), 100, 1 << 20);
+            let mut segments = Vec::new();
+            for (number, (entries, damage, cut)) in (0..).zip(files) {
+                let mut bytes = [&MAGIC[..], &entries.concat()].concat();
+                if let Some((at, byte)) = damage {
+                    let at = at.index(bytes.len());
+                    bytes[at] = byte;
+                }
+                if let Some(cut) = cut {
+                    bytes.truncate(cut.index(bytes.len()));
+                }
+                let segment = SegmentId(number);
+                storage.write(&log.name(segment), &bytes).unwrap();
+                segments.push(segment);
+            }
+            let expected: Vec<Read> =
+                segments.iter().map(|segment| one_by_one(&log, *segment)).collect();
+            prop_assert_eq!(in_pieces(&log, &segments, piece_len), expected);
+        }
     }
 }
