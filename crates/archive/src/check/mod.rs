@@ -69,12 +69,19 @@ pub struct CheckOptions {
 }
 
 impl CheckOptions {
-    /// Whether every archive is looked at, so that what nothing refers to can be known.
+    /// Whether every archive is looked at, so that what nothing refers to can be known. To say so of a choice would
+    /// make orphans of all that the other archives need, so every way to choose is named here.
     fn all_archives(&self) -> bool {
         let ArchiveSelection {
-            glob, first, last, ..
+            glob,
+            without_checkpoints,
+            ages,
+            sort_by: _,
+            first,
+            last,
         } = &self.selection;
-        self.archive.is_none() && glob.is_none() && *first == 0 && *last == 0
+        let chosen = glob.is_some() || ages.is_bounded() || *first != 0 || *last != 0;
+        self.archive.is_none() && !chosen && !without_checkpoints
     }
 
     /// Whether objects can be opened while the segments are checked. A repair opens what it has left.

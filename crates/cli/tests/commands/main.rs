@@ -6,6 +6,7 @@
 mod arguments;
 mod backup;
 mod captures;
+mod check;
 mod help;
 mod passphrases;
 mod scene;
