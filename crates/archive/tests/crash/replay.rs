@@ -149,13 +149,14 @@ fn replay(name: &str) {
 }
 
 /// Scenarios after which archives have the names they had before.
-const SAME_NAMES: [&str; 6] = [
+const SAME_NAMES: [&str; 7] = [
     "compact",
     "compact --cleanup-commits",
     "recreate without some files",
     "recreate --recompress",
     "recreate --chunker-params, encrypted",
     "check --repair without index",
+    "check --repair of archives too",
 ];
 
 macro_rules! replays {
@@ -187,6 +188,7 @@ replays! {
     recreate_with_other_chunks: "recreate --chunker-params, encrypted",
     rename: "rename",
     repair: "check --repair without index",
+    repair_of_archives: "check --repair of archives too",
     change_passphrase: "key change-passphrase",
     change_passphrase_of_a_key_file: "key change-passphrase of a key file",
     import_a_key: "key import",

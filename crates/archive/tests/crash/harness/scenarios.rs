@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ironborg_archive::ArchiveError;
+use ironborg_archive::check;
 use ironborg_archive::delete::{
     DeleteOptions, Force, RemovalOptions, RepositoryDeletion, delete_archives, delete_repository,
 };
@@ -11,11 +12,11 @@ use ironborg_archive::key_backup::KeyBackup;
 use ironborg_archive::prune::{PruneOptions, Retention, prune_archives};
 use ironborg_archive::recreate::{Recompress, RecreateOptions, Recreater, TagOptions};
 use ironborg_archive::rename::rename;
-use ironborg_archive::selection::{ArchiveAges, ListedArchive};
+use ironborg_archive::selection::{ArchiveAges, ArchiveSelection, ListedArchive};
 use ironborg_archive::tam_upgrade::{self, Task};
 use ironborg_crypto::{KeyMode, Passphrase};
 use ironborg_object::Compression;
-use ironborg_repository::{CheckOptions, CompactOptions, Repository};
+use ironborg_repository::{CheckMode, CheckOptions, CompactOptions, Repository};
 use ironborg_source::pattern::{Action, Style};
 use ironborg_source::{Pattern, PatternMatcher};
 use ironborg_types::{BytePath, Timestamp};
@@ -183,6 +184,16 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "check --repair of archives too",
+        mode: KeyMode::Repokey,
+        prepare: &[|stage| {
+            lose_index(stage);
+            Ok(())
+        }],
+        steps: &[repair_archives],
+        ..PLAIN
+    },
+    Scenario {
         name: "key change-passphrase",
         mode: KeyMode::Repokey,
         steps: &[change_passphrase],
@@ -314,7 +325,7 @@ fn lose_index(stage: &Stage) {
 fn repair(stage: &Stage) -> Result<(), ArchiveError> {
     let mut repository = stage.repository()?;
     let options = CheckOptions {
-        mode: ironborg_repository::CheckMode::Repair,
+        mode: CheckMode::Repair,
         save_space: false,
         max_duration_s: 0,
         threads: 1,
@@ -322,6 +333,23 @@ fn repair(stage: &Stage) -> Result<(), ArchiveError> {
     };
     repository.check(&options)?;
     Ok(repository.close()?)
+}
+
+fn repair_archives(stage: &Stage) -> Result<(), ArchiveError> {
+    let options = check::CheckOptions {
+        repository: true,
+        archives: true,
+        verify_data: true,
+        mode: CheckMode::Repair,
+        save_space: false,
+        max_duration_s: 0,
+        archive: None,
+        selection: ArchiveSelection::default(),
+        glob: None,
+    };
+    let client = stage.machine.borrow().client();
+    let repository = Box::new(stage.repository()?);
+    check::check(client, repository, &options).map(drop)
 }
 
 fn change_passphrase(stage: &Stage) -> Result<(), ArchiveError> {
