@@ -43,6 +43,8 @@ pub(super) fn create(world: &mut World, random: &mut Random) {
             (order.perhaps_killed(world, random), "dir/dump")
         }
         _ => {
+            // Stock Borg cannot cut a named pipe into blocks: it seeks.
+            args.truncate(1);
             let top = world.empty_dir("pipes");
             args.extend(["--read-special", &archive, "pipe"]);
             let order = world.begin(&who, &args).dir(&top);

@@ -125,7 +125,8 @@ impl World {
         let caches = self.homes[machine].cache();
         for entry in fs::read_dir(caches).into_iter().flatten() {
             let dir = entry.expect("an entry").path();
-            if dir.is_dir() && !dir.join("config").exists() {
+            let is_cache = dir.file_name().is_some_and(|name| name.len() == 64);
+            if is_cache && !dir.join("config").exists() {
                 self.tell(&format!("rm -rf {}", text(&dir)));
                 fs::remove_dir_all(&dir).expect("a directory of this test");
             }
