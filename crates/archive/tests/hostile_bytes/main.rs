@@ -19,6 +19,7 @@ mod segment_file;
 mod trial;
 mod writing;
 
+mod attacks;
 mod bits;
 mod client_files;
 mod structures;

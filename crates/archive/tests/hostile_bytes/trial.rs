@@ -59,7 +59,7 @@ impl Damage {
     }
 
     /// Puts the client's files there; gives the repository.
-    fn take_effect(&self, laboratory: &Laboratory) -> MemoryStorage {
+    pub(crate) fn take_effect(&self, laboratory: &Laboratory) -> MemoryStorage {
         let is_cache = |(path, _): &(PathBuf, _)| laboratory.caches.contains_key(path);
         if self.client.iter().any(is_cache) {
             laboratory.start_with_caches();
