@@ -187,9 +187,9 @@ fn try_faults(name: &str) {
     // Each time another failure: over the calls all of them meet.
     let stride = match scenario.mode {
         _ if is_full_run() => 1,
-        KeyMode::None => 9,
+        KeyMode::None => 4,
         // Deriving the key takes longer than all the rest.
-        _ => 18,
+        _ => 9,
     };
     for round in 0..if is_full_run() { ways } else { 1 } {
         for at in (0..calls).step_by(stride) {
