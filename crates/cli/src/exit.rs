@@ -109,6 +109,11 @@ impl ExitStatus {
         self.lock().explicit = WARNING;
     }
 
+    /// Notes an error that did not end the command.
+    pub(crate) fn set_error(&self, kind: ErrorKind) {
+        self.set_code(self.codes.error(kind));
+    }
+
     /// Notes the exit code of a program that ran for this one; a graver code noted before stays.
     pub(crate) fn set_code(&self, code: u8) {
         let mut state = self.lock();

@@ -240,6 +240,12 @@ impl LocalRepository {
         NonceFile::new(Arc::clone(&self.storage), exclusive)
     }
 
+    /// Nothing is to be written without the lock, as somebody else may be writing.
+    fn check_lock(&self) -> Result<(), RepositoryError> {
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        lock.as_ref().map_or(Ok(()), Lock::check_held)
+    }
+
     fn take_lock(&self) -> Option<Lock> {
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         lock.take()

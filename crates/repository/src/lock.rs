@@ -106,6 +106,20 @@ impl Lock {
         Ok(())
     }
 
+    /// Makes sure that an exclusive lock still is ours: somebody may have broken it.
+    ///
+    /// # Errors
+    /// [`RepositoryError::LockFailed`] if it is not.
+    pub fn check_held(&self) -> Result<(), RepositoryError> {
+        if !self.exclusive || self.files.is_mine()? {
+            return Ok(());
+        }
+        Err(RepositoryError::LockFailed {
+            path: self.files.storage.path(&self.files.directory),
+            reason: "somebody has broken it".to_owned(),
+        })
+    }
+
     /// Gives the lock back, saying what went wrong if something did.
     pub fn release(mut self) -> Result<(), RepositoryError> {
         self.held = false;
@@ -171,7 +185,13 @@ impl Drop for Lock {
             return;
         }
         if let Err(error) = self.files.release(self.exclusive) {
-            self.files.log(Level::Error, error.to_string());
+            // Whoever listens ends with an error for this: others may have written at the same time.
+            self.files.reporter.report(Event::Log {
+                level: Level::Error,
+                logger: LOGGER,
+                message: error.to_string().into(),
+                msgid: Some(error.kind().class()),
+            });
         }
     }
 }

@@ -554,3 +554,24 @@ fn holders_are_named_to_those_who_wait() {
         assert!(quiet.0.lock().unwrap().is_empty());
     }
 }
+
+/// Somebody broke the lock: whoever had it begins no transaction any more, as another may be writing.
+#[test]
+fn nothing_is_written_without_the_lock() {
+    let storage = MemoryStorage::new();
+    drop(create(Arc::new(storage.clone())).unwrap());
+    let mut writer = open(&storage, writing());
+    Lock::break_lock(&storage, "lock").unwrap();
+    let before = storage.files();
+    let error = writer.put(&id("a"), b"a").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LockFailed);
+    assert_eq!(
+        error.to_string(),
+        "Failed to create/acquire the lock /memory/lock.exclusive (somebody has broken it)."
+    );
+    drop(writer);
+    assert_eq!(storage.files(), before);
+    let mut writer = open(&storage, writing());
+    writer.put(&id("a"), b"a").unwrap();
+    writer.commit().unwrap();
+}

@@ -186,6 +186,20 @@ impl Invocation {
             .unwrap_or_else(|error| panic!("{}: {error}", show(command)))
     }
 
+    /// Starts the program with one file for all three streams, such as a terminal.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    #[track_caller]
+    pub fn start_in(&mut self, file: std::fs::File) -> Child {
+        let copy = || Stdio::from(file.try_clone().expect("descriptors to spare"));
+        let (input, output) = (copy(), copy());
+        let command = self.command.stdin(input).stdout(output).stderr(file);
+        command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", show(command)))
+    }
+
     /// Starts the program without looking at its output.
     ///
     /// # Panics

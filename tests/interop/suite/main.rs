@@ -8,6 +8,7 @@ mod same_output;
 mod scene;
 
 mod alternate;
+mod concurrency;
 mod crash_states;
 mod create_options;
 mod cuts;
@@ -40,6 +41,7 @@ mod remote_words;
 mod repository_check;
 mod samples;
 mod serve;
+mod signals;
 mod tar;
 mod upgrade;
 mod wire;

@@ -2,6 +2,7 @@
 //! given to one counts for the other.
 
 use std::fs;
+use std::path::Path;
 
 use ironborg_testkit::{Home, Program};
 
@@ -134,8 +135,8 @@ fn a_repository_whose_encryption_changed() {
             &["init", "-e", "none", other.repo()],
         )
         .ok();
-    let id_line = |repo: &str| {
-        let config = fs::read_to_string(format!("{repo}/config")).expect("a config file");
+    let id_line = |repo: &Path| {
+        let config = fs::read_to_string(repo.join("config")).expect("a config file");
         config
             .lines()
             .find(|line| line.starts_with("id ="))
@@ -143,7 +144,7 @@ fn a_repository_whose_encryption_changed() {
             .to_owned()
     };
     let config = fs::read_to_string(other.repo.join("config")).expect("a config file");
-    let config = config.replace(&id_line(other.repo()), &id_line(scene.repo()));
+    let config = config.replace(&id_line(&other.repo), &id_line(&scene.repo));
     fs::write(other.repo.join("config"), config).expect("room on the disk");
     fs::remove_dir_all(&scene.repo).expect("our own directory");
     fs::rename(&other.repo, &scene.repo).expect("our own directory");

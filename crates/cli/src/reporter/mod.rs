@@ -7,7 +7,7 @@ mod records;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ironborg_types::{ArchiveProgress, Event, Level, LockHolder, Reporter, text};
+use ironborg_types::{ArchiveProgress, ErrorKind, Event, Level, LockHolder, Reporter, text};
 
 use crate::console;
 use crate::exit::{ExitStatus, Severity, severity};
@@ -338,6 +338,13 @@ impl Reporter for ConsoleReporter {
                 message,
                 msgid,
             } => {
+                let kind = msgid
+                    .filter(|_| logger == LOCKING)
+                    .and_then(ErrorKind::from_class);
+                if let (Level::Error, Some(kind)) = (level, kind) {
+                    // A lock that was not given back as it was taken: somebody else may have worked meanwhile.
+                    self.exit.set_error(kind);
+                }
                 self.record(level, logger, &message, msgid);
             }
             Event::Warning { kind, message } => {

@@ -77,6 +77,7 @@ impl LocalRepository {
             return Err(RepositoryError::CheckRefused { reason });
         }
         self.lock_for_writing()?;
+        self.check_lock()?;
         let loaded = self.take_loaded();
         // What is in memory is what is on disk, unless somebody broke our lock meanwhile.
         let loaded = match (loaded, self.recovery().committed()?) {
