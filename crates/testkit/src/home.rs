@@ -62,6 +62,15 @@ impl Home {
         home
     }
 
+    /// Another machine of the same environment.
+    #[must_use]
+    pub fn based_at(&self, base: &Path) -> Self {
+        let mut home = self.clone();
+        home.base = base.to_path_buf();
+        home.set("BORG_BASE_DIR", base).set("HOME", base);
+        home
+    }
+
     /// The base directory (`BORG_BASE_DIR`).
     pub fn base(&self) -> &Path {
         &self.base

@@ -8,6 +8,7 @@ mod same_output;
 mod scene;
 
 mod alternate;
+mod archive_check;
 mod concurrency;
 mod crash_states;
 mod create_options;
