@@ -32,7 +32,7 @@ const WIRE_VARIABLE: &str = "IRONBORG_INTEROP_WIRE";
 const WIRE_SERVERS: [&str; 2] = ["ours", "stock"];
 /// What is about the wire itself, or about files of a repository, is not sent over it.
 const OVER_THE_WIRE: &str = "package(ironborg-interop) and not \
-    test(/^(cuts|damage|hostile|hostile_bytes|hostile_wire|remote_reads|remote_words|random|repository_check|samples|serve|upgrade|wire)::/)";
+    test(/^(archive_check|cuts|damage|hostile|hostile_bytes|hostile_wire|remote_reads|remote_words|random|repository_check|samples|serve|upgrade|wire)::/)";
 
 /// Sets up, then runs doc tests and all other tests.
 pub(crate) fn run(args: &[String]) -> Result<()> {
