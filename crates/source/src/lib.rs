@@ -13,6 +13,7 @@ pub mod filter;
 pub mod named_file;
 pub mod restore;
 pub mod stream;
+pub mod terminal;
 pub mod users;
 
 mod error;

@@ -7,11 +7,14 @@
 
 mod ground;
 mod library;
+mod options;
 mod plan;
 mod trial;
 
 use library::{CONTENT, MANIFEST, METADATA, SEGMENTS};
 use trial::Trial;
+
+use crate::scene::KEY_MODES;
 
 #[test]
 fn content() {
@@ -31,4 +34,16 @@ fn manifest() {
 #[test]
 fn segments() {
     Trial::new("repokey").of(&SEGMENTS);
+}
+
+/// Where the key mode makes a difference: what can be noticed of damage, and what is signed.
+#[test]
+fn other_modes() {
+    for mode in KEY_MODES.into_iter().filter(|mode| *mode != "repokey") {
+        if trial::is_full() {
+            Trial::new(mode).of(&library::all());
+        } else if ["none", "authenticated", "repokey-blake2"].contains(&mode) {
+            Trial::new(mode).of(&library::where_modes_matter());
+        }
+    }
 }

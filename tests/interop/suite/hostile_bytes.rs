@@ -14,7 +14,7 @@
 //! - Another repository in its place: `questions::a_repository_that_moved`.
 //! - Counters of the cipher brought back to use them twice: the `hostile_bytes` tests of `ironborg-archive`.
 //! - Extraction to elsewhere, hard links to elsewhere, numbers and types that lie: `hostile`.
-//! - Little that decompresses to much: the `hostile_bytes` tests of `ironborg-archive`.
+//! - Little that decompresses to much: the tests of `decompress` in `ironborg-object`.
 //! - Servers that answer with what was not asked for: `hostile_wire::servers`.
 
 use std::fs;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ironborg_repository::{Fence, LocalRepository, LockOwner};
-use rustix::fs::{Mode, OFlags};
+use ironborg_source::terminal::controlling_terminal;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
@@ -85,11 +85,12 @@ pub(crate) struct Hidden(());
 impl Hidden {
     /// Begins, before anything is changed.
     pub(crate) fn begin() -> Self {
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let found = rustix::fs::open("/dev/tty", flags, Mode::empty())
-            .and_then(|terminal| tcgetattr(&terminal).map(|now| (terminal, now)));
+        let found = controlling_terminal().ok().and_then(|terminal| {
+            let before = tcgetattr(&terminal).ok()?;
+            Some((terminal, before))
+        });
         let mut terminal = TERMINAL.lock().unwrap_or_else(PoisonError::into_inner);
-        *terminal = found.ok();
+        *terminal = found;
         Self(())
     }
 }

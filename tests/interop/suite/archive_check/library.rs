@@ -268,3 +268,26 @@ pub(super) const SEGMENTS: [Damage; 17] = [
     plain("index-with-more", "errors found"),
     in_vain("nothing-but-the-config", "contains no valid data"),
 ];
+
+/// Every damage.
+pub(super) fn all() -> Vec<Damage> {
+    let groups = [&CONTENT[..], &METADATA, &MANIFEST, &SEGMENTS];
+    groups.concat()
+}
+
+/// Those of which it depends on the key mode what is found.
+pub(super) fn where_modes_matter() -> Vec<Damage> {
+    let names = [
+        "chunk-spoiled",
+        "chunks-swapped",
+        "chunk-of-another-type",
+        "archive-of-another",
+        "archive-with-wrong-tam",
+        "manifest-without-tam",
+    ];
+    let chosen = |damage: &Damage| names.contains(&damage.name);
+    let mut damages = all();
+    damages.retain(chosen);
+    assert_eq!(damages.len(), names.len(), "names of damages");
+    damages
+}

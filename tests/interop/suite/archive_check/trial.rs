@@ -219,7 +219,7 @@ impl Trial {
 }
 
 /// Copies repositories and does damages to the copies: a name, the original and its copies each time.
-fn injure(scene: &Scene, cases: &[(&str, &str, Vec<String>)]) {
+pub(super) fn injure(scene: &Scene, cases: &[(&str, &str, Vec<String>)]) {
     let home = scene.home.based_at(&scene.scratch.join("doctor"));
     let script = home.stock_library(DAMAGES, ["--"; 0]);
     script.input(json!(cases).to_string()).run().ok();
@@ -265,12 +265,12 @@ fn second_opinion(_: &Damage, repo: &str) -> Vec<Vec<String>> {
 }
 
 /// Whether there is time for everything.
-fn is_full() -> bool {
+pub(super) fn is_full() -> bool {
     env::var_os("IRONBORG_INTEROP_FULL").is_some()
 }
 
 /// Output of runs with what must differ made equal.
-fn comparable(bytes: &[u8]) -> String {
+pub(super) fn comparable(bytes: &[u8]) -> String {
     let text = normal(bytes);
     // What system it is is the end of stock Borg's traceback and a record of its own with ours.
     let lines = text.lines();
@@ -294,7 +294,7 @@ fn comparable(bytes: &[u8]) -> String {
 }
 
 /// A run without progress and tracebacks.
-fn shown(run: &Run) -> String {
+pub(super) fn shown(run: &Run) -> String {
     let text = run.to_string();
     let lines = text.lines();
     let lines = lines.filter(|line| !line.contains("\"progress_percent\""));
