@@ -157,7 +157,7 @@ impl Model {
 
 /// What the segments hold and the bookkeeping says about them.
 #[track_caller]
-fn check_bookkeeping(storage: &MemoryStorage) {
+fn check_bookkeeping(storage: &MemoryStorage, hints_were_lost: bool) {
     use ironborg_format::hints::HintsFile;
     use ironborg_format::segment::{Entry, MAGIC_LEN, decode_entry};
     let files = storage.files();
@@ -189,8 +189,10 @@ fn check_bookkeeping(storage: &MemoryStorage) {
             rest = &rest[size..];
         }
         let freeable = hints.compact.get(&segment).copied().unwrap_or(0);
+        // Made anew of segments whose DELETEs a compaction has dropped, they count a superseded PUT with the size of the
+        // new one, as stock Borg's: too much, if that is larger.
         assert!(
-            freeable <= i64::try_from(content.len()).unwrap(),
+            hints_were_lost || freeable <= i64::try_from(content.len()).unwrap(),
             "{name}: {freeable}"
         );
         assert!(
@@ -213,7 +215,8 @@ proptest! {
             prop_assert_eq!(content(model.repository()), current, "{:?}", step);
         }
         model.close();
-        check_bookkeeping(&model.storage);
+        let lost = steps.iter().any(|step| matches!(step, Step::Lose(_)));
+        check_bookkeeping(&model.storage, lost);
         let repository = open(&model.storage, reading());
         prop_assert_eq!(content(&repository), model.committed);
     }
