@@ -120,6 +120,8 @@ pub(crate) struct ItemStream {
     items: PackedItems,
     /// Ids of the stored chunks, in order.
     pub(crate) ids: Vec<ChunkId>,
+    /// Ids of chunks that only the next archive to be stored has, behind those.
+    pub(crate) appendix: Vec<ChunkId>,
 }
 
 impl ItemStream {
@@ -128,6 +130,7 @@ impl ItemStream {
         Ok(Self {
             items: PackedItems::new(key)?,
             ids: Vec::new(),
+            appendix: Vec::new(),
         })
     }
 
@@ -155,7 +158,7 @@ impl ItemStream {
         store: &mut MetadataStore<'_>,
         summary: &mut SummaryBuilder,
     ) -> Result<(), ArchiveError> {
-        let Self { items, ids } = self;
+        let Self { items, ids, .. } = self;
         items.cut(at_end, |chunk| {
             let entry = store.store(sealer, chunk)?;
             summary.add_metadata(&entry);

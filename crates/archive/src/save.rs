@@ -13,7 +13,7 @@ use ironborg_format::msgpack::Value;
 use ironborg_format::{ArchiveEntry, ArchiveMetadata, ChunkEntry};
 use ironborg_object::Sealer;
 use ironborg_repository::RepositoryError;
-use ironborg_types::{ArchiveId, BytePath, Timestamp};
+use ironborg_types::{ArchiveId, BytePath, ChunkId, Timestamp};
 
 use crate::item_stream::{ItemStream, MetadataStore};
 use crate::stored::keep_changes;
@@ -57,7 +57,7 @@ pub(crate) fn store_archive(
     }
     let mut store = MetadataStore::of(session, chunks);
     items.flush(true, sealer, &mut store, summary)?;
-    metadata.items.clone_from(&items.ids);
+    metadata.items = [&items.ids[..], &items.appendix].concat();
     let salt = tam::random_salt()?;
     let packed = tam::sign(&session.key, TamContext::Archive, &salt, |tam| {
         metadata.encode(Some(tam))
@@ -90,11 +90,17 @@ pub(crate) fn unlist_checkpoint(
     entry: &ChunkEntry,
 ) -> Result<(), ArchiveError> {
     session.manifest.archives.remove(name);
-    if chunks
-        .unreference(&entry.id, 1)
-        .is_some_and(|left| left.refs == 0)
-    {
-        session.repository.delete(&entry.id)?;
+    let_go(session, chunks, &entry.id)
+}
+
+/// Takes back one reference to a chunk; without any it goes.
+pub(crate) fn let_go(
+    session: &mut Session,
+    chunks: &ChunkTable,
+    id: &ChunkId,
+) -> Result<(), ArchiveError> {
+    if chunks.unreference(id, 1).is_some_and(|left| left.refs == 0) {
+        session.repository.delete(id)?;
     }
     Ok(())
 }

@@ -297,6 +297,8 @@ fn a_waiting_writer_gets_in_behind_readers_of_stock_borg() {
     // A second reader of stock Borg comes and goes, and leaves the announcement in its place.
     scene.run(Program::Stock, &["list", scene.repo()]).ok();
     await_word("waiting");
+    // Whom it is waited for is not told before a second is over.
+    thread::sleep(Duration::from_millis(2500));
     // The first one is read to its end.
     let pid = reader.id();
     Run::of(reader).ok();

@@ -13,6 +13,7 @@ use ironborg_object::Sealer;
 use ironborg_types::{ArchiveProgress, ChunkId, ErrorKind, Event, Level};
 
 use super::Statistics;
+use super::ahead;
 use super::items::part_of;
 use super::outcome::{Done, EntryOutcome, FilePart, Outcome, SealedObjects};
 use super::save::Saver;
@@ -23,7 +24,7 @@ use crate::cache_progress;
 use crate::error::ArchiveError;
 use crate::gate::Gate;
 use crate::item_stream::{ItemStream, MetadataStore};
-use crate::save::unlist_checkpoint;
+use crate::save::{let_go, unlist_checkpoint};
 use crate::session::Session;
 use crate::stored::csize_of;
 
@@ -492,11 +493,39 @@ impl<'a, 's> Collector<'a, 's> {
         Ok(())
     }
 
+    /// Stores items of what workers are ahead with; gives the chunks of that stream.
+    fn store_ahead(&mut self) -> Result<Vec<ChunkId>, ArchiveError> {
+        if self.unreferenced.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut ids: Vec<ChunkId> = self.unreferenced.iter().copied().collect();
+        ids.sort_unstable();
+        let chunks = self.shared.chunks;
+        let entry = |id: ChunkId| {
+            let ChunkSizes { size, csize } = chunks.get(&id)?;
+            Some(ChunkEntry { id, size, csize })
+        };
+        let ahead: Vec<ChunkEntry> = ids.into_iter().filter_map(entry).collect();
+        let mut items = ItemStream::new(self.shared.key)?;
+        // What a checkpoint refers to is counted when it is read.
+        let mut uncounted = SummaryBuilder::new();
+        let mut store = MetadataStore::of(self.session, chunks);
+        for part in ahead::parts(&ahead) {
+            items.add(&part, &mut self.sealer, &mut store, &mut uncounted)?;
+        }
+        items.flush(true, &mut self.sealer, &mut store, &mut uncounted)?;
+        Ok(items.ids)
+    }
+
     fn write_checkpoint(&mut self) -> Result<(), ArchiveError> {
         self.due = None;
         let name = self.saver.checkpoint_name.clone();
+        self.items.appendix = self.store_ahead()?;
         let saved = self.save(&name)?;
         unlist_checkpoint(self.session, self.shared.chunks, &name, &saved.entry)?;
+        for id in std::mem::take(&mut self.items.appendix) {
+            let_go(self.session, self.shared.chunks, &id)?;
+        }
         self.begin_transaction();
         self.last_checkpoint = Instant::now();
         self.new_bytes = 0;

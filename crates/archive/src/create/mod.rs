@@ -11,6 +11,7 @@
 //! the longest chunk and 2 MiB, a batch's small files (at most about 5 MiB), and its compressor. What the
 //! archive contains does not depend on the number of threads.
 
+mod ahead;
 mod collect;
 mod content;
 mod dry_run;

@@ -45,8 +45,8 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     plan: bool,
     /// Print a report of what was found, and changed, as JSON
-    #[arg(long)]
-    json: bool,
+    #[arg(long = "json")]
+    json_report: bool,
     /// Accepted: takes no space while it works anyway
     #[arg(long)]
     save_space: bool,
@@ -85,7 +85,7 @@ impl CheckArgs {
             verify_data: self.verify_data,
             repair: self.repair,
             plan: self.plan,
-            json: self.json,
+            json: self.json_report,
             save_space: self.save_space,
             max_duration_s: self.max_duration,
             filter: self.filters.resolve(parse)?,

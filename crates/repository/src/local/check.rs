@@ -183,7 +183,14 @@ impl LocalRepository {
         let mut built = Built::default();
         let tell = (&mut findings, &mending);
         let limited = self.check_segments((options, showing), transaction, &mut built, tell)?;
-        if options.mode != CheckMode::Look && committed_segment.is_none() {
+        let lacks_commit = committed_segment.is_none_or(|committed| committed < transaction);
+        if options.mode == CheckMode::Look && committed_segment.is_some() && lacks_commit {
+            let message = format!(
+                "Transaction {transaction} was committed, but segment {transaction} does not say so any more."
+            );
+            findings.report(FindingKind::CommitMissing, in_segment(transaction), message);
+        }
+        if options.mode != CheckMode::Look && lacks_commit {
             let message = format!("Adding commit tag to segment {transaction}");
             let place = in_segment(transaction);
             findings.report(FindingKind::CommitMissing, place, message);
@@ -299,7 +306,20 @@ impl LocalRepository {
 
     /// The committed index and the transaction it is of. Where there is none, the transaction that comes
     /// nearest: without any commit that of an index, without that whatever there is.
+    ///
+    /// A transaction that was committed, and whose segment does not say so any more, counts as long as its index
+    /// bears witness to it: what it has stored is there.
     fn committed_or_nearest(&self) -> Result<Nearest, RepositoryError> {
+        if let Some(lost) = self.recovery().lost_commit()? {
+            self.debug(format!(
+                "Transaction {lost} has an index and no COMMIT any more"
+            ));
+            return Ok(Nearest {
+                index: self.recovery().load_index(lost),
+                is_on_disk: true,
+                transaction: Some(lost),
+            });
+        }
         let mut is_on_disk = false;
         let (index, mut transaction) = match self.load() {
             Ok(loaded) => {

@@ -337,10 +337,12 @@ fn recreate(world: &mut World, random: &mut Random) {
             archived = archived.part(|path| !is_temporary(path));
         }
         _ => {
-            if let Some(path) = plain_path(&archived.files, random) {
-                option(&["--exclude", &format!("pp:{path}")]);
-                archived = archived.part(|name| !is_below(name, path.as_bytes()));
-            }
+            let Some(path) = plain_path(&archived.files, random) else {
+                // Without any option there is nothing to do, which is an error.
+                return;
+            };
+            option(&["--exclude", &format!("pp:{path}")]);
+            archived = archived.part(|name| !is_below(name, path.as_bytes()));
         }
     }
     let mut target = name.clone();

