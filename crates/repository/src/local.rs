@@ -388,7 +388,7 @@ impl LocalRepository {
             // The quotes close and open those of the message around it.
             what: format!(
                 "{path}\": transaction {lost} was committed, but segment {lost} is damaged and does not say so any \
-                 more, so that the last one seen is {to}. To have it back, run \"borg check --repair {path}"
+                 more, so that the last one seen is {to}. To have it back, as far as that can be, run \"borg check --repair {path}"
             ),
         }
     }

@@ -377,7 +377,6 @@ fn check_across_the_wire(server: Program) {
     let url = wire.url(&scene.repo);
     let segments = segments(&scene.repo);
     edit(large(&segments), |bytes| bytes[11_000] ^= 2);
-    spoil_commit(&segments.last().expect("segments").1);
     let check =
         |options: &[&'static str]| [&["check", "--repository-only"], options, &[&url]].concat();
     let lists = [

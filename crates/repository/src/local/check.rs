@@ -6,6 +6,7 @@
 
 mod findings;
 mod mending;
+mod nearest;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -24,6 +25,7 @@ use crate::state::State;
 use crate::{Repository, RepositoryError, Witness};
 use findings::{Findings, report_differences};
 use mending::{Mending, in_segment};
+use nearest::Nearest;
 
 /// Names the progress.
 const CHECK: &str = "repository.check";
@@ -40,15 +42,6 @@ struct Scope {
     behind: i64,
     /// When to stop; `None` for never.
     time_limit: Option<TimeLimit>,
-}
-
-/// What there is to begin with.
-struct Nearest {
-    /// The committed index, if it could be read or made.
-    index: Option<Index>,
-    /// Whether it is the one on disk.
-    is_on_disk: bool,
-    transaction: Option<SegmentId>,
 }
 
 /// What the segments say.
@@ -156,12 +149,19 @@ impl LocalRepository {
             index: committed,
             is_on_disk,
             transaction,
+            lost,
         } = self.committed_or_nearest()?;
         let Some(transaction) = transaction else {
             let message = "This repository contains no valid data.";
             findings.report(FindingKind::NoData, Place::default(), message);
             return Ok(false);
         };
+        if let Some(lost) = lost {
+            let message = format!(
+                "Transaction {lost} was committed, but segment {lost} does not say so any more."
+            );
+            findings.report(FindingKind::CommitMissing, in_segment(lost), message);
+        }
         self.remove_behind(transaction, &mending)?;
         let committed_segment = self.log.transaction_id()?;
         self.debug(format!(
@@ -184,12 +184,6 @@ impl LocalRepository {
         let tell = (&mut findings, &mending);
         let limited = self.check_segments((options, showing), transaction, &mut built, tell)?;
         let lacks_commit = committed_segment.is_none_or(|committed| committed < transaction);
-        if options.mode == CheckMode::Look && committed_segment.is_some() && lacks_commit {
-            let message = format!(
-                "Transaction {transaction} was committed, but segment {transaction} does not say so any more."
-            );
-            findings.report(FindingKind::CommitMissing, in_segment(transaction), message);
-        }
         if options.mode != CheckMode::Look && lacks_commit {
             let message = format!("Adding commit tag to segment {transaction}");
             let place = in_segment(transaction);
@@ -302,53 +296,6 @@ impl LocalRepository {
             state: built.state,
             has_hints: true,
         }));
-    }
-
-    /// The committed index and the transaction it is of. Where there is none, the transaction that comes
-    /// nearest: without any commit that of an index, without that whatever there is.
-    ///
-    /// A transaction that was committed, and whose segment does not say so any more, counts as long as its index
-    /// bears witness to it: what it has stored is there.
-    fn committed_or_nearest(&self) -> Result<Nearest, RepositoryError> {
-        if let Some(lost) = self.recovery().lost_commit()? {
-            self.debug(format!(
-                "Transaction {lost} has an index and no COMMIT any more"
-            ));
-            return Ok(Nearest {
-                index: self.recovery().load_index(lost),
-                is_on_disk: true,
-                transaction: Some(lost),
-            });
-        }
-        let mut is_on_disk = false;
-        let (index, mut transaction) = match self.load() {
-            Ok(loaded) => {
-                if let Some(id) = loaded.id {
-                    self.debug(format!("Read committed index of transaction {id}"));
-                }
-                // What was made anew comes with its hints.
-                is_on_disk = !loaded.has_hints;
-                (Some(loaded.state.index), loaded.id)
-            }
-            Err(error) => {
-                let transaction = self.log.transaction_id()?;
-                self.debug(format!("Failed to read committed index ({error})"));
-                (None, transaction)
-            }
-        };
-        if transaction.is_none() {
-            self.debug("No segments transaction found");
-            transaction = self.recovery().index_id()?;
-        }
-        if transaction.is_none() {
-            self.debug("No index transaction found, trying latest segment");
-            transaction = self.log.last()?;
-        }
-        Ok(Nearest {
-            index,
-            is_on_disk,
-            transaction,
-        })
     }
 
     fn without_commit(&self) -> RepositoryError {
