@@ -71,7 +71,7 @@ pub fn open_key(
     tam_required: bool,
 ) -> Result<OpenedKey, ArchiveError> {
     let locked = match find_locked(client, repository, manifest, tam_required)? {
-        Found::Open(opened) => return Ok(opened),
+        Found::Open(opened) => return Ok(*opened),
         Found::Locked(locked) => locked,
     };
     if let Some(opened) = locked.unlock_unasked()? {
@@ -99,7 +99,7 @@ pub(crate) fn open_key_unasked(
     tam_required: bool,
 ) -> Result<Option<OpenedKey>, ArchiveError> {
     match find_locked(client, repository, manifest, tam_required)? {
-        Found::Open(opened) => Ok(Some(opened)),
+        Found::Open(opened) => Ok(Some(*opened)),
         Found::Locked(locked) => locked.unlock_unasked(),
     }
 }
@@ -107,7 +107,7 @@ pub(crate) fn open_key_unasked(
 /// A key that was found.
 enum Found<'a> {
     /// It has no passphrase.
-    Open(OpenedKey),
+    Open(Box<OpenedKey>),
     Locked(LockedKey<'a>),
 }
 
@@ -159,12 +159,12 @@ fn find_locked<'a>(
     let mode = KeyMode::of_manifest(manifest)?;
     if mode.storage() == KeyStorage::None {
         let opened = OpenedKey::unkept(Key::plaintext(), KeyTarget::None);
-        return Ok(Found::Open(opened));
+        return Ok(Found::Open(Box::new(opened)));
     }
     if mode.is_authenticated_only() && client.workarounds.authenticated_no_key {
         let key = Key::without_secrets(mode);
         let opened = OpenedKey::unkept(key, KeyTarget::Repository);
-        return Ok(Found::Open(opened));
+        return Ok(Found::Open(Box::new(opened)));
     }
     let (text, target) = find_key(client, repository, mode.storage())?;
     Ok(Found::Locked(LockedKey {

@@ -210,7 +210,7 @@ fn names_of_repositories(directory: &Path) -> Vec<String> {
 /// Whether a directory looks like a repository.
 fn is_repository(path: &Path) -> bool {
     let there = |file: &&str| named_file::exists(&path.join(file));
-    REPOSITORY_FILES.iter().all(|file| there(file))
+    REPOSITORY_FILES.iter().all(there)
 }
 
 /// `a`, `a or b`, `a, b or c`

@@ -28,7 +28,7 @@ const REMOTE_PROGRAM: &[u8] = b"borg";
 /// Logger of the client's own messages.
 const LOGGER: &str = "borg.remote";
 /// How long long commands try to restore a lost connection if nothing else is said: a router needs minutes to restart.
-const RECONNECT_LIMIT: Duration = Duration::from_secs(300);
+const RECONNECT_LIMIT: Duration = Duration::from_mins(5);
 /// Most of what a lost server forgets is kept for being sent again, at half of it a checkpoint is made. More would
 /// mean more to be sent once more, and pages that have to be found for it.
 const JOURNAL_LEN_MAX: u64 = 1024 * 1024 * 1024;

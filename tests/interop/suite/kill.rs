@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::process::{Child, ChildStdin, Stdio};
 use std::time::{Duration, Instant};
 
-use ironborg_testkit::{Program, Random, Run, tree};
+use ironborg_testkit::{Program, Random, Run, Tried, tally, tree};
 
 use crate::scene::Scene;
 
@@ -84,6 +84,7 @@ fn at_random_moments() {
         scene.assert_restores(program, "after-ours", "tree");
     }
     scene.assert_checks();
+    tally(Tried::Kills, ROUNDS - survivors);
 }
 
 fn list_has(scene: &Scene, name: &str) -> bool {

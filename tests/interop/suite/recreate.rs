@@ -30,7 +30,7 @@ fn make_tree(top: &Path) {
     }
     write("noise", &random.bytes(400_000));
     write("text", &tree::text(&mut random, 500_000));
-    write("zeros", &[0; 200_000]);
+    write("zeros", &vec![0; 200_000]);
     write("empty", b"");
     symlink("text", top.join("link")).expect("a scratch directory");
     let signature = b"Signature: 8a477f597d28d172789f06886806bc55\nand more";

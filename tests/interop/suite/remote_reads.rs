@@ -233,7 +233,7 @@ fn nothing_waits_for_the_line_object_by_object() {
         .delay(DELAY)
         .log(&log)
         .before(&far.scene.home, Program::Stock);
-    home.invocation(Program::Ours, &["extract", &far.archive("a")])
+    home.invocation(Program::Ours, ["extract", &far.archive("a")])
         .dir(&out)
         .run()
         .ok();

@@ -33,9 +33,11 @@ impl Reporter for Said {
                 findings.push((finding.kind, finding.place.clone()));
                 finding.message.clone()
             }
-            Event::ProgressPercent { msgid, message, .. } if msgid == "check.verify_data" => {
-                message.into_owned()
-            }
+            Event::ProgressPercent {
+                msgid: "check.verify_data",
+                message,
+                ..
+            } => message.into_owned(),
             _ => return,
         };
         self.lines.lock().expect("not poisoned").push(line);
@@ -322,7 +324,7 @@ fn one_damaged_type_byte_does_not_choose_a_key_that_opens_nothing() {
 fn a_repair_uses_no_counter_value_again_though_nobody_remembers_them() {
     let (machine, _) = machine(30, 1_000);
     let used = objects(&machine);
-    let end = |object: &[u8]| envelope_nonce(object).and_then(|nonce| nonce.end());
+    let end = |object: &[u8]| envelope_nonce(object).and_then(ironborg_crypto::EnvelopeNonce::end);
     let last = used.values().filter_map(|object| end(object)).max();
     // The manifest is lost, whose values were the last, and both notes of what was reserved.
     let mut repository = machine.open_repository(LockMode::Exclusive);

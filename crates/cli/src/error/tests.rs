@@ -59,7 +59,7 @@ fn mentioned(dir: &Path, mention: &Regex, found: &mut BTreeSet<String>) {
         if path.is_dir() && name != "tests" {
             mentioned(&path, mention, found);
         }
-        let is_code = path.is_file() && name.ends_with(".rs");
+        let is_code = path.is_file() && path.extension().is_some_and(|end| end == "rs");
         if is_code && name != "tests.rs" && name != "error_kind.rs" {
             let text = fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();

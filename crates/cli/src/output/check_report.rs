@@ -117,19 +117,14 @@ pub(crate) fn shown_place(place: &Place) -> Option<String> {
     else {
         return None;
     };
+    let more = [
+        offset.map(|offset| format!(", offset {offset}")),
+        chunk.map(|chunk| format!(", object {chunk}")),
+        archive.as_ref().map(|name| format!(", archive {name}")),
+        path.as_ref().map(|path| format!(", path {path}")),
+    ];
     let mut shown = format!("  found in segment {segment}");
-    if let Some(offset) = offset {
-        shown.push_str(&format!(", offset {offset}"));
-    }
-    if let Some(chunk) = chunk {
-        shown.push_str(&format!(", object {chunk}"));
-    }
-    if let Some(archive) = archive {
-        shown.push_str(&format!(", archive {archive}"));
-    }
-    if let Some(path) = path {
-        shown.push_str(&format!(", path {path}"));
-    }
+    shown.extend(more.into_iter().flatten());
     Some(shown)
 }
 
