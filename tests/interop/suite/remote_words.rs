@@ -56,9 +56,10 @@ fn check_command_line(case: &Value) {
     let mut home = Home::new(&scratch, "home");
     let (words, seen) = (scratch.join("words"), scratch.join("seen"));
     let is_init = name.starts_with("init");
-    let errors = match is_init {
-        true => json!({}),
-        false => json!({"open": {"exception_class": "DoesNotExist", "exception_args": ["x"]}}),
+    let errors = if is_init {
+        json!({})
+    } else {
+        json!({"open": {"exception_class": "DoesNotExist", "exception_args": ["x"]}})
     };
     let told = json!({"seen": text(&seen), "errors": errors});
     fake_shell(&scratch, &told, &words);

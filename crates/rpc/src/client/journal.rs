@@ -193,7 +193,7 @@ mod tests {
             assert!(content(&journal) == expected);
             journal.clear();
             assert!(journal.is_empty());
-            assert_eq!(content(&journal), []);
+            assert_eq!(content(&journal), [0_u8; 0]);
         }
     }
 

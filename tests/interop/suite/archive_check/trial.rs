@@ -183,7 +183,7 @@ impl Trial {
         }
         let runs = self.scene.home.stock_runs_elsewhere(&wanted);
         let mut runs = runs.into_iter();
-        let mut some = |count| runs.by_ref().take(count).collect();
+        let some = |count| runs.by_ref().take(count).collect();
         counts.into_iter().map(some).collect()
     }
 
