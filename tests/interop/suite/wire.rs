@@ -85,6 +85,7 @@ fn assert_like_the_last(ways: [Vec<Run>; 4]) -> Vec<Run> {
 fn told(bytes: &[u8]) -> String {
     let replacements = [
         ("freed about [0-9.]+ k?B", "freed about SIZE"),
+        (r"(Deleted data: .*) -[0-9]{3} B", "$1 -SIZE B"),
         // Which of several objects in flight is reported depends on who was first.
         (r"exceeded \([0-9.]+ MB\)", "exceeded (SIZE)"),
         (r"(?ms)^\w+Error: [^\n]*\n+Borg server: .*", ""),
