@@ -214,6 +214,11 @@ pub(super) fn info(world: &mut World, random: &mut Random) {
         let mut document = world.run(&who, &["info", "--json", &archive]).ok().json();
         let archive = document["archives"][0].take();
         let mut stats = [archive["stats"].clone(), document["cache"]["stats"].take()];
+        // A chunk that was lost with a transaction and stored again, compressed in another way, has two lengths in what is
+        // remembered: which one counts depends on who looked when.
+        if let Some(all) = stats[1].as_object_mut() {
+            all.remove("unique_csize");
+        }
         if world.recompressed {
             // Archives remember how long a chunk's object was when they were made, and it is no more.
             for stats in stats.iter_mut().filter_map(Value::as_object_mut) {
@@ -278,13 +283,10 @@ pub(super) fn diff(world: &mut World, random: &mut Random) {
                 Some(one @ NodeKind::File { .. }),
                 Some(other @ NodeKind::File { .. }),
             ] => {
-                // Of second names stock Borg says more than it should.
-                let is_linked = [before, after]
-                    .iter()
-                    .any(|nodes| nodes[path].link_of.is_some());
-                let is_modified = one != other;
+                // Where both archives name the same parameters, both programs go by the ids of chunks; but an archive
+                // that was made anew names others than its chunks were cut with. Then more is called modified.
                 assert!(
-                    is("modified") == is_modified || is_linked && !is_modified,
+                    is("modified") || one == other,
                     "{shown}: {changes:?}\n{run}"
                 );
             }
