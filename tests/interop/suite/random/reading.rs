@@ -214,8 +214,8 @@ pub(super) fn info(world: &mut World, random: &mut Random) {
         let mut document = world.run(&who, &["info", "--json", &archive]).ok().json();
         let archive = document["archives"][0].take();
         let mut stats = [archive["stats"].clone(), document["cache"]["stats"].take()];
-        // A chunk that was lost with a transaction and stored again, compressed in another way, has two lengths in what is
-        // remembered: which one counts depends on who looked when.
+        // A chunk that was stored twice, compressed in two ways, has two lengths in what archives remember; which of them is
+        // summed up differs by a few bytes between the programs.
         if let Some(all) = stats[1].as_object_mut() {
             all.remove("unique_csize");
         }
