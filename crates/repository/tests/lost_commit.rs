@@ -1,4 +1,4 @@
-//! A transaction whose commit entry was damaged: nothing throws it away but a repair that was asked for.
+//! A transaction whose commit entry was damaged: nothing throws it away, and a repair brings it back.
 #![allow(clippy::unwrap_used)] // Here a failed unwrap is a failed test.
 
 mod support;
