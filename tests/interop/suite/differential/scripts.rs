@@ -179,7 +179,7 @@ export-tar --tar-filter 'cat' r::a1 filtered.tar
 export-tar --tar-filter true r::a1 filtered.tar
 export-tar --tar-filter false r::a1 filtered.tar
 export-tar --tar-filter false --log-json r::a1 filtered.tar
-export-tar --tar-filter 'head -c 100' r::a1 -
+export-tar --tar-filter 'dd bs=100 count=1 status=none' r::a1 -
 export-tar --list --progress r::a1 a1.tar
 export-tar --list --progress --log-json r::a1 a1.tar
 export-tar r::a1 /dev/full
