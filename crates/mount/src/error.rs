@@ -1,0 +1,42 @@
+//! What can go wrong with a mounted archive.
+
+use std::path::PathBuf;
+
+use ironborg_archive::ArchiveError;
+use ironborg_cache::CacheError;
+use ironborg_repository::RepositoryError;
+use ironborg_types::ChunkId;
+
+/// What went wrong. Requests of the kernel turn these into an error number and a line in the log.
+#[derive(Debug, thiserror::Error)]
+pub enum MountError {
+    /// An archive, its metadata, a key or a chunk.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The repository.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// A file below the cache directory.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// A chunk of a file is gone or damaged.
+    #[error("{path}: chunk {id} at offset {offset}: {reason}")]
+    Content {
+        /// The file, as the mount shows it.
+        path: String,
+        /// The chunk.
+        id: ChunkId,
+        /// Where in the file its content begins, in bytes.
+        offset: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The kernel, or the program that mounts for ordinary users, said no.
+    #[error("{}: {reason}", mountpoint.display())]
+    Kernel {
+        /// Where it was to be mounted.
+        mountpoint: PathBuf,
+        /// What was said.
+        reason: String,
+    },
+}

@@ -1,0 +1,1 @@
+//! Path index of an archive.
