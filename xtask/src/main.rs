@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod fuse;
 mod process;
 mod setup;
 mod tally;

@@ -11,7 +11,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process;
+use crate::{fuse, process};
 
 /// A release of stock Borg the tests meet.
 struct Stock {
@@ -22,6 +22,25 @@ struct Stock {
     venv: &'static str,
     /// Interpreters it can be built for; the first that is there is taken.
     pythons: &'static [&'static str],
+    /// Whether its mounts are compared with ours: then it is built with the library that takes.
+    mounts: bool,
+}
+
+impl Stock {
+    /// What pip is asked for.
+    fn requirement(&self) -> String {
+        let extras = if self.mounts { "[pyfuse3]" } else { "" };
+        format!("borgbackup{extras}=={}", self.version)
+    }
+
+    /// Whether this is that release, and able to do all that is asked of it.
+    fn check(&self, borg: &Path) -> Result<()> {
+        check_version(borg, self.version)?;
+        if self.mounts {
+            check_mounts(borg)?;
+        }
+        Ok(())
+    }
 }
 
 /// Environment variable that names the stock Borg everything is compared with.
@@ -34,12 +53,14 @@ const STOCKS: [Stock; 3] = [
         variable: STOCK_VARIABLE,
         venv: "stock-borg",
         pythons: &["python3"],
+        mounts: true,
     },
     Stock {
         version: "1.2.9",
         variable: "IRONBORG_STOCK_BORG_1_2",
         venv: "stock-borg-1.2.9",
         pythons: &["python3"],
+        mounts: false,
     },
     Stock {
         version: "1.1.18",
@@ -47,6 +68,7 @@ const STOCKS: [Stock; 3] = [
         venv: "stock-borg-1.1.18",
         // The msgpack it brings reaches into integers as they were laid out until 3.11.
         pythons: &["python3.11", "python3.10", "python3.9", "python3"],
+        mounts: false,
     },
 ];
 
@@ -130,6 +152,19 @@ const TOOLS: &[Need] = &[
         why: "the tests' own sshd",
         present: || on_path("sshd") || Path::new("/usr/sbin/sshd").is_file(),
     },
+    Need {
+        package: "fuse3",
+        why: "fusermount3 and mount.fuse3, for mounting as an ordinary user and from fstab",
+        present: || {
+            on_path("fusermount3")
+                && (on_path("mount.fuse3") || Path::new("/usr/sbin/mount.fuse3").is_file())
+        },
+    },
+    Need {
+        package: "systemd",
+        why: "systemd-analyze, which reads our units; nothing of it is started",
+        present: || on_path("systemd-analyze"),
+    },
 ];
 
 /// Brings `sshd`, and a service nobody asked for.
@@ -179,11 +214,17 @@ const FOR_STOCK: &[Need] = &[
         why: "xxHash",
         present: || library("libxxhash"),
     },
+    Need {
+        package: "libfuse3-dev",
+        why: "FUSE",
+        present: || library("fuse3"),
+    },
 ];
 
 /// Sets everything up.
 pub(crate) fn run() -> Result<Programs> {
     install_missing(TOOLS)?;
+    fuse::prepare(is_root())?;
     let mut variables = stock_borgs()?;
     let (_, stock_borg) = variables.first().expect("a table that is not empty");
     let stock_borg = stock_borg.clone();
@@ -217,6 +258,11 @@ fn install_python(python: &str, venv: &Path, requirement: &str) -> Result<()> {
         fs::remove_dir_all(venv).with_context(|| format!("cannot remove {}", venv.display()))?;
     }
     process::run(Command::new(python).args(["-m", "venv"]).arg(venv))?;
+    install_into(venv, requirement)
+}
+
+/// Adds to a virtual environment what it has not got of a requirement.
+fn install_into(venv: &Path, requirement: &str) -> Result<()> {
     process::run(Command::new(venv.join("bin/python")).args([
         "-m",
         "pip",
@@ -234,12 +280,13 @@ fn stock_borgs() -> Result<Vec<(&'static str, PathBuf)>> {
     for stock in &STOCKS {
         let borg = if let Some(given) = std::env::var_os(stock.variable) {
             let path = PathBuf::from(given);
-            check_version(&path, stock.version)
+            stock
+                .check(&path)
                 .with_context(|| format!("{} is set", stock.variable))?;
             path
         } else {
             let path = process::target().join(stock.venv).join("bin/borg");
-            if check_version(&path, stock.version).is_err() {
+            if stock.check(&path).is_err() {
                 to_build.push(stock);
             }
             path
@@ -264,9 +311,14 @@ fn build(stocks: &[&'static Stock]) -> Result<()> {
         };
         let python = stock.pythons.iter().find(works);
         let python = python.with_context(|| format!("none of {:?} works", stock.pythons))?;
-        let requirement = format!("borgbackup=={}", stock.version);
-        install_python(python, &venv, &requirement)?;
-        check_version(&venv.join("bin/borg"), stock.version)
+        let borg = venv.join("bin/borg");
+        if check_version(&borg, stock.version).is_ok() {
+            // All that is missing is a library: nothing of Borg has to be compiled again.
+            install_into(&venv, &stock.requirement())?;
+        } else {
+            install_python(python, &venv, &stock.requirement())?;
+        }
+        stock.check(&borg)
     };
     thread::scope(|scope| {
         let start = |stock: &&'static Stock| {
@@ -287,6 +339,22 @@ fn check_version(borg: &Path, version: &str) -> Result<()> {
         Some(text) => bail!("{} is {:?}, not {expected:?}", borg.display(), text.trim()),
         None => bail!("{} does not run", borg.display()),
     }
+}
+
+/// Whether it can mount at all: without the library it says so before it looks at anything else.
+fn check_mounts(borg: &Path) -> Result<()> {
+    let mut command = Command::new(borg);
+    // The first directory cannot be a repository, the second cannot be mounted on.
+    command.args(["mount", "/dev/null/repository", "/dev/null/mountpoint"]);
+    command.env("BORG_SELFTEST", "disabled");
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {}", borg.display()))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("no FUSE support") {
+        bail!("{} was built without FUSE: {}", borg.display(), said.trim());
+    }
+    Ok(())
 }
 
 fn install_missing(needs: &[Need]) -> Result<()> {
