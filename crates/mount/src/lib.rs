@@ -6,6 +6,7 @@
 //! index    path index of an archive: nodes, names, children; built once, kept as a file
 //! content  bytes of files: chunks fetched ahead, opened on all cores, kept within bounds
 //! follow   the repository: reads what is committed, holds no lock, follows when that is compacted away
+//! options  what is shown and how: the words of `-o`, and what the command line says besides
 //! ```
 //!
 //! Each knows only those below it. Nothing here prints, asks or looks at the environment.
@@ -16,6 +17,8 @@ pub mod follow;
 pub mod index;
 pub mod kernel;
 pub mod node;
+pub mod options;
 pub mod tree;
 
 pub use error::MountError;
+pub use options::{MountOwner, MountWords, ViewOptions};
