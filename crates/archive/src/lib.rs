@@ -36,4 +36,4 @@ pub use client::{
     Client, ClientDirectories, Identity, PassphraseError, PassphraseSource, Workarounds,
 };
 pub use error::ArchiveError;
-pub use session::{Archive, ManifestDemand, Session};
+pub use session::{Archive, ManifestDemand, Reopening, Session};

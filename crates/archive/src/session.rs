@@ -13,7 +13,9 @@ use ironborg_crypto::{
 use ironborg_format::{ArchiveEntry, ArchiveMetadata, Manifest, MetadataError, Operation};
 use ironborg_object::{Compression, Opener, Sealer};
 use ironborg_repository::{Repository, RepositoryError};
-use ironborg_types::{ArchiveId, BytePath, ChunkId, ErrorKind, Event, Level, Timestamp};
+use ironborg_types::{
+    Answer, ArchiveId, BytePath, ChunkId, ErrorKind, Event, Level, Question, Questioner, Timestamp,
+};
 
 use crate::client::Client;
 use crate::error::ArchiveError;
@@ -395,6 +397,74 @@ impl Session {
             }
         }
         Ok(())
+    }
+}
+
+/// What it takes to open the repository of a session again without asking anybody: key and client.
+#[derive(Clone)]
+pub struct Reopening {
+    client: Client,
+    key: Arc<Key>,
+    key_target: KeyTarget,
+    passphrase: Passphrase,
+}
+
+/// Nobody is there to answer: the answer is no.
+struct Unattended;
+
+impl Questioner for Unattended {
+    fn ask(&self, _: &Question<'_>) -> Answer {
+        Answer::No
+    }
+}
+
+impl Session {
+    /// What opening the same repository once more takes.
+    pub fn reopening(&self) -> Reopening {
+        let mut client = self.client.clone();
+        client.questioner = Arc::new(Unattended);
+        Reopening {
+            client,
+            key: Arc::clone(&self.key),
+            key_target: self.key_target.clone(),
+            passphrase: self.passphrase.clone(),
+        }
+    }
+}
+
+impl Reopening {
+    /// Loads the manifest of the repository that was opened again, with the key there is, and checks it against the
+    /// security record. What would have to be asked is an error.
+    ///
+    /// # Errors
+    /// As those of [`Session::open`]; another repository than before.
+    pub fn open(
+        &self,
+        repository: Box<dyn Repository>,
+        operations: &[Operation],
+    ) -> Result<Session, ArchiveError> {
+        let mut object = Vec::new();
+        match repository.get(&ChunkId::MANIFEST, &mut object) {
+            Err(RepositoryError::ObjectNotFound { .. }) => return Err(ArchiveError::NoManifest),
+            other => other?,
+        }
+        let security = self.client.security_directory(repository.id());
+        let nonces = nonces_for(&self.key, repository.as_ref(), &security, Some(&object))?;
+        let mut session = Session {
+            manifest_id: ChunkId::MANIFEST,
+            key: Arc::clone(&self.key),
+            key_target: self.key_target.clone(),
+            passphrase: self.passphrase.clone(),
+            nonces: Arc::new(nonces),
+            manifest: Manifest::new(),
+            repository,
+            client: self.client.clone(),
+            security,
+            tam_verified: false,
+        };
+        session.read_manifest(&object, operations, ManifestDemand::AsTheKeySays)?;
+        session.assert_secure(UnknownUnencrypted::Ask)?;
+        Ok(session)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ironborg_archive::ArchiveError;
 use ironborg_cache::CacheError;
 use ironborg_repository::RepositoryError;
-use ironborg_types::ChunkId;
+use ironborg_types::{BytePath, ChunkId};
 
 /// What went wrong. Requests of the kernel turn these into an error number and a line in the log.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,18 @@ pub enum MountError {
     /// A file below the cache directory.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// An archive was deleted after it was mounted, and what is asked for went with it.
+    #[error("archive {name} is no longer there: it was deleted from the repository")]
+    ArchiveGone {
+        /// Its name.
+        name: BytePath,
+    },
+    /// The repository cannot be reached now.
+    #[error("{message}")]
+    Unreachable {
+        /// What was said when it was tried.
+        message: String,
+    },
     /// A chunk of a file is gone or damaged.
     #[error("{path}: chunk {id} at offset {offset}: {reason}")]
     Content {

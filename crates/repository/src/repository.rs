@@ -38,6 +38,21 @@ pub trait Repository: Send + Sync {
         false
     }
 
+    /// Whether somebody who wants to write has to wait until this is closed.
+    fn holds_lock(&self) -> bool {
+        true
+    }
+
+    /// Whether a transaction was committed behind the one that is read here. Looked up at each call, cheaply; always
+    /// `false` where that cannot be.
+    fn has_moved_on(&self) -> Result<bool, RepositoryError> {
+        Ok(false)
+    }
+
+    /// Gives back memory, open files and the connection as far as they can be had again by themselves or by opening
+    /// the repository anew: errors of later calls that say that there is no connection are to be expected.
+    fn rest(&self) {}
+
     /// How many objects are stored.
     fn len(&self) -> Result<usize, RepositoryError>;
 
