@@ -114,6 +114,29 @@ impl Invocation {
         self
     }
 
+    /// Runs as another user, with that user's rights only. Needs root.
+    ///
+    /// Every directory above the program and above what it works on has to be open to that user; see
+    /// [`crate::OtherUser`].
+    #[must_use]
+    pub fn as_user(mut self, uid: u32, gid: u32) -> Self {
+        let mut command = Command::new("setpriv");
+        command.args([format!("--reuid={uid}"), format!("--regid={gid}")]);
+        command.args(["--clear-groups", "--inh-caps=-all", "--"]);
+        command
+            .arg(self.command.get_program())
+            .args(self.command.get_args())
+            .env_clear();
+        let variables = self.command.get_envs();
+        let set = variables.filter_map(|(name, value)| value.map(|value| (name, value)));
+        command.envs(set);
+        if let Some(dir) = self.command.get_current_dir() {
+            command.current_dir(dir);
+        }
+        self.command = command;
+        self
+    }
+
     /// Sets the working directory.
     #[must_use]
     pub fn dir(mut self, dir: impl AsRef<Path>) -> Self {
@@ -195,6 +218,21 @@ impl Invocation {
         let copy = || Stdio::from(file.try_clone().expect("descriptors to spare"));
         let (input, output) = (copy(), copy());
         let command = self.command.stdin(input).stdout(output).stderr(file);
+        command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", show(command)))
+    }
+
+    /// Starts the program with empty input and a file for both outputs.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    #[track_caller]
+    pub fn start_logging(&mut self, log: &std::fs::File) -> Child {
+        let copy = || Stdio::from(log.try_clone().expect("descriptors to spare"));
+        let (stdout, stderr) = (copy(), copy());
+        let command = self.command.stdin(Stdio::null());
+        let command = command.stdout(stdout).stderr(stderr);
         command
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", show(command)))

@@ -1,7 +1,7 @@
 //! One process that has stock Borg loaded and forks for each run of it, for tests that decide from run to run.
 //!
 //! Starting stock Borg takes longer than most of what it is asked to do. Unlike [`Home::stock_runs`], what is run next may
-//! depend on what was found, each run may be on another machine, and a run can be killed.
+//! depend on what was found, each run may be on another machine, and a run can be killed, or left running beside others.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Home, Program, Run, Scratch};
 
-/// Takes a line of JSON, forks, says the process id, and the status when asked by another line.
+/// Takes a line of JSON, forks and says the process id; asked to wait for that id, it says the status.
 const SCRIPT: &str = "
 import json, os, sys
 import borg.archiver
@@ -47,12 +47,17 @@ while True:
     line = jobs.readline()
     if not line:
         break
-    pid = os.fork()
-    if pid == 0:
-        start(json.loads(line))
-    print(pid, file=answers, flush=True)
-    jobs.readline()
-    print(os.waitpid(pid, 0)[1], file=answers, flush=True)
+    word, _, rest = line.partition(' ')
+    if word == 'load':
+        __import__(rest.strip())
+        answer = 0
+    elif word == 'wait':
+        answer = os.waitpid(int(rest), 0)[1]
+    else:
+        answer = os.fork()
+        if answer == 0:
+            start(json.loads(rest))
+    print(answer, file=answers, flush=True)
 ";
 
 /// A loaded stock Borg; ends when dropped.
@@ -105,27 +110,61 @@ impl StockHost {
         input: &[u8],
         blow: Option<Blow>,
     ) -> Run {
-        fs::write(&self.files[0], input).expect("room on the disk");
-        for output in &self.files[1..] {
+        let files = self.files.clone();
+        let [stdin, outputs @ ..] = [&files[0], &files[1], &files[2]];
+        fs::write(stdin, input).expect("room on the disk");
+        for output in outputs {
             File::create(output).expect("room on the disk");
         }
-        let program = Program::Stock.path().to_string_lossy();
-        let job = serde_json::json!({
-            "program": program, "args": args, "env": home.environment(), "dir": dir,
-            "in": self.files[0], "out": self.files[1], "err": self.files[2],
-        });
         let started = Instant::now();
-        let pid = self.ask(&job.to_string());
+        let pid = self.begin((home, dir), args, [stdin, outputs[0], outputs[1]]);
         if let Some(blow) = blow {
             std::thread::sleep(blow.after);
-            let pid = Pid::from_raw(pid).expect("a process id");
             // Not waited for yet: the id is still its own, whether it has ended or not.
             kill_process(pid, blow.signal).expect("a child of our own child");
         }
-        let status = ExitStatus::from_raw(self.ask("wait"));
-        let streams = [1, 2].map(|file: usize| fs::read(&self.files[file]).expect("just written"));
+        let status = self.wait(pid);
+        let streams = outputs.map(|file| fs::read(file).expect("just written"));
         let shown = format!("[stock] borg {}", args.join(" "));
         Run::from_parts(&shown, status, streams, started.elapsed())
+    }
+
+    /// Loads what a mount needs, which every mount would load again otherwise.
+    ///
+    /// # Panics
+    /// When stock Borg was built without it.
+    pub fn load_mounts(&mut self) {
+        self.ask("load borg.fuse");
+    }
+
+    /// Starts stock Borg on a machine and leaves it running; `files` are its input and its outputs.
+    ///
+    /// Its id stays its own until [`StockHost::wait`] is called.
+    ///
+    /// # Panics
+    /// When the host itself fails.
+    pub fn begin(
+        &mut self,
+        (home, dir): (&Home, &Path),
+        args: &[String],
+        files: [&Path; 3],
+    ) -> Pid {
+        let program = Program::Stock.path().to_string_lossy();
+        let [stdin, stdout, stderr] = files;
+        let job = serde_json::json!({
+            "program": program, "args": args, "env": home.environment(), "dir": dir,
+            "in": stdin, "out": stdout, "err": stderr,
+        });
+        let pid = self.ask(&format!("run {job}"));
+        Pid::from_raw(pid).expect("a process id")
+    }
+
+    /// Waits for the end of what was begun.
+    ///
+    /// # Panics
+    /// When the host itself fails.
+    pub fn wait(&mut self, pid: Pid) -> ExitStatus {
+        ExitStatus::from_raw(self.ask(&format!("wait {}", pid.as_raw_nonzero())))
     }
 
     fn ask(&mut self, line: &str) -> i32 {
