@@ -32,7 +32,7 @@ use crate::MountError;
 pub use chunks::FileChunks;
 pub use shelf::Fill;
 pub use slices::Slices;
-pub use source::{ChunkOpener, ChunkSource};
+pub use source::ChunkSource;
 
 use loader::Loader;
 

@@ -9,7 +9,8 @@ use ironborg_types::ChunkId;
 use super::chunk::Chunk;
 use super::pending::Outcome;
 use super::shelf::{Claim, Job, Shelf};
-use super::source::{ChunkOpener, ChunkSource};
+use super::source::ChunkSource;
+use crate::follow::ChunkReader;
 
 /// When a thread that has nothing to do gives its buffers back.
 const REST_AFTER: Duration = Duration::from_secs(5);
@@ -21,7 +22,7 @@ pub(super) struct Loader {
     /// There is something to do, or all is over.
     work: Condvar,
     /// States and buffers for those who load what they need themselves,
-    openers: Mutex<Openers>,
+    readers: Mutex<Readers>,
     /// which wait for one another: more at a time than there are cores only take memory.
     returned: Condvar,
 }
@@ -36,14 +37,14 @@ pub(super) struct Board {
     is_closed: bool,
 }
 
-struct Openers {
-    free: Vec<ChunkOpener>,
+struct Readers {
+    free: Vec<ChunkReader>,
     /// How many more may be made.
     to_make: usize,
 }
 
 impl Loader {
-    pub(super) fn new(source: Arc<dyn ChunkSource>, budget: u64, openers: usize) -> Self {
+    pub(super) fn new(source: Arc<dyn ChunkSource>, budget: u64, readers: usize) -> Self {
         Self {
             source,
             board: Mutex::new(Board {
@@ -53,9 +54,9 @@ impl Loader {
                 is_closed: false,
             }),
             work: Condvar::new(),
-            openers: Mutex::new(Openers {
+            readers: Mutex::new(Readers {
                 free: Vec::new(),
-                to_make: openers,
+                to_make: readers,
             }),
             returned: Condvar::new(),
         }
@@ -75,10 +76,8 @@ impl Loader {
             Claim::Failed(reason) => Err(reason),
             Claim::Load(job) => {
                 let attempt = Attempt::new(self, job);
-                let mut opener = self.borrow_opener();
-                let outcome = attempt.load(&mut opener);
-                self.return_opener(opener);
-                outcome
+                let mut lent = self.lend();
+                attempt.load(&mut lent.reader)
             }
         }
     }
@@ -124,48 +123,49 @@ impl Loader {
     /// Gives memory back: what is here and what is not in use.
     pub(super) fn rest(&self) {
         self.board().shelf.clear();
-        let mut openers = self.openers();
-        openers.to_make += openers.free.len();
-        openers.free.clear();
+        let mut readers = self.readers();
+        readers.to_make += readers.free.len();
+        readers.free.clear();
     }
 
-    fn openers(&self) -> MutexGuard<'_, Openers> {
-        self.openers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn readers(&self) -> MutexGuard<'_, Readers> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn borrow_opener(&self) -> ChunkOpener {
-        let mut openers = self.openers();
+    fn lend(&self) -> Lent<'_> {
+        let mut readers = self.readers();
         loop {
-            if let Some(opener) = openers.free.pop() {
-                return opener;
+            if let Some(reader) = readers.free.pop() {
+                return Lent {
+                    loader: self,
+                    reader,
+                };
             }
-            if openers.to_make > 0 {
-                openers.to_make -= 1;
-                return ChunkOpener::default();
+            if readers.to_make > 0 {
+                readers.to_make -= 1;
+                return Lent {
+                    loader: self,
+                    reader: ChunkReader::default(),
+                };
             }
-            openers = self
+            readers = self
                 .returned
-                .wait(openers)
+                .wait(readers)
                 .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn return_opener(&self, opener: ChunkOpener) {
-        self.openers().free.push(opener);
-        self.returned.notify_one();
-    }
-
     /// Fetches what is wanted until all is over.
     fn work(&self) {
-        let mut opener = ChunkOpener::default();
-        while let Some(job) = self.next_job(&mut opener) {
+        let mut reader = ChunkReader::default();
+        while let Some(job) = self.next_job(&mut reader) {
             // Who needs it is told; nobody else cares.
-            let _ = Attempt::new(self, job).load(&mut opener);
+            let _ = Attempt::new(self, job).load(&mut reader);
         }
     }
 
     /// Waits for something to do.
-    fn next_job(&self, opener: &mut ChunkOpener) -> Option<Job> {
+    fn next_job(&self, reader: &mut ChunkReader) -> Option<Job> {
         let mut board = self.board();
         loop {
             if board.is_closed {
@@ -180,7 +180,7 @@ impl Loader {
                 .unwrap_or_else(PoisonError::into_inner);
             board = woken;
             if waited.timed_out() {
-                *opener = ChunkOpener::default();
+                *reader = ChunkReader::default();
                 while board.shelf.has_nothing_wanted() && !board.is_closed {
                     board = self
                         .work
@@ -189,6 +189,20 @@ impl Loader {
                 }
             }
         }
+    }
+}
+
+/// A reader that goes back where it came from, also when who used it panics.
+struct Lent<'a> {
+    loader: &'a Loader,
+    reader: ChunkReader,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let reader = std::mem::take(&mut self.reader);
+        self.loader.readers().free.push(reader);
+        self.loader.returned.notify_one();
     }
 }
 
@@ -208,10 +222,10 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn load(mut self, opener: &mut ChunkOpener) -> Outcome {
+    fn load(mut self, reader: &mut ChunkReader) -> Outcome {
         let mut plaintext = std::mem::take(&mut self.job.buffer);
         let source = &self.loader.source;
-        let read = source.read_chunk(opener, &self.job.id, &mut plaintext);
+        let read = source.read_chunk(reader, &self.job.id, &mut plaintext);
         let outcome = match read {
             Ok(()) => Ok(Arc::new(Chunk::new(plaintext))),
             Err(error) => Err(Arc::from(error.to_string())),

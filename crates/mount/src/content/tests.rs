@@ -6,6 +6,7 @@ use std::sync::{Condvar, MutexGuard};
 use std::thread;
 
 use super::*;
+use crate::follow::ChunkReader;
 
 /// Chunks in memory, and what was asked of them.
 #[derive(Default)]
@@ -39,7 +40,7 @@ impl Source {
 impl ChunkSource for Source {
     fn read_chunk(
         &self,
-        _: &mut ChunkOpener,
+        _: &mut ChunkReader,
         id: &ChunkId,
         out: &mut Vec<u8>,
     ) -> Result<(), MountError> {
