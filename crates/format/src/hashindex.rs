@@ -4,8 +4,10 @@
 //! bucket and nothing else. Serves the repository index (8-byte values) and the chunks cache (12).
 //! Layout: docs/format.md, "Index files".
 
+mod in_place;
 mod sizes;
 
+pub use in_place::{Buckets, Probe, TableFile};
 use sizes::{next_size, previous_size, size_for};
 
 /// First bytes of the file.
@@ -78,6 +80,60 @@ pub struct HashIndex<const V: usize> {
     empty: usize,
 }
 
+/// What a header says.
+struct Header {
+    buckets: usize,
+    entries: usize,
+}
+
+impl Header {
+    /// Decodes the header at the beginning of `bytes`, for a file of `file_len` bytes with values of `V`.
+    fn decode<const V: usize>(bytes: &[u8], file_len: u64) -> Result<Self, HashIndexError> {
+        let header = bytes
+            .first_chunk::<HEADER_LEN>()
+            .ok_or(HashIndexError::TruncatedHeader(bytes.len()))?;
+        if header[..8] != MAGIC {
+            return Err(HashIndexError::Magic);
+        }
+        let number = |at: usize| {
+            i32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+        };
+        let (num_entries, num_buckets, key, value) =
+            (number(8), number(12), header[16], header[17]);
+        let buckets = usize::try_from(num_buckets)
+            .ok()
+            .filter(|&count| count >= 1)
+            .ok_or(HashIndexError::NoBuckets(num_buckets))?;
+        let entries = usize::try_from(num_entries)
+            .ok()
+            .filter(|&count| count <= buckets)
+            .ok_or(HashIndexError::EntryCount {
+                entries: num_entries,
+                buckets: num_buckets,
+            })?;
+        if usize::from(key) != KEY_LEN || usize::from(value) != V {
+            return Err(HashIndexError::ItemSize {
+                expected: V,
+                key,
+                value,
+            });
+        }
+        let expected = HEADER_LEN as u64 + buckets as u64 * (KEY_LEN + V) as u64;
+        if file_len != expected {
+            return Err(HashIndexError::Length {
+                expected,
+                found: file_len,
+            });
+        }
+        Ok(Self { buckets, entries })
+    }
+}
+
+/// Where a bucket begins in the file.
+const fn start_of<const V: usize>(bucket: usize) -> usize {
+    HEADER_LEN + bucket * (KEY_LEN + V)
+}
+
 /// What a lookup found.
 enum Slot {
     Used(usize),
@@ -130,42 +186,7 @@ impl<const V: usize> HashIndex<V> {
     /// [`HashIndexError`] for anything but a whole, consistent table. No input makes it panic, and
     /// none makes a later lookup run for ever.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, HashIndexError> {
-        let header = bytes
-            .first_chunk::<HEADER_LEN>()
-            .ok_or(HashIndexError::TruncatedHeader(bytes.len()))?;
-        if header[..8] != MAGIC {
-            return Err(HashIndexError::Magic);
-        }
-        let number = |at: usize| {
-            i32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
-        };
-        let (num_entries, num_buckets, key, value) =
-            (number(8), number(12), header[16], header[17]);
-        let buckets = usize::try_from(num_buckets)
-            .ok()
-            .filter(|&count| count >= 1)
-            .ok_or(HashIndexError::NoBuckets(num_buckets))?;
-        let entries = usize::try_from(num_entries)
-            .ok()
-            .filter(|&count| count <= buckets)
-            .ok_or(HashIndexError::EntryCount {
-                entries: num_entries,
-                buckets: num_buckets,
-            })?;
-        if usize::from(key) != KEY_LEN || usize::from(value) != V {
-            return Err(HashIndexError::ItemSize {
-                expected: V,
-                key,
-                value,
-            });
-        }
-        let expected = HEADER_LEN as u64 + buckets as u64 * Self::BUCKET_LEN as u64;
-        if bytes.len() as u64 != expected {
-            return Err(HashIndexError::Length {
-                expected,
-                found: bytes.len() as u64,
-            });
-        }
+        let Header { buckets, entries } = Header::decode::<V>(&bytes, bytes.len() as u64)?;
         let mut index = Self {
             bytes,
             buckets,
@@ -349,7 +370,7 @@ impl<const V: usize> HashIndex<V> {
     }
 
     const fn start(at: usize) -> usize {
-        HEADER_LEN + at * Self::BUCKET_LEN
+        start_of::<V>(at)
     }
 
     fn mark(&self, at: usize) -> u32 {

@@ -101,44 +101,115 @@ pub fn verify(
     header_len: Option<usize>,
     data: &str,
 ) -> Result<Option<String>, IntegrityError> {
-    let json: serde_json::Value =
-        serde_json::from_str(data).map_err(|e| IntegrityError::Unparsable(e.to_string()))?;
-    let missing = |key: &str| IntegrityError::Unparsable(format!("'{key}'"));
-    let name = json["algorithm"]
-        .as_str()
-        .ok_or_else(|| missing("algorithm"))?;
-    let algorithm = match name {
-        "XXH64" => Algorithm::Xxh64,
-        "SHA512" => Algorithm::Sha512,
-        other => return Ok(Some(other.to_owned())),
+    let mut verifier = match Known::of(filename, header_len, data)? {
+        Known::Algorithm(verifier) => verifier,
+        Known::Nobody(algorithm) => return Ok(Some(algorithm)),
     };
-    let digests = json["digests"]
-        .as_object()
-        .ok_or_else(|| missing("digests"))?;
-    if !digests.contains_key(FINAL) {
-        return Err(missing(FINAL));
+    verifier.update(content)?;
+    verifier.finish()?;
+    Ok(None)
+}
+
+/// Whether the algorithm of integrity data is known.
+pub enum Known {
+    /// It is.
+    Algorithm(Verifier),
+    /// It is not: nothing can be checked. Its name.
+    Nobody(String),
+}
+
+/// Checks a file, which is handed in piece by piece, against its integrity data.
+pub struct Verifier {
+    hasher: Hasher,
+    digests: serde_json::Map<String, serde_json::Value>,
+    position: u64,
+    /// Bytes of the header that are still to come.
+    header_left: Option<usize>,
+}
+
+impl Known {
+    /// Takes the integrity data; the rest is as with [`verify`].
+    ///
+    /// # Errors
+    /// They cannot be understood.
+    pub fn of(
+        filename: &str,
+        header_len: Option<usize>,
+        data: &str,
+    ) -> Result<Self, IntegrityError> {
+        let json: serde_json::Value =
+            serde_json::from_str(data).map_err(|e| IntegrityError::Unparsable(e.to_string()))?;
+        let missing = |key: &str| IntegrityError::Unparsable(format!("'{key}'"));
+        let name = json["algorithm"]
+            .as_str()
+            .ok_or_else(|| missing("algorithm"))?;
+        let algorithm = match name {
+            "XXH64" => Algorithm::Xxh64,
+            "SHA512" => Algorithm::Sha512,
+            other => return Ok(Self::Nobody(other.to_owned())),
+        };
+        let digests = json["digests"]
+            .as_object()
+            .ok_or_else(|| missing("digests"))?;
+        if !digests.contains_key(FINAL) {
+            return Err(missing(FINAL));
+        }
+        Ok(Self::Algorithm(Verifier {
+            hasher: Hasher::new(algorithm, filename),
+            digests: digests.clone(),
+            position: 0,
+            header_left: header_len,
+        }))
     }
-    let check = |part: &str, found: &str| {
-        if digests.get(part).and_then(|digest| digest.as_str()) == Some(found) {
+}
+
+impl Verifier {
+    /// The next bytes of the file.
+    ///
+    /// # Errors
+    /// The header differs.
+    pub fn update(&mut self, mut bytes: &[u8]) -> Result<(), IntegrityError> {
+        if let Some(left) = self.header_left {
+            let (header, tail) = bytes.split_at(left.min(bytes.len()));
+            self.take(header);
+            if header.len() < left {
+                self.header_left = Some(left - header.len());
+                return Ok(());
+            }
+            self.header_left = None;
+            let digest = self.hasher.end_part(HASH_HEADER, self.position);
+            self.check(HASH_HEADER, &digest)?;
+            bytes = tail;
+        }
+        self.take(bytes);
+        Ok(())
+    }
+
+    /// The end of the file.
+    ///
+    /// # Errors
+    /// The file differs.
+    pub fn finish(mut self) -> Result<(), IntegrityError> {
+        if self.header_left.is_some() {
+            // A file shorter than its header cannot have been written like this.
+            return Err(IntegrityError::Mismatch(HASH_HEADER.to_owned()));
+        }
+        let digest = self.hasher.end_part(FINAL, self.position);
+        self.check(FINAL, &digest)
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.position += bytes.len() as u64;
+    }
+
+    fn check(&self, part: &str, found: &str) -> Result<(), IntegrityError> {
+        if self.digests.get(part).and_then(|digest| digest.as_str()) == Some(found) {
             Ok(())
         } else {
             Err(IntegrityError::Mismatch(part.to_owned()))
         }
-    };
-    let mut hasher = Hasher::new(algorithm, filename);
-    let mut rest = content;
-    if let Some(len) = header_len {
-        // A file shorter than its header cannot have been written like this.
-        let (header, tail) = content
-            .split_at_checked(len)
-            .ok_or_else(|| IntegrityError::Mismatch(HASH_HEADER.to_owned()))?;
-        hasher.update(header);
-        check(HASH_HEADER, &hasher.end_part(HASH_HEADER, len as u64))?;
-        rest = tail;
     }
-    hasher.update(rest);
-    check(FINAL, &hasher.end_part(FINAL, content.len() as u64))?;
-    Ok(None)
 }
 
 /// What a repository's `integrity.N` holds.

@@ -19,7 +19,7 @@ impl EntryLocation {
         value
     }
 
-    fn decode(value: [u8; 8]) -> Self {
+    pub(crate) fn decode(value: [u8; 8]) -> Self {
         let [s0, s1, s2, s3, o0, o1, o2, o3] = value;
         Self {
             segment: SegmentId(u32::from_le_bytes([s0, s1, s2, s3])),

@@ -31,7 +31,7 @@ pub use ironborg_storage::Fence;
 pub use error::{ForeignError, RepositoryError};
 pub use local::{
     CheckMode, CheckOptions, CompactOptions, CreateOptions, LocalRepository, LockMode, OpenOptions,
-    SegmentScan,
+    SegmentScan, SnapshotRepository,
 };
 pub use lock::{Lock, LockOptions, LockOwner, process_identity};
 pub use repository::{Change, Repository};

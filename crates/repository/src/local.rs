@@ -11,6 +11,7 @@ mod hints;
 mod options;
 mod room;
 mod scan;
+mod snapshot;
 mod write;
 
 use std::ops::ControlFlow;
@@ -24,6 +25,7 @@ use ironborg_types::{ChunkId, Event, Level, NonceStore, Reporter, RepositoryId, 
 pub(crate) use create::{README, README_TEXT};
 pub use options::{CheckMode, CheckOptions, CompactOptions, CreateOptions, LockMode, OpenOptions};
 pub use scan::SegmentScan;
+pub use snapshot::SnapshotRepository;
 
 use crate::index::{EntryLocation, Index};
 use crate::lock::{Lock, LockOptions, LockOwner};
@@ -268,6 +270,11 @@ impl LocalRepository {
         loaded.unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Forgets what was loaded for reading.
+    fn forget_loaded(&self) {
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn set_loaded(&mut self, loaded: Option<Loaded>) {
         let slot = self.loaded.get_mut();
         *slot.unwrap_or_else(PoisonError::into_inner) = loaded;
@@ -489,6 +496,19 @@ impl LocalRepository {
     }
 }
 
+/// Tells the storage what will be read soon.
+fn announce(log: &SegmentLog, mut places: Vec<EntryLocation>) {
+    places.sort_unstable();
+    for run in places
+        .chunk_by(|a, b| a.segment == b.segment && u64::from(b.offset - a.offset) <= READ_AHEAD_GAP)
+    {
+        if let [first, .., last] | [first @ last] = run {
+            let len = u64::from(last.offset - first.offset) + READ_AHEAD_TAIL;
+            log.will_need(first.segment, u64::from(first.offset), len);
+        }
+    }
+}
+
 impl Repository for LocalRepository {
     fn id(&self) -> RepositoryId {
         self.settings.id
@@ -552,22 +572,13 @@ impl Repository for LocalRepository {
     }
 
     fn will_need(&self, ids: &[ChunkId]) {
-        let Ok(mut places) = self.with_index(|index| {
+        let Ok(places) = self.with_index(|index| {
             let places = ids.iter().filter_map(|id| index.get(id));
             places.collect::<Vec<_>>()
         }) else {
             return;
         };
-        places.sort_unstable();
-        for run in places.chunk_by(|a, b| {
-            a.segment == b.segment && u64::from(b.offset - a.offset) <= READ_AHEAD_GAP
-        }) {
-            if let [first, .., last] | [first @ last] = run {
-                let len = u64::from(last.offset - first.offset) + READ_AHEAD_TAIL;
-                let offset = u64::from(first.offset);
-                self.log.will_need(first.segment, offset, len);
-            }
-        }
+        announce(&self.log, places);
     }
 
     fn put(&mut self, id: &ChunkId, object: &[u8]) -> Result<(), RepositoryError> {

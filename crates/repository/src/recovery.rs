@@ -3,9 +3,11 @@
 //!
 //! Nothing here needs a transaction; what is rebuilt is written only by the caller, if at all.
 
+use std::io::IoSliceMut;
+
 use ironborg_format::hashindex::HEADER_LEN;
 use ironborg_format::hints::{Hints, HintsError, HintsFile};
-use ironborg_format::integrity::{self, IntegrityFile, IntegrityFileError};
+use ironborg_format::integrity::{self, IntegrityFile, IntegrityFileError, Known, Verifier};
 use ironborg_format::segment::Entry;
 use ironborg_storage::Storage;
 use ironborg_types::{ErrorKind, Event, Level, PercentProgress, Reporter, SegmentId};
@@ -21,6 +23,8 @@ use crate::state::State;
 const REPLAY: &str = "repository.replay_segments";
 /// Percent between two steps of it that are shown.
 const REPLAY_STEP: f64 = 5.0;
+/// Bytes of an index that are read at once when it is only compared with its digest.
+const VERIFIED_AT_ONCE: usize = 256 << 10;
 
 /// What recovery works with.
 pub(crate) struct Recovery<'a> {
@@ -127,6 +131,37 @@ impl Recovery<'_> {
         let bytes = self.read(&name)?;
         self.verify(&name, &bytes, Some(HEADER_LEN), integrity)?;
         Index::from_bytes(bytes).map_err(|e| Unusable::new(&e))
+    }
+
+    /// Whether the index of a transaction is the one that was written. It is read once, in pieces.
+    pub(crate) fn index_is_sound(&self, id: SegmentId) -> bool {
+        let name = format!("index.{id}");
+        let Ok(integrity) = self.integrity(id, |file| file.index) else {
+            return false;
+        };
+        let verifier = integrity.map(|data| Known::of(&name, Some(HEADER_LEN), &data));
+        match verifier {
+            Some(Ok(Known::Algorithm(verifier))) => self.has_digests(&name, verifier),
+            Some(Err(_)) => false,
+            // There is nothing to compare it with, but a table has to fit together.
+            None | Some(Ok(Known::Nobody(_))) => {
+                let bytes = self.read(&name).ok();
+                bytes.is_some_and(|bytes| Index::from_bytes(bytes).is_ok())
+            }
+        }
+    }
+
+    fn has_digests(&self, name: &str, mut verifier: Verifier) -> bool {
+        let mut piece = vec![0; VERIFIED_AT_ONCE];
+        let mut offset = 0;
+        loop {
+            let buffer = &mut [IoSliceMut::new(&mut piece)];
+            match self.storage.read_at(name, offset, buffer) {
+                Ok(0) => return verifier.finish().is_ok(),
+                Ok(count) if verifier.update(&piece[..count]).is_ok() => offset += count as u64,
+                _ => return false,
+            }
+        }
     }
 
     /// Loads the hints of a transaction; `None`, after a warning, if they are of no use.

@@ -114,6 +114,18 @@ impl SegmentLog {
         Ok(segments)
     }
 
+    /// The segments from `first` on, ascending.
+    pub(crate) fn segments_from(&self, first: SegmentId) -> Result<Vec<SegmentId>, StorageError> {
+        let mut segments = Vec::new();
+        for dir in self.dirs()? {
+            if dir >= first.0 / self.segments_per_dir {
+                segments.extend(self.segments_in(dir)?);
+            }
+        }
+        segments.retain(|&segment| segment >= first);
+        Ok(segments)
+    }
+
     /// The first segment from the end for which `wanted` holds.
     fn last_where(
         &self,
@@ -132,6 +144,24 @@ impl SegmentLog {
     /// The number of the last transaction that was committed.
     pub(crate) fn transaction_id(&self) -> Result<Option<SegmentId>, RepositoryError> {
         self.last_where(|segment| self.is_committed(segment))
+    }
+
+    /// The number of the last transaction that was committed, if that is `first` or one behind it. That of `known` is
+    /// not read again.
+    pub(crate) fn last_committed_from(
+        &self,
+        first: SegmentId,
+        known: Option<SegmentId>,
+    ) -> Result<Option<SegmentId>, RepositoryError> {
+        for segment in self.segments_from(first)?.into_iter().rev() {
+            if Some(segment) == known && self.size(segment)?.is_some() {
+                return Ok(known);
+            }
+            if self.is_committed(segment)? {
+                return Ok(Some(segment));
+            }
+        }
+        Ok(None)
     }
 
     /// The segment with the highest number.

@@ -187,6 +187,10 @@ impl Storage for FaultyStorage {
         self.inner.will_need(name, offset, len);
     }
 
+    fn forget_open(&self) {
+        self.inner.forget_open();
+    }
+
     fn create(&self, name: &str) -> Result<Box<dyn AppendFile>, StorageError> {
         self.check("create", name)?;
         Ok(Box::new(FaultyAppend {

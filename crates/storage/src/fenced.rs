@@ -116,6 +116,10 @@ impl<S: Storage> Storage for FencedStorage<S> {
         self.inner.will_need(name, offset, len);
     }
 
+    fn forget_open(&self) {
+        self.inner.forget_open();
+    }
+
     fn create(&self, name: &str) -> Result<Box<dyn AppendFile>, StorageError> {
         let _pass = self.fence.pass();
         let inner = self.inner.create(name)?;

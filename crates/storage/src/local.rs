@@ -220,6 +220,11 @@ impl Storage for LocalStorage {
         }
     }
 
+    fn forget_open(&self) {
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        handles.clear();
+    }
+
     fn create(&self, name: &str) -> Result<Box<dyn AppendFile>, StorageError> {
         let path = self.full(name);
         self.forget(name);

@@ -135,6 +135,10 @@ impl Storage for RecordingStorage {
         self.inner.will_need(name, offset, len);
     }
 
+    fn forget_open(&self) {
+        self.inner.forget_open();
+    }
+
     fn create(&self, name: &str) -> Result<Box<dyn AppendFile>, StorageError> {
         self.note(Operation::Create(name.to_owned()));
         Ok(Box::new(RecordingAppend {

@@ -88,6 +88,9 @@ pub trait Storage: Send + Sync {
         let _ = (name, offset, len);
     }
 
+    /// Closes files that are kept open for the next reader: names may stand for something else by now.
+    fn forget_open(&self) {}
+
     /// Begins a new file; an error if the name exists.
     fn create(&self, name: &str) -> Result<Box<dyn AppendFile>, StorageError>;
 
