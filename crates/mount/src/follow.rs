@@ -112,6 +112,27 @@ impl Follower {
         })
     }
 
+    /// As [`Follower::read`], for a chunk that should have `len` bytes: then `out` needs no more room than that.
+    ///
+    /// # Errors
+    /// As [`Follower::read`].
+    pub fn read_sized(
+        &self,
+        reader: &mut ChunkReader,
+        id: &ChunkId,
+        len: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), MountError> {
+        self.following(|session| {
+            session.repository.get(id, &mut reader.object)?;
+            reader
+                .opener
+                .open_sized(&session.key, id, &reader.object, len, out)
+                .map_err(ArchiveError::from)?;
+            Ok(())
+        })
+    }
+
     /// Does something with the session, once more with a new one if that is needed.
     ///
     /// # Errors

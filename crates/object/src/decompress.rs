@@ -48,9 +48,22 @@ impl Decompressor {
     /// # Errors
     /// [`ObjectError::Decompression`]; `out` is then as before.
     pub fn decompress(&mut self, stored: &[u8], out: &mut Vec<u8>) -> Result<(), ObjectError> {
+        self.decompress_within(stored, self.limit, out)
+    }
+
+    /// As [`Self::decompress`], with a limit for this one.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn decompress_within(
+        &mut self,
+        stored: &[u8],
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ObjectError> {
         let start = out.len();
-        let limit = self.limit;
-        let outcome = match self.append(stored, out) {
+        let limit = limit.min(self.limit);
+        let outcome = match self.append(stored, limit, out) {
             // The stream decoders get room for one byte more, by which this shows.
             Ok(()) if out.len() - start > limit => Err(DecompressionFailure::TooLong { limit }),
             other => other,
@@ -61,8 +74,12 @@ impl Decompressor {
         })
     }
 
-    fn append(&mut self, stored: &[u8], out: &mut Vec<u8>) -> Result<(), DecompressionFailure> {
-        let limit = self.limit;
+    fn append(
+        &mut self,
+        stored: &[u8],
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), DecompressionFailure> {
         let stored = unwrap_obfuscated(stored)?;
         let (marker, data) = stored
             .split_first_chunk::<{ marker::LEN }>()

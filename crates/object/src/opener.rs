@@ -66,6 +66,36 @@ impl Opener {
         Ok(form)
     }
 
+    /// As [`Self::open`], for a plaintext that should have `len` bytes: then `out` needs no more room than that. (An LZ4
+    /// block does not say how long it is; room for what it could be is up to 255 times as much.) One of another length is
+    /// opened all the same.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_sized(
+        &mut self,
+        key: &Key,
+        id: &ChunkId,
+        object: &[u8],
+        len: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ObjectError> {
+        out.clear();
+        let stored = key.open_envelope(Some(id), object, &mut self.compressed)?;
+        let is_so = self
+            .decompressor
+            .decompress_within(stored, len, out)
+            .is_ok();
+        if !is_so {
+            self.decompressor.decompress(stored, out)?;
+        }
+        if let Err(error) = key.verify_id(id, out) {
+            out.clear();
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
     /// Opens the manifest, the one object that is not stored under the hash of its plaintext: its
     /// authentication is [`ironborg_crypto::tam`]'s.
     ///

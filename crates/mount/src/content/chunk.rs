@@ -12,13 +12,13 @@ pub(super) enum Chunk {
 }
 
 impl Chunk {
-    /// Takes a plaintext; gives the buffer back if it is not needed.
+    /// Takes a plaintext.
     pub(super) fn new(mut plaintext: Vec<u8>) -> Self {
         if is_zero(&plaintext) {
             return Self::Zeros(plaintext.len());
         }
         // A buffer that was made for a longer one would be counted with all it has.
-        if plaintext.capacity() / 4 > plaintext.len() {
+        if plaintext.capacity() / 2 > plaintext.len() {
             plaintext.shrink_to_fit();
         }
         Self::Bytes(plaintext)

@@ -225,7 +225,7 @@ impl<'a> Attempt<'a> {
     fn load(mut self, reader: &mut ChunkReader) -> Outcome {
         let mut plaintext = std::mem::take(&mut self.job.buffer);
         let source = &self.loader.source;
-        let read = source.read_chunk(reader, &self.job.id, &mut plaintext);
+        let read = source.read_chunk(reader, &self.job.id, self.job.len, &mut plaintext);
         let outcome = match read {
             Ok(()) => Ok(Arc::new(Chunk::new(plaintext))),
             Err(error) => Err(Arc::from(error.to_string())),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ironborg_types::ChunkId;
+use ironborg_types::limits::CHUNK_LEN_MAX;
 
 use super::chunk::Chunk;
 use super::pending::{Outcome, Pending};
@@ -81,6 +82,8 @@ pub(super) enum Claim {
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) id: ChunkId,
+    /// Bytes it should have, as far as that can be.
+    pub(super) len: usize,
     /// Told how it went.
     pub(super) pending: Arc<Pending>,
     /// For the plaintext.
@@ -164,13 +167,16 @@ impl Shelf {
         self.remove(&id);
         // Sizes in items can be anything; what really comes is counted when it is there.
         let weight = len.min(self.budget) + ENTRY_WEIGHT;
-        let buffer = self.make_room(weight, len);
+        let room = usize::try_from(len).map_or(CHUNK_LEN_MAX, |len| len.min(CHUNK_LEN_MAX));
+        let mut buffer = self.make_room(weight, len);
+        buffer.reserve_exact(room);
         let pending = Arc::new(Pending::default());
         self.used += weight;
         let state = State::Loading(Arc::clone(&pending));
         self.entries.insert(id, Entry { weight, state });
         Job {
             id,
+            len: room,
             pending,
             buffer,
         }

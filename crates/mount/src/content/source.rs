@@ -7,7 +7,8 @@ use crate::follow::{ChunkReader, Follower};
 
 /// Something that chunks can be read from, by many threads at once.
 pub trait ChunkSource: Send + Sync + 'static {
-    /// Fetches, opens and verifies one chunk; its plaintext replaces what is in `out`, whose capacity is used.
+    /// Fetches, opens and verifies one chunk, which should have `len` bytes; its plaintext replaces what is in `out`, whose
+    /// capacity is used.
     ///
     /// # Errors
     /// It is not there, or not what it should be; the repository cannot be reached.
@@ -15,6 +16,7 @@ pub trait ChunkSource: Send + Sync + 'static {
         &self,
         reader: &mut ChunkReader,
         id: &ChunkId,
+        len: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), MountError>;
 
@@ -27,9 +29,10 @@ impl ChunkSource for Follower {
         &self,
         reader: &mut ChunkReader,
         id: &ChunkId,
+        len: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), MountError> {
-        self.read(reader, id, out)
+        self.read_sized(reader, id, len, out)
     }
 
     fn will_need(&self, objects: &[(ChunkId, u32)]) {

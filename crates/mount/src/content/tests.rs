@@ -7,6 +7,7 @@ use std::thread;
 
 use super::*;
 use crate::follow::ChunkReader;
+use ironborg_testkit::Random;
 
 /// Chunks in memory, and what was asked of them.
 #[derive(Default)]
@@ -42,6 +43,7 @@ impl ChunkSource for Source {
         &self,
         _: &mut ChunkReader,
         id: &ChunkId,
+        _: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), MountError> {
         let mut seen = self.seen();
@@ -70,22 +72,6 @@ impl ChunkSource for Source {
     }
 }
 
-/// A seeded stream of numbers.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit.max(1)
-    }
-}
-
 /// A file of these chunk lengths, its bytes, and its chunks in the source. One in eight is a hole.
 fn file(source: &mut Source, random: &mut Random, lens: &[usize]) -> (FileChunks, Vec<u8>) {
     let mut content = Vec::new();
@@ -95,8 +81,8 @@ fn file(source: &mut Source, random: &mut Random, lens: &[usize]) -> (FileChunks
         let mut id = [0; 32];
         id[..8].copy_from_slice(&len.to_le_bytes());
         if random.below(8) > 0 {
-            bytes.fill_with(|| random.next().to_le_bytes()[0]);
-            id[8..16].copy_from_slice(&random.next().to_le_bytes());
+            random.fill(&mut bytes);
+            id[8..16].copy_from_slice(&random.next_u64().to_le_bytes());
         }
         let id = ChunkId(id);
         chunks.push(ChunkEntry {
@@ -125,12 +111,12 @@ fn read(store: &ContentStore, file: &FileChunks, offset: u64, size: usize) -> Ve
 #[test]
 fn random_reads_give_the_bytes_of_the_source() {
     const SEED: u64 = 0x1a2b_3c4d;
-    let mut random = Random(SEED);
+    let mut random = Random::new(SEED);
     let mut source = Source::default();
     let files: Vec<_> = (0..12)
         .map(|n| {
             let lens: Vec<usize> = (0..random.below(30))
-                .map(|_| usize::try_from(random.below(1 << (n + 8))).unwrap())
+                .map(|_| random.below(1 << (n + 8)))
                 .collect();
             file(&mut source, &mut random, &lens)
         })
@@ -140,15 +126,15 @@ fn random_reads_give_the_bytes_of_the_source() {
         for n in 0..6 {
             let (store, files) = (&store, &files);
             scope.spawn(move || {
-                let mut random = Random(SEED + n);
+                let mut random = Random::new(SEED + n);
                 for round in 0..400 {
-                    let (file, content) = &files[narrow(random.below(12))];
-                    let offset = random.below(content.len() as u64 + 100);
+                    let (file, content) = &files[random.below(12)];
+                    let offset = random.below(content.len() + 100);
                     let exponent = random.below(20);
-                    let size = narrow(random.below(1 << exponent));
-                    let from = content.len().min(narrow(offset));
+                    let size = random.below(1 << exponent);
+                    let from = content.len().min(offset);
                     let to = content.len().min(from + size);
-                    let got = read(store, file, offset, size);
+                    let got = read(store, file, offset as u64, size);
                     assert!(
                         got == content[from..to],
                         "seed {SEED:#x}, thread {n}, round {round}: {size} bytes at {offset}"
@@ -165,7 +151,7 @@ fn random_reads_give_the_bytes_of_the_source() {
 #[test]
 fn who_reads_from_front_to_back_reads_each_chunk_once_and_ahead() {
     let mut source = Source::default();
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     let lens: Vec<usize> = (0..60).map(|n| 40_000 + n * 1000).collect();
     let (file, content) = file(&mut source, &mut random, &lens);
     let (store, source) = store(source, 4, 2 << 20);
@@ -192,7 +178,7 @@ fn who_reads_from_front_to_back_reads_each_chunk_once_and_ahead() {
 #[test]
 fn a_chunk_several_need_is_read_once() {
     let mut source = Source::default();
-    let (file, content) = file(&mut source, &mut Random(3), &[200_000]);
+    let (file, content) = file(&mut source, &mut Random::new(3), &[200_000]);
     let (store, source) = store(source, 2, 1 << 20);
     thread::scope(|scope| {
         for _ in 0..8 {
@@ -205,7 +191,7 @@ fn a_chunk_several_need_is_read_once() {
 #[test]
 fn holes_are_read_once_and_drive_nothing_out() {
     let mut source = Source::default();
-    let (small, content) = file(&mut source, &mut Random(3), &[100_000]);
+    let (small, content) = file(&mut source, &mut Random::new(3), &[100_000]);
     let hole = ChunkId([9; 32]);
     source.chunks.insert(hole, vec![0; 1 << 20]);
     let hole = ChunkEntry {
@@ -228,7 +214,11 @@ fn holes_are_read_once_and_drive_nothing_out() {
 #[test]
 fn damage_hurts_only_who_touches_it() {
     let mut source = Source::default();
-    let (file, content) = file(&mut source, &mut Random(3), &[10_000, 20_000, 30_000, 5]);
+    let (file, content) = file(
+        &mut source,
+        &mut Random::new(3),
+        &[10_000, 20_000, 30_000, 5],
+    );
     source.damaged.insert(file.piece(1).id);
     let (store, source) = store(source, 2, 3 << 20);
     assert!(read(&store, &file, 0, 10_000) == content[..10_000]);
@@ -253,7 +243,7 @@ fn damage_hurts_only_who_touches_it() {
 #[test]
 fn lengths_that_lie_are_damage() {
     let mut source = Source::default();
-    let (file, content) = file(&mut source, &mut Random(5), &[1000, 2000, 3000]);
+    let (file, content) = file(&mut source, &mut Random::new(5), &[1000, 2000, 3000]);
     source.chunks.get_mut(&file.piece(1).id).unwrap().pop();
     let (store, _) = store(source, 2, 3 << 20);
     assert!(read(&store, &file, 3000, 3000) == content[3000..]);
@@ -281,7 +271,7 @@ fn lengths_that_lie_are_damage() {
 #[test]
 fn the_next_files_are_fetched_before_they_are_read() {
     let mut source = Source::default();
-    let mut random = Random(11);
+    let mut random = Random::new(11);
     let files: Vec<_> = (0..100)
         .map(|n| file(&mut source, &mut random, &[1000 + n]))
         .collect();
@@ -309,7 +299,7 @@ fn the_next_files_are_fetched_before_they_are_read() {
 #[test]
 fn what_is_no_longer_expected_is_given_up() {
     let mut source = Source::default();
-    let mut random = Random(13);
+    let mut random = Random::new(13);
     let (file, _) = file(&mut source, &mut random, &[1000; 64]);
     let entry = |at: usize| ChunkEntry {
         id: file.piece(at).id,
@@ -331,7 +321,7 @@ fn what_is_no_longer_expected_is_given_up() {
 #[test]
 fn memory_is_given_back() {
     let mut source = Source::default();
-    let (file, content) = file(&mut source, &mut Random(3), &[100_000, 100_000]);
+    let (file, content) = file(&mut source, &mut Random::new(3), &[100_000, 100_000]);
     let (store, _) = store(source, 2, 3 << 20);
     assert!(read(&store, &file, 0, 150_000) == content[..150_000]);
     assert!(store.fill().used > 150_000);

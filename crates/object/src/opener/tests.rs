@@ -216,6 +216,44 @@ fn a_chunk_too_long_for_any_object_is_an_error() {
 }
 
 #[test]
+fn a_plaintext_of_a_known_length_takes_no_more_room() {
+    let data = generated("data", 700).repeat(90);
+    let key = generate(KeyMode::RepokeyBlake2);
+    let id = key.id_hash(&data);
+    for spec in [
+        "none",
+        "lz4",
+        "zstd,3",
+        "zlib,6",
+        "lzma,0",
+        "obfuscate,2,lz4",
+    ] {
+        let mut object = Vec::new();
+        Sealer::new(spec.parse().expect("allowed"))
+            .seal(&key, &nonces(), &data, &mut object)
+            .expect("stores work");
+        let mut opener = Opener::new();
+        let mut out = Vec::with_capacity(data.len());
+        opener
+            .open_sized(&key, &id, &object, data.len(), &mut out)
+            .expect("it is whole");
+        assert_eq!(out, data, "{spec}");
+        assert!(
+            out.capacity() <= data.len() + 1,
+            "{spec}: {}",
+            out.capacity()
+        );
+        for wrong in [0, 1, data.len() - 1, data.len() + 1, usize::MAX] {
+            let opened = opener.open_sized(&key, &id, &object, wrong, &mut out);
+            assert!(opened.is_ok() && out == data, "{spec}, {wrong}");
+        }
+        let other = key.id_hash(b"other");
+        let refused = opener.open_sized(&key, &other, &object, data.len(), &mut out);
+        assert!(refused.is_err() && out.is_empty(), "{spec}");
+    }
+}
+
+#[test]
 fn workers_can_take_theirs_along() {
     fn sendable<T: Send>() {}
     sendable::<Sealer>();

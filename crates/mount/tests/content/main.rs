@@ -1,0 +1,14 @@
+//! The content of files out of a whole repository: every way of storing it, damage, threads, memory.
+
+// A test that cannot set its scene has failed.
+#![allow(clippy::unwrap_used)]
+
+mod sys;
+
+mod repository;
+
+mod memory;
+mod reading;
+
+#[global_allocator]
+static ALLOCATOR: sys::Counting = sys::Counting;
