@@ -49,7 +49,7 @@ pub struct Budget(u64);
 
 impl Budget {
     /// Enough for all cores and a few readers.
-    pub const DEFAULT: Self = Self(40 << 20);
+    pub const DEFAULT: Self = Self(32 << 20);
     /// Below this, chunks would be read again and again.
     const MIN: u64 = 4 << 20;
     /// What a chunk is counted as: their mean length, unless asked for otherwise.

@@ -17,6 +17,9 @@ use super::pending::{Outcome, Pending};
 
 /// What an entry takes in memory beside the plaintext.
 const ENTRY_WEIGHT: u64 = 256;
+/// Chunks that were read to their end are kept up to this share of the budget: an earlier part of one may be asked for a little
+/// later, and the next file may have the same.
+const FINISHED_SHARE: u64 = 8;
 /// How long a chunk that could not be read is not tried again: the kernel asks for each page of it.
 const FAILURE_KEPT: Duration = Duration::from_secs(2);
 /// Most failures remembered.
@@ -33,6 +36,8 @@ pub(super) struct Shelf {
     entries: HashMap<ChunkId, Entry>,
     /// Ready ones that were read to their end, by when they were touched.
     finished: BTreeMap<u64, ChunkId>,
+    /// Their bytes.
+    finished_weight: u64,
     /// Other ready ones, by when they were touched.
     kept: BTreeMap<u64, ChunkId>,
     /// Wanted ones, with their tickets, in the order they are to be fetched; what is not wanted any more is skipped.
@@ -108,6 +113,7 @@ impl Shelf {
             used: 0,
             entries: HashMap::new(),
             finished: BTreeMap::new(),
+            finished_weight: 0,
             kept: BTreeMap::new(),
             queue: VecDeque::new(),
             wanted: 0,
@@ -293,34 +299,33 @@ impl Shelf {
     }
 
     fn touch(&mut self, id: &ChunkId, finished: Option<bool>) {
-        let Some(Entry {
-            state:
-                State::Ready {
-                    touch,
-                    clock,
-                    is_finished,
-                    ..
-                },
-            ..
-        }) = self.entries.get_mut(id)
-        else {
+        let Some(entry) = self.entries.get_mut(id) else {
             return; // It had to go in the meantime.
         };
-        let from = if *is_finished {
-            &mut self.finished
-        } else {
-            &mut self.kept
+        let State::Ready {
+            touch,
+            clock,
+            is_finished,
+            ..
+        } = &mut entry.state
+        else {
+            return; // And it is on its way again.
         };
-        from.remove(touch);
+        if *is_finished {
+            self.finished.remove(touch);
+            self.finished_weight -= entry.weight;
+        } else {
+            self.kept.remove(touch);
+        }
         self.touches += 1;
         (*touch, *clock) = (self.touches, self.clock);
         *is_finished = finished.unwrap_or(*is_finished);
-        let to = if *is_finished {
-            &mut self.finished
+        if *is_finished {
+            self.finished.insert(*touch, *id);
+            self.finished_weight += entry.weight;
         } else {
-            &mut self.kept
-        };
-        to.insert(*touch, *id);
+            self.kept.insert(*touch, *id);
+        }
     }
 
     /// Whether nobody has touched a chunk for long.
@@ -331,20 +336,25 @@ impl Shelf {
         }
     }
 
-    /// Makes room for `weight` bytes as far as it goes; gives a buffer with room for `len` bytes.
+    /// Makes room for `weight` bytes as far as it goes; gives a buffer with room for `len` bytes if one got free.
     fn make_room(&mut self, weight: u64, len: u64) -> Vec<u8> {
         let mut buffer = Vec::new();
-        while self.used.saturating_add(weight) > self.budget {
-            let oldest = self.finished.first_key_value();
-            let Some((_, id)) = oldest.or(self.kept.first_key_value()) else {
-                // Somebody needs this one; of the others it is not known.
+        loop {
+            let is_full = self.used.saturating_add(weight) > self.budget;
+            let id = if is_full || self.finished_weight > self.budget / FINISHED_SHARE {
+                let finished = self.finished.first_key_value();
+                finished.or(self.kept.first_key_value()).map(|(_, id)| *id)
+            } else {
+                break;
+            };
+            let Some(id) = id else {
+                // Somebody needs this one; of those that are only wanted it is not known.
                 match self.queue.pop_back() {
                     Some((_, id)) => self.unwant(&id),
                     None => break,
                 }
                 continue;
             };
-            let id = *id;
             let free = self.remove(&id).and_then(Chunk::into_buffer);
             if let Some(free) = free
                 && suits(free.capacity(), len)
@@ -375,6 +385,7 @@ impl Shelf {
             } => {
                 if is_finished {
                     self.finished.remove(&touch);
+                    self.finished_weight -= entry.weight;
                 } else {
                     self.kept.remove(&touch);
                 }

@@ -44,6 +44,16 @@ fn what_was_read_to_its_end_goes_first() {
 }
 
 #[test]
+fn what_was_read_to_its_end_is_kept_for_a_while_only() {
+    let mut shelf = Shelf::new(64 * KIB);
+    for n in 0..50 {
+        load(&mut shelf, n, KIB - 256);
+        shelf.handed_out(&id(n), KIB, true);
+    }
+    assert_eq!(here(&shelf), [41, 42, 43, 44, 45, 46, 47, 48, 49]);
+}
+
+#[test]
 fn fetching_ahead_does_not_drive_out_what_is_read() {
     let mut shelf = Shelf::new(8 * KIB);
     for n in 1..=4 {
