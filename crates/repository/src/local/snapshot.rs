@@ -175,10 +175,23 @@ impl SnapshotRepository {
         }
     }
 
-    fn refused<T>(&self) -> Result<T, RepositoryError> {
-        Err(RepositoryError::NotExclusive {
+    /// The first nonce nobody has reserved; `None` if none was reserved yet.
+    ///
+    /// # Errors
+    /// The file that says so cannot be read.
+    pub fn next_unreserved_nonce(&self) -> Result<Option<u64>, RepositoryError> {
+        self.repository.next_unreserved_nonce()
+    }
+
+    /// The error for whoever wants to change something.
+    pub fn refusal(&self) -> RepositoryError {
+        RepositoryError::NotExclusive {
             location: self.location(),
-        })
+        }
+    }
+
+    fn refused<T>(&self) -> Result<T, RepositoryError> {
+        Err(self.refusal())
     }
 }
 

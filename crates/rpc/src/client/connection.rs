@@ -30,12 +30,23 @@ pub(super) struct Connection {
     redial: Mutex<Redial>,
     location: String,
     id: RepositoryId,
+    reads_snapshot: bool,
+}
+
+/// What is asked for when a repository is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// What the options say.
+    AsSaid,
+    /// Reading without a lock, where the server has that; else what the options say.
+    SnapshotIfPossible,
 }
 
 /// How to get a new link; held by whoever is doing that.
 struct Redial {
     dial: Arc<dyn Dial>,
     open: Open,
+    reads_snapshot: bool,
     limits: LinkOptions,
     reporter: Arc<dyn Reporter>,
     form: Form,
@@ -91,8 +102,9 @@ fn is_about_connection(error: &RepositoryError) -> bool {
 }
 
 impl Connection {
-    /// Starts a server and has it open a repository.
-    pub(super) fn open(options: RemoteOptions) -> Result<Self, RepositoryError> {
+    /// Starts a server and has it open a repository; if that is wished for and the server can, for reading what is
+    /// committed without a lock.
+    pub(super) fn open(options: RemoteOptions, access: Access) -> Result<Self, RepositoryError> {
         let RemoteOptions {
             dial,
             open,
@@ -116,7 +128,12 @@ impl Connection {
         let link = Link::new(wire, limits, move |bytes| lines.feed(bytes));
         let mut link = link.map_err(cannot_start)?;
         handshake::negotiate(&mut link, &location, None)?;
-        let id = handshake::open(&mut link, open.clone(), &location, None, &*reporter)?;
+        let reads_snapshot = access == Access::SnapshotIfPossible && link.has_snapshots();
+        let id = if reads_snapshot {
+            handshake::open_snapshot(&link, &open.path, &location, None)?
+        } else {
+            handshake::open(&mut link, open.clone(), &location, None, &*reporter)?
+        };
         let journal = if reconnect.limit.is_zero() {
             JournalOptions::default()
         } else {
@@ -129,6 +146,7 @@ impl Connection {
                 dial,
                 limits,
                 reporter,
+                reads_snapshot,
                 given_up: None,
                 // What is opened again exists.
                 open: Open {
@@ -141,12 +159,32 @@ impl Connection {
             transaction: Mutex::new(Transaction::new(journal)),
             location,
             id,
+            reads_snapshot,
         })
     }
 
     /// The repository's id.
     pub(super) fn id(&self) -> RepositoryId {
         self.id
+    }
+
+    /// Whether what is committed is read, without a lock.
+    pub(super) fn reads_snapshot(&self) -> bool {
+        self.reads_snapshot
+    }
+
+    /// Whether the manifest is another one than the one that was read last.
+    pub(super) fn has_other_manifest(&self) -> Result<bool, RepositoryError> {
+        loop {
+            let link = self.link();
+            match link.get(&ChunkId::MANIFEST) {
+                Ok(answer) => {
+                    let found = answers::bytes(answer, &self.location)?;
+                    return Ok(!lock(&self.transaction).has_seen(&found));
+                }
+                Err(reason) => self.recover(&link, reason)?,
+            }
+        }
     }
 
     /// The location as the user gave it.
@@ -401,9 +439,16 @@ impl Redial {
         let mut link = link.map_err(|_| Failed::Yet)?;
         let location = connection.location();
         handshake::negotiate(&mut link, location, Some(&patience)).map_err(failed)?;
-        let open = self.open.clone();
-        let id = handshake::open(&mut link, open, location, Some(&patience), &*self.reporter)
-            .map_err(failed)?;
+        let id = if self.reads_snapshot {
+            if !link.has_snapshots() {
+                return Err(Failed::Finally(overtaken()));
+            }
+            handshake::open_snapshot(&link, &self.open.path, location, Some(&patience))
+        } else {
+            let open = self.open.clone();
+            handshake::open(&mut link, open, location, Some(&patience), &*self.reporter)
+        };
+        let id = id.map_err(failed)?;
         // Messages are repeated as they are, so the server has to understand them as the last one did.
         if id != connection.id || link.form() != self.form {
             return Err(Failed::Finally(overtaken()));

@@ -137,7 +137,7 @@ impl Dial for ServerCommand {
                 None => command.env_remove(name),
             };
         }
-        sys::ignore_interrupt(&mut command);
+        sys::ignore_terminal(&mut command);
         let mut child = command.spawn().map_err(|error| {
             let program = program.display();
             io::Error::new(error.kind(), format!("cannot start {program}: {error}"))

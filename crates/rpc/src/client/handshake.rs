@@ -1,5 +1,6 @@
 //! The first words with a server: versions, and which repository to open.
 
+use ironborg_format::msgpack::Value;
 use ironborg_repository::RepositoryError;
 use ironborg_types::{ErrorKind, Event, Level, Reporter, RepositoryId, text};
 
@@ -7,7 +8,7 @@ use super::answers::{self, broken};
 use super::link::{Answer, Broken, Link};
 use super::patience::Patience;
 use super::{faults, since};
-use crate::message::{Call, Form, Open, Payload, Reply, Version};
+use crate::message::{Call, Form, Open, Payload, Reply, SNAPSHOTS, Version};
 
 /// Logger of the client.
 pub(super) const LOGGER: &str = "borg.remote";
@@ -56,10 +57,23 @@ pub(super) fn negotiate(
             let version = value.get(b"server_version").and_then(Version::from_value);
             let version = version.ok_or_else(|| unsupported(format!("{value:?}")))?;
             link.speak(Form::Named, version);
+            let snapshots = value.get(SNAPSHOTS);
+            link.offers_snapshots(snapshots.is_some_and(Value::is_truthy));
             Ok(())
         }
         None => Err(unsupported("(unknown)".to_owned())),
     }
+}
+
+/// Opens the repository for reading what is committed in it, without a lock.
+pub(super) fn open_snapshot(
+    link: &Link,
+    path: &[u8],
+    location: &str,
+    patience: Option<&Patience>,
+) -> Result<RepositoryId, RepositoryError> {
+    let path = path.to_vec();
+    opened(link, &Call::OpenSnapshot { path }, location, patience)
 }
 
 /// Opens the repository, the way the oldest servers want it if this is one of them.
@@ -91,7 +105,16 @@ fn open_as_said(
     if let Some(error) = since::refusal(&call, link.server()) {
         return Err(error);
     }
-    let answer = link.call_within(&call, patience.unwrap_or(&Patience::endless()));
+    opened(link, &call, location, patience)
+}
+
+fn opened(
+    link: &Link,
+    call: &Call<'_>,
+    location: &str,
+    patience: Option<&Patience>,
+) -> Result<RepositoryId, RepositoryError> {
+    let answer = link.call_within(call, patience.unwrap_or(&Patience::endless()));
     let id = answers::bytes(answer.map_err(broken)?, location)?;
     RepositoryId::from_slice(&id).ok_or_else(|| broken(Broken::Garbage(id)))
 }

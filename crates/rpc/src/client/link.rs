@@ -32,6 +32,7 @@ pub(super) struct Link {
     shared: Arc<Shared>,
     form: Form,
     server: Version,
+    has_snapshots: bool,
     window_max: usize,
     process: Mutex<Option<ServerProcess>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -86,6 +87,7 @@ impl Link {
             shared,
             form: Form::Positional,
             server: Version::assumed(),
+            has_snapshots: false,
             window_max: options.window.max(WINDOW_MIN),
             process: Mutex::new(process),
             threads: Mutex::new(threads),
@@ -96,6 +98,16 @@ impl Link {
     pub(super) fn speak(&mut self, form: Form, server: Version) {
         self.form = form;
         self.server = server;
+    }
+
+    /// Notes whether the server lets one read without a lock.
+    pub(super) fn offers_snapshots(&mut self, offered: bool) {
+        self.has_snapshots = offered;
+    }
+
+    /// Whether the server lets one read without a lock.
+    pub(super) fn has_snapshots(&self) -> bool {
+        self.has_snapshots
     }
 
     /// The form calls are made in.

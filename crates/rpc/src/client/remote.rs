@@ -14,7 +14,7 @@ use ironborg_types::{
     Reservation,
 };
 
-use super::connection::Connection;
+use super::connection::{Access, Connection};
 use super::dial::Dial;
 use super::handshake::LOGGER;
 use super::journal::JournalOptions;
@@ -31,6 +31,7 @@ const LIST_PAGE: usize = 300_000;
 const ASKED_ALONE_MAX: usize = 8;
 
 /// How a repository is reached and opened.
+#[derive(Clone)]
 pub struct RemoteOptions {
     /// The way to a server.
     pub dial: Arc<dyn Dial>,
@@ -54,6 +55,8 @@ pub struct RemoteOptions {
 pub struct RemoteRepository {
     connection: Arc<Connection>,
     append_only: bool,
+    /// Whether a lock was asked for.
+    holds_lock: bool,
     /// Which objects are stored; `None` until somebody needs to know.
     known: RwLock<Option<KnownIds>>,
     /// How often the server was asked for one.
@@ -69,10 +72,24 @@ impl RemoteRepository {
     /// # Errors
     /// The server cannot be started, does not answer, or refuses.
     pub fn open(options: RemoteOptions) -> Result<Self, RepositoryError> {
+        Self::open_with(options, Access::AsSaid)
+    }
+
+    /// The same for who only reads: where the server can, what is committed is read, and no lock is kept. A server that
+    /// cannot opens the repository as `options` say.
+    ///
+    /// # Errors
+    /// As those of [`RemoteRepository::open`].
+    pub fn open_snapshot(options: RemoteOptions) -> Result<Self, RepositoryError> {
+        Self::open_with(options, Access::SnapshotIfPossible)
+    }
+
+    fn open_with(options: RemoteOptions, access: Access) -> Result<Self, RepositoryError> {
         let append_only = options.open.append_only;
         let reporter = Arc::clone(&options.reporter);
         Ok(Self {
-            connection: Arc::new(Connection::open(options)?),
+            holds_lock: options.open.lock,
+            connection: Arc::new(Connection::open(options, access)?),
             append_only,
             known: RwLock::new(None),
             asked_alone: AtomicUsize::new(0),
@@ -170,6 +187,20 @@ impl Repository for RemoteRepository {
 
     fn append_only(&self) -> bool {
         self.append_only
+    }
+
+    fn holds_lock(&self) -> bool {
+        self.holds_lock && !self.connection.reads_snapshot()
+    }
+
+    fn has_moved_on(&self) -> Result<bool, RepositoryError> {
+        // As long as there is a lock nobody commits.
+        Ok(self.connection.reads_snapshot() && self.connection.has_other_manifest()?)
+    }
+
+    fn rest(&self) {
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.connection.close();
     }
 
     fn len(&self) -> Result<usize, RepositoryError> {

@@ -53,6 +53,11 @@ impl Transaction {
         }
     }
 
+    /// Whether this is the manifest that was seen last.
+    pub(super) fn has_seen(&self, object: &[u8]) -> bool {
+        self.committed.as_deref() == Some(object)
+    }
+
     /// Notes a change and its message.
     pub(super) fn changes(&mut self, call: &Call<'_>, frame: &[u8]) {
         self.journal.append(frame);

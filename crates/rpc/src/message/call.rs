@@ -49,6 +49,12 @@ pub enum Call<'a> {
     },
     /// Opens or makes a repository. Replies with its id.
     Open(Open),
+    /// Opens a repository to read what is committed in it, without a lock. Replies with its id. Only servers know it
+    /// that say so in their first reply.
+    OpenSnapshot {
+        /// The path as the client's location has it.
+        path: Vec<u8>,
+    },
     /// Checks the repository, without looking at archives. Replies whether it is sound.
     Check {
         /// Repair what is not.
@@ -137,6 +143,7 @@ impl Call<'_> {
         match self {
             Self::Negotiate { .. } => "negotiate",
             Self::Open(_) => "open",
+            Self::OpenSnapshot { .. } => "open_snapshot",
             Self::Check { .. } => "check",
             Self::Commit { .. } => "commit",
             Self::Rollback => "rollback",
@@ -188,6 +195,7 @@ impl Call<'_> {
                 None => push_int(out, 2),
             }),
             Self::Open(open) => to.push_open(open, server),
+            Self::OpenSnapshot { path } => to.push("path", |out| push_raw(out, path)),
             Self::Check {
                 repair,
                 save_space,

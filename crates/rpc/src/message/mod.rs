@@ -17,5 +17,9 @@ pub use reply::{Fault, Payload, Reply};
 pub use request::{BadCall, Request};
 pub use version::Version;
 
+/// Named in the first reply of servers that let one read without a lock; others do not know it, and clients of others
+/// look at nothing there but the version.
+pub const SNAPSHOTS: &[u8] = b"snapshots";
+
 #[cfg(test)]
 mod tests;

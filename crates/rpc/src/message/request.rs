@@ -268,6 +268,9 @@ impl<'a> Call<'a> {
                 }
             }
             b"open" => Self::Open(with("open").open()?),
+            b"open_snapshot" => Self::OpenSnapshot {
+                path: with("open_snapshot").raw("path", 0)?.to_vec(),
+            },
             b"check" => {
                 let mut arguments = with("check");
                 let max_duration = arguments.float("max_duration", None)?.unwrap_or(0.0);

@@ -1,6 +1,7 @@
 //! What the client of one connection has open, and what is done for it.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ironborg_format::msgpack::{
@@ -8,7 +9,7 @@ use ironborg_format::msgpack::{
 };
 use ironborg_repository::{
     CheckMode, CheckOptions, CompactOptions, CreateOptions, LocalRepository, LockMode, OpenOptions,
-    Repository,
+    Repository, SnapshotRepository,
 };
 use ironborg_types::{ChunkId, ErrorKind, Event, Level, RepositoryId};
 
@@ -16,7 +17,7 @@ use super::faults::{CallError, Injected};
 use super::outgoing::Outgoing;
 use super::paths::Paths;
 use super::{Host, ServeError, ServerOptions};
-use crate::message::{Call, Form, Open, Reply, Request, Version};
+use crate::message::{Call, Form, Open, Reply, Request, SNAPSHOTS, Version};
 
 /// Logger of messages that stock Borg gives no name.
 const ROOT: &str = "root";
@@ -35,6 +36,31 @@ enum Slot {
     Failed,
     /// It is open.
     Open(Box<LocalRepository>),
+    /// What is committed in it is read.
+    Reading(Box<SnapshotRepository>),
+}
+
+impl Slot {
+    /// What can be read from.
+    fn readable(&self) -> Option<&dyn Repository> {
+        match self {
+            Self::Never | Self::Failed => None,
+            Self::Open(repository) => Some(&**repository),
+            Self::Reading(repository) => Some(&**repository),
+        }
+    }
+
+    /// Reads an object.
+    fn get(&self, id: &ChunkId, object: &mut Vec<u8>) -> Result<(), CallError> {
+        if let (Self::Reading(repository), ChunkId::MANIFEST) = (self, *id)
+            && repository.has_moved_on()?
+        {
+            // Who asks for the manifest wants to know what there is now.
+            repository.refresh()?;
+        }
+        let repository = self.readable().ok_or(CallError::NotOpen("get"))?;
+        Ok(repository.get(id, object)?)
+    }
 }
 
 /// An object that was asked for.
@@ -119,18 +145,13 @@ impl<'a> Session<'a> {
         &mut self,
         out: &mut Outgoing<impl Write>,
     ) -> Result<(), ServeError> {
-        if let (Slot::Open(repository), true) = (&self.slot, self.waiting.len() > 1) {
+        if let (Some(repository), true) = (self.slot.readable(), self.waiting.len() > 1) {
             let ids: Vec<ChunkId> = self.waiting.iter().map(|get| get.id).collect();
             repository.will_need(&ids);
         }
         let mut object = std::mem::take(&mut self.object);
         for get in std::mem::take(&mut self.waiting) {
-            let read = match &self.slot {
-                Slot::Open(repository) => repository
-                    .get(&get.id, &mut object)
-                    .map_err(CallError::Repository),
-                Slot::Never | Slot::Failed => Err(CallError::NotOpen("get")),
-            };
+            let read = self.slot.get(&get.id, &mut object);
             match read {
                 Ok(()) => {
                     Reply::encode_head(get.form, &get.msgid, out.buffer());
@@ -147,7 +168,7 @@ impl<'a> Session<'a> {
     pub(super) fn end(self) -> Result<bool, ServeError> {
         match self.slot {
             Slot::Never => Ok(false),
-            Slot::Failed => Ok(true),
+            Slot::Failed | Slot::Reading(_) => Ok(true),
             Slot::Open(repository) => {
                 let closed = LocalRepository::close(*repository);
                 closed.map(|()| true).map_err(ServeError::Close)
@@ -211,29 +232,46 @@ impl<'a> Session<'a> {
                 Ok(Answer::Version)
             }
             Call::Open(open) => self.open(&open).map(|id| Answer::Raw(id.0.to_vec())),
+            Call::OpenSnapshot { path } => {
+                let id = self.open_snapshot(&path)?;
+                Ok(Answer::Raw(id.0.to_vec()))
+            }
             Call::InjectException { kind } => inject(kind),
-            call => {
-                let Slot::Open(repository) = &mut self.slot else {
-                    return Err(CallError::NotOpen(call.method()));
+            Call::GetFreeNonce => {
+                let next = match &self.slot {
+                    Slot::Open(repository) => repository.next_unreserved_nonce()?,
+                    Slot::Reading(repository) => repository.next_unreserved_nonce()?,
+                    Slot::Never | Slot::Failed => {
+                        return Err(CallError::NotOpen("get_free_nonce"));
+                    }
                 };
-                match look(repository, &call)? {
-                    Some(answer) => Ok(answer),
-                    None => change(repository, &call, self.options),
+                Ok(next.map_or(Answer::Nil, Answer::Number))
+            }
+            call => {
+                let repository = self.slot.readable();
+                let repository = repository.ok_or(CallError::NotOpen(call.method()))?;
+                if let Some(answer) = look(repository, &call)? {
+                    return Ok(answer);
+                }
+                match &mut self.slot {
+                    Slot::Open(repository) => change(repository, &call, self.options),
+                    Slot::Reading(repository) => Err(repository.refusal().into()),
+                    Slot::Never | Slot::Failed => Err(CallError::NotOpen(call.method())),
                 }
             }
         }
     }
 
-    /// Opens or makes a repository; one that was open before is closed.
-    fn open(&mut self, open: &Open) -> Result<RepositoryId, CallError> {
-        let shown = open.path.escape_ascii();
+    /// The repository a client asks for, if it may have it; one that was open before is closed.
+    fn resolve(&mut self, path: &[u8]) -> Result<PathBuf, CallError> {
+        let shown = path.escape_ascii();
         let text = format!("Resolving repository path b'{shown}'");
         self.log(Level::Debug, ROOT, &text);
         let paths = Paths {
             options: self.options,
             host: self.host,
         };
-        let path = paths.resolve(&open.path)?;
+        let path = paths.resolve(path)?;
         let text = format!("Resolved repository path to '{}'", path.display());
         self.log(Level::Debug, ROOT, &text);
         // Whatever happens to the other one is of no interest to who opens this one.
@@ -242,6 +280,29 @@ impl<'a> Session<'a> {
         {
             self.log(Level::Error, ROOT, &error.to_string());
         }
+        Ok(path)
+    }
+
+    /// Opens a repository for reading what is committed in it, without a lock.
+    fn open_snapshot(&mut self, path: &[u8]) -> Result<RepositoryId, CallError> {
+        let path = self.resolve(path)?;
+        let options = OpenOptions {
+            lock: LockMode::None,
+            lock_wait: None,
+            owner: self.options.owner.clone(),
+            append_only: self.options.append_only,
+            storage_quota: self.options.storage_quota,
+            reporter: self.options.reporter.clone(),
+        };
+        let repository = SnapshotRepository::open(&path, &options)?;
+        let id = repository.id();
+        self.slot = Slot::Reading(Box::new(repository));
+        Ok(id)
+    }
+
+    /// Opens or makes a repository.
+    fn open(&mut self, open: &Open) -> Result<RepositoryId, CallError> {
+        let path = self.resolve(&open.path)?;
         let options = self.open_options(open);
         let repository = if open.create {
             let create = CreateOptions {
@@ -281,7 +342,7 @@ impl<'a> Session<'a> {
 }
 
 /// Answers what changes nothing; `None` for calls that do.
-fn look(repository: &LocalRepository, call: &Call<'_>) -> Result<Option<Answer>, CallError> {
+fn look(repository: &dyn Repository, call: &Call<'_>) -> Result<Option<Answer>, CallError> {
     let count = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
     Ok(Some(match call {
         Call::Len => Answer::Number(repository.len()? as u64),
@@ -302,10 +363,6 @@ fn look(repository: &LocalRepository, call: &Call<'_>) -> Result<Option<Answer>,
             Answer::Ids(repository.scan(limit, marker.as_ref())?)
         }
         Call::LoadKey => Answer::Raw(repository.load_key()?),
-        Call::GetFreeNonce => {
-            let next = repository.next_unreserved_nonce()?;
-            next.map_or(Answer::Nil, Answer::Number)
-        }
         _ => return Ok(None),
     }))
 }
@@ -363,7 +420,7 @@ fn change(
 }
 
 fn marker_is_missing(
-    repository: &LocalRepository,
+    repository: &dyn Repository,
     marker: Option<&ChunkId>,
 ) -> Result<bool, CallError> {
     match marker {
@@ -381,9 +438,11 @@ fn encode(answer: &Answer, out: &mut Outgoing<impl Write>) -> Result<(), ServeEr
         Answer::Number(number) => push_uint(buffer, *number),
         Answer::Raw(bytes) => push_raw(buffer, bytes),
         Answer::Version => {
-            push_map_len(buffer, 1);
+            push_map_len(buffer, 2);
             push_raw(buffer, b"server_version");
             Version::own().encode(buffer);
+            push_raw(buffer, SNAPSHOTS);
+            push_bool(buffer, true);
         }
         Answer::Ids(ids) => {
             push_array_len(buffer, ids.len());

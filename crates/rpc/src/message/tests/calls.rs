@@ -43,6 +43,7 @@ fn call(bytes: &'static [u8]) -> impl Strategy<Value = Call<'static>> {
             }
         }),
         open(),
+        prop::collection::vec(any::<u8>(), 0..300).prop_map(|path| Call::OpenSnapshot { path }),
         (any::<bool>(), any::<bool>(), any::<u32>()).prop_map(|(repair, save_space, seconds)| {
             Call::Check {
                 repair,
