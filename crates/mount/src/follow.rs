@@ -1,26 +1,38 @@
 //! The repository as it is mounted: what is committed is read, no lock is kept, compaction is followed.
 //!
 //! A [`Follower`] has one session open at a time, which all threads share. When it cannot go on with that (the connection
-//! is lost, its turn is over, what is to be read was moved while nobody looked), the first thread that notices opens
+//! is lost, its time is over, what is to be read was moved while nobody looked), the first thread that notices opens
 //! another one while the others wait. Whatever is read is verified against its id, so it does not matter in which
 //! state of the repository it was found.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+mod turn;
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, TryLockError, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use ironborg_archive::items::ReadObject;
 use ironborg_archive::{Archive, ArchiveError, Session};
+use ironborg_cache::CacheError;
 use ironborg_object::Opener;
 use ironborg_repository::RepositoryError;
 use ironborg_types::{ArchiveId, ChunkId, ErrorKind};
 
 use crate::MountError;
+use turn::{LOCK_PAUSE, Turn};
 
-/// How often it is looked whether somebody has committed.
+/// How often it is looked whether somebody has committed, if that takes no more than listing a directory.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The same across a line.
+const LOOK_FAR_EVERY: Duration = Duration::from_secs(4);
 /// After a repository could not be opened it is not tried again for so long.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How often a repository is opened anew for one request: others may commit faster than we look.
-const OPENINGS_MAX: usize = 3;
+const OPENINGS_MAX: usize = 4;
+/// How long is waited for somebody who writes, where reading takes the lock.
+const LOCK_WAIT_MAX: Duration = Duration::from_mins(10);
+/// The pause between two attempts to get that lock; each waits by itself as long as it is told to.
+const LOCK_RETRY: Duration = Duration::from_millis(100);
 
 /// Opens the mounted repository again.
 pub trait Opens: Send + Sync {
@@ -32,6 +44,29 @@ pub trait Opens: Send + Sync {
     fn open(&self) -> Result<Session, ArchiveError>;
 }
 
+/// Opens a session, once more if it was overtaken by somebody who committed between two looks of it: what it found may
+/// then be older than what that somebody has left on this machine.
+///
+/// # Errors
+/// Those of the last attempt.
+pub fn open_settled<E>(
+    mut open: impl FnMut() -> Result<Session, E>,
+    is_overtaken: impl Fn(&E) -> bool,
+) -> Result<Session, E> {
+    match open() {
+        Err(error) if is_overtaken(&error) => open(),
+        opened => opened,
+    }
+}
+
+/// Whether a session could not be opened because of something newer that was seen on this machine.
+pub fn is_overtaken(error: &ArchiveError) -> bool {
+    matches!(
+        error,
+        ArchiveError::Cache(CacheError::RepositoryReplay | CacheError::RepositoryIdNotUnique)
+    )
+}
+
 /// Reads chunks on one thread, with buffers and decompressor states of its own.
 #[derive(Debug, Default)]
 pub struct ChunkReader {
@@ -41,13 +76,22 @@ pub struct ChunkReader {
 
 /// A repository that is read for a long time while others write to it.
 pub struct Follower {
-    current: RwLock<Arc<Session>>,
+    shared: Arc<Shared>,
+}
+
+/// What the follower shares with the thread that gives back in time what was not used.
+struct Shared {
+    current: RwLock<Arc<Turn>>,
     opens: Box<dyn Opens>,
-    turn: Mutex<Turn>,
+    opening: Mutex<Opening>,
+    /// Somebody has begun a turn, or the follower has gone.
+    begun: Condvar,
+    /// The turn that thread is about.
+    watched: Mutex<Option<Weak<Turn>>>,
 }
 
 /// Held by whoever opens the repository anew.
-struct Turn {
+struct Opening {
     /// When it was looked for commits last.
     looked: Instant,
     /// When it could not be opened, and why.
@@ -57,38 +101,62 @@ struct Turn {
 impl Follower {
     /// Follows the repository of a session; `opens` opens it again.
     pub fn new(session: Session, opens: Box<dyn Opens>) -> Self {
-        Self {
-            current: RwLock::new(Arc::new(session)),
+        let turn = Arc::new(Turn::new(session));
+        let shared = Arc::new(Shared {
+            current: RwLock::new(Arc::clone(&turn)),
             opens,
-            turn: Mutex::new(Turn {
+            opening: Mutex::new(Opening {
                 looked: Instant::now(),
                 failed: None,
             }),
-        }
+            begun: Condvar::new(),
+            watched: Mutex::new(None),
+        });
+        shared.watch(&turn);
+        Self { shared }
     }
 
-    /// The session as of now: key, manifest, client. What is read through it is not followed.
+    /// The session as of now: key, manifest, client. What is read through it is not followed: its connection may have
+    /// been given back.
     pub fn session(&self) -> Arc<Session> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.shared.turn().session)
     }
 
-    /// The session on what is committed by now. It is looked at most once a second.
+    /// The session on what is committed by now. It is looked at most once a second, less often across a line. While
+    /// somebody writes who cannot be read beside, it is the one there was before.
     ///
     /// # Errors
     /// The repository cannot be opened.
     pub fn newest(&self) -> Result<Arc<Session>, MountError> {
-        let session = self.session();
-        let mut turn = self.turn();
-        if turn.looked.elapsed() < LOOK_EVERY {
-            drop(turn);
+        let turn = self.shared.turn();
+        let every = if turn.session.repository.is_local() {
+            LOOK_EVERY
+        } else {
+            LOOK_FAR_EVERY
+        };
+        let mut opening = match self.shared.opening.try_lock() {
+            Ok(opening) => opening,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Whoever opens it anew now sees what is newest.
+            Err(TryLockError::WouldBlock) => return Ok(self.session()),
+        };
+        if opening.looked.elapsed() < every {
             return Ok(self.session());
         }
-        turn.looked = Instant::now();
-        match session.repository.has_moved_on() {
-            Ok(false) => Ok(session),
-            Ok(true) => self.open_anew(&session, turn),
-            Err(error) if is_about_connection(&error) => self.open_anew(&session, turn),
-            Err(error) => Err(error.into()),
+        opening.looked = Instant::now();
+        let moved_on = match turn.enter() {
+            Some(_use) => turn.session.repository.has_moved_on(),
+            None => Ok(true),
+        };
+        let opened = match moved_on {
+            Ok(false) => return Ok(Arc::clone(&turn.session)),
+            Ok(true) => self.shared.open_anew(&turn, &mut opening),
+            Err(error) if is_about_connection(&error) => self.shared.open_anew(&turn, &mut opening),
+            Err(error) => return Err(error.into()),
+        };
+        match opened {
+            Err(error) if is_locked(&error) => Ok(Arc::clone(&turn.session)),
+            other => Ok(Arc::clone(&other?.session)),
         }
     }
 
@@ -141,23 +209,25 @@ impl Follower {
         &self,
         mut work: impl FnMut(&Session) -> Result<T, MountError>,
     ) -> Result<T, MountError> {
-        let mut session = self.session();
+        let mut turn = self.shared.turn();
         for _ in 0..OPENINGS_MAX {
-            match work(&session) {
-                Err(error) if is_worth_another_look(&session, &error) => {
-                    session = self.open_anew(&session, self.turn())?;
-                }
-                other => return other,
+            let done = turn.enter().map(|_use| work(&turn.session));
+            match done {
+                Some(Err(error)) if !is_worth_another_look(&turn, &error) => return Err(error),
+                Some(Ok(done)) => return Ok(done),
+                Some(Err(_)) | None => turn = self.shared.open_waiting(&turn)?,
             }
         }
-        work(&session)
+        work(&turn.session)
     }
 
     /// A hint that these chunks will be read soon, in this order, with their stored lengths or 0.
     pub fn will_need(&self, chunks: &[(ChunkId, u32)]) {
-        let session = self.session();
-        if !session.repository.is_local() {
-            session.repository.will_need_sized(chunks);
+        let turn = self.shared.turn();
+        if !turn.session.repository.is_local()
+            && let Some(_use) = turn.enter()
+        {
+            turn.session.repository.will_need_sized(chunks);
         }
     }
 
@@ -180,44 +250,19 @@ impl Follower {
 
     /// Gives memory and connection back until the next use.
     pub fn rest(&self) {
-        self.session().repository.rest();
+        let turn = self.shared.turn();
+        if turn.is_limited() {
+            turn.end();
+        } else {
+            turn.session.repository.rest();
+        }
     }
+}
 
-    fn turn(&self) -> MutexGuard<'_, Turn> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Replaces the session `old`, or finds that somebody has done so.
-    fn open_anew(
-        &self,
-        old: &Arc<Session>,
-        mut turn: MutexGuard<'_, Turn>,
-    ) -> Result<Arc<Session>, MountError> {
-        let current = self.session();
-        if !Arc::ptr_eq(&current, old) {
-            return Ok(current);
-        }
-        if let Some((when, message)) = &turn.failed
-            && when.elapsed() < TRY_AGAIN_AFTER
-        {
-            return Err(MountError::Unreachable {
-                message: message.clone(),
-            });
-        }
-        match self.opens.open() {
-            Ok(session) => {
-                let session = Arc::new(session);
-                turn.failed = None;
-                turn.looked = Instant::now();
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) =
-                    Arc::clone(&session);
-                Ok(session)
-            }
-            Err(error) => {
-                turn.failed = Some((Instant::now(), error.to_string()));
-                Err(error.into())
-            }
-        }
+impl Drop for Follower {
+    fn drop(&mut self) {
+        *lock(&self.shared.watched) = None;
+        self.shared.begun.notify_all();
     }
 }
 
@@ -227,15 +272,172 @@ impl std::fmt::Debug for Follower {
     }
 }
 
-/// Whether it may go better in the repository as it is by now.
-fn is_worth_another_look(session: &Session, error: &MountError) -> bool {
-    let error = match error {
+/// Objects that are read one by one, by many threads.
+impl ReadObject for Follower {
+    fn read_object(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {
+        let read = self.following(|session| Ok(session.repository.get(id, out)?));
+        read.map_err(of_repository)
+    }
+
+    fn has_object(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
+        let found = self.following(|session| Ok(session.repository.contains(id)?));
+        found.map_err(of_repository)
+    }
+
+    fn will_read(&self, objects: &[(ChunkId, u32)]) {
+        self.will_need(objects);
+    }
+}
+
+impl Shared {
+    fn turn(&self) -> Arc<Turn> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces the turn `old`, waiting for those who write if need be.
+    fn open_waiting(self: &Arc<Self>, old: &Arc<Turn>) -> Result<Arc<Turn>, MountError> {
+        let mut opening = lock(&self.opening);
+        let deadline = Instant::now() + LOCK_WAIT_MAX;
+        loop {
+            match self.open_anew(old, &mut opening) {
+                Err(error) if is_locked(&error) && Instant::now() < deadline => {
+                    if old.session.client.interrupt.stop_requested() {
+                        return Err(error);
+                    }
+                    opening.failed = None;
+                    thread::sleep(LOCK_RETRY);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Replaces the turn `old`, or finds that somebody has done so.
+    fn open_anew(
+        self: &Arc<Self>,
+        old: &Arc<Turn>,
+        opening: &mut MutexGuard<'_, Opening>,
+    ) -> Result<Arc<Turn>, MountError> {
+        let current = self.turn();
+        if !Arc::ptr_eq(&current, old) && !current.is_over() {
+            return Ok(current);
+        }
+        if let Some((when, message)) = &opening.failed
+            && when.elapsed() < TRY_AGAIN_AFTER
+        {
+            return Err(MountError::Unreachable {
+                message: message.clone(),
+            });
+        }
+        if current.holds_lock() {
+            // Its lock goes before another one is asked for, and somebody who waits for it gets it.
+            current.end();
+            thread::sleep(LOCK_PAUSE);
+        }
+        match open_settled(|| self.opens.open(), is_overtaken) {
+            Ok(session) => {
+                let turn = Arc::new(Turn::new(session));
+                opening.failed = None;
+                opening.looked = Instant::now();
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&turn);
+                self.watch(&turn);
+                Ok(turn)
+            }
+            Err(error) => {
+                opening.failed = Some((Instant::now(), error.to_string()));
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Has a turn ended in time, if it takes something that is to be given back.
+    fn watch(self: &Arc<Self>, turn: &Arc<Turn>) {
+        if !turn.is_limited() {
+            return;
+        }
+        let mut watched = lock(&self.watched);
+        let is_first = watched.is_none();
+        *watched = Some(Arc::downgrade(turn));
+        drop(watched);
+        self.begun.notify_all();
+        if is_first {
+            let shared = Arc::clone(self);
+            let watching = thread::Builder::new().name("mount-turns".to_owned());
+            if watching.spawn(move || shared.end_turns()).is_err() {
+                // Without the thread, what is held is given back by who uses it next.
+                *lock(&self.watched) = None;
+            }
+        }
+    }
+
+    /// Ends turns when their time is over, until the follower is gone.
+    fn end_turns(&self) {
+        let mut watched = lock(&self.watched);
+        while let Some(turn) = &*watched {
+            let turn = turn.upgrade().filter(|turn| !turn.is_over());
+            let left = turn.as_ref().map(|turn| turn.left());
+            watched = match left {
+                // It is over; there may be another one.
+                None => {
+                    let waited = self.begun.wait(watched);
+                    waited.unwrap_or_else(PoisonError::into_inner)
+                }
+                Some(Some(left)) => {
+                    drop(turn);
+                    let waited = self.begun.wait_timeout(watched, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                Some(None) => {
+                    drop(watched);
+                    if let Some(turn) = turn {
+                        turn.end();
+                    }
+                    lock(&self.watched)
+                }
+            };
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The error of the repository in an error, if that is what it is.
+fn repository_error(error: &MountError) -> Option<&RepositoryError> {
+    match error {
+        MountError::Repository(error) | MountError::Archive(ArchiveError::Repository(error)) => {
+            Some(error)
+        }
+        _ => None,
+    }
+}
+
+fn of_repository(error: MountError) -> RepositoryError {
+    match error {
         MountError::Repository(error) | MountError::Archive(ArchiveError::Repository(error)) => {
             error
         }
-        _ => return false,
+        other => RepositoryError::Remote {
+            kind: ErrorKind::ConnectionClosed,
+            message: other.to_string(),
+        },
+    }
+}
+
+/// Whether it may go better in the repository as it is by now.
+fn is_worth_another_look(turn: &Turn, error: &MountError) -> bool {
+    let Some(error) = repository_error(error) else {
+        return false;
     };
-    is_about_connection(error) || matches!(session.repository.has_moved_on(), Ok(true))
+    turn.is_over()
+        || is_about_connection(error)
+        || matches!(turn.session.repository.has_moved_on(), Ok(true))
+}
+
+/// Whether somebody else has the lock.
+fn is_locked(error: &MountError) -> bool {
+    repository_error(error).is_some_and(|error| error.kind() == ErrorKind::LockTimeout)
 }
 
 /// Whether an error only says that there is no connection.

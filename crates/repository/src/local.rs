@@ -526,6 +526,10 @@ impl Repository for LocalRepository {
         self.settings.append_only
     }
 
+    fn holds_lock(&self) -> bool {
+        self.mode != LockMode::None
+    }
+
     fn len(&self) -> Result<usize, RepositoryError> {
         self.with_index(Index::len)
     }
