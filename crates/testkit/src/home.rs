@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::run::{Invocation, Run};
-use crate::{Program, Scratch, stock_runs};
+use crate::{Program, Scratch, stock_host};
 
 /// The passphrase used unless a test says otherwise.
 const PASSPHRASE: &str = "correct horse battery staple";
@@ -87,21 +87,11 @@ impl Home {
     }
 
     /// All that a program run here finds in its environment.
-    ///
-    /// # Panics
-    /// When a variable is no text.
-    pub fn environment(&self) -> BTreeMap<String, String> {
-        let text = |text: &OsStr| {
-            text.to_str()
-                .expect("variables of tests are text")
-                .to_owned()
-        };
+    pub(crate) fn environment(&self) -> BTreeMap<OsString, OsString> {
+        let mut variables = self.variables.clone();
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let path = (text("PATH".as_ref()), text(&path));
-        let variables = self.variables.iter();
-        std::iter::once(path)
-            .chain(variables.map(|(name, value)| (text(name), text(value))))
-            .collect()
+        variables.insert("PATH".into(), path);
+        variables
     }
 
     /// A run being prepared, for tests that need a working directory, standard input, or the process itself.
@@ -131,48 +121,20 @@ impl Home {
         Invocation::with_stock_library(script, &self.variables, args)
     }
 
-    /// Runs stock Borg here once for each list of arguments, in one working directory, one after the other.
-    ///
-    /// Its interpreter and libraries are loaded once and each run is a copy of that process, which takes a
-    /// tenth of the time of as many starts.
-    ///
-    /// # Panics
-    /// When the script that does this fails.
+    /// Runs stock Borg here once for each list of arguments, in one working directory, one after the other, in a
+    /// process that has it loaded even where whole runs are started by themselves.
     #[track_caller]
     pub fn stock_runs(&self, dir: &Path, runs: &[Vec<String>]) -> Vec<Run> {
-        let as_here = runs.iter().map(|args| serde_json::json!({ "args": args }));
-        self.stock_runs_as(dir, &as_here.collect::<Vec<_>>(), runs)
+        let run = |args: &Vec<String>| stock_host::run((self, dir), args);
+        runs.iter().map(run).collect()
     }
 
     /// As [`Home::stock_runs`], each run on a machine and in a directory of its own.
-    ///
-    /// # Panics
-    /// When the script that does this fails.
     #[track_caller]
-    pub fn stock_runs_elsewhere(&self, runs: &[(&Self, &Path, Vec<String>)]) -> Vec<Run> {
-        let text = |value: &OsStr| value.to_string_lossy().into_owned();
-        let as_there = runs.iter().map(|(home, dir, args)| {
-            let variables = home.variables.iter();
-            let variables: BTreeMap<String, String> =
-                variables.map(|(n, v)| (text(n), text(v))).collect();
-            serde_json::json!({ "args": args, "dir": dir, "variables": variables })
-        });
-        let args: Vec<Vec<String>> = runs.iter().map(|(_, _, args)| args.clone()).collect();
-        self.stock_runs_as(self.base(), &as_there.collect::<Vec<_>>(), &args)
-    }
-
-    #[track_caller]
-    fn stock_runs_as(
-        &self,
-        dir: &Path,
-        wanted: &[serde_json::Value],
-        runs: &[Vec<String>],
-    ) -> Vec<Run> {
-        let program = Program::Stock.path().to_string_lossy();
-        let wanted = serde_json::json!({ "program": program, "runs": wanted });
-        let script = self.stock_library(stock_runs::SCRIPT, ["--"; 0]).dir(dir);
-        let found = script.input(wanted.to_string()).run().ok();
-        stock_runs::read(&found, runs)
+    pub fn stock_runs_elsewhere(runs: &[(&Self, &Path, Vec<String>)]) -> Vec<Run> {
+        let run =
+            |(home, dir, args): &(&Self, &Path, Vec<String>)| stock_host::run((home, dir), args);
+        runs.iter().map(run).collect()
     }
 
     /// Runs a program here, to its end, with empty standard input.

@@ -16,7 +16,6 @@ mod scratch;
 mod snapshot;
 mod sshd;
 mod stock_host;
-mod stock_runs;
 mod tally;
 pub mod tree;
 mod weak_key;

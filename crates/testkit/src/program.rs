@@ -1,6 +1,7 @@
 //! Where the two programs are: ours as cargo built it, stock Borg as `cargo xtask test` installed it.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -163,6 +164,9 @@ fn find_stock(variable: &str, venv: &str, version: &str) -> PathBuf {
         "stock Borg is missing: {} ({text})",
         path.display()
     );
+    if is_installed_beside(&path, version) {
+        return path;
+    }
     let output = Command::new(&path)
         .arg("--version")
         .output()
@@ -174,4 +178,16 @@ fn find_stock(variable: &str, venv: &str, version: &str) -> PathBuf {
         "not the stock Borg that is wanted ({text})"
     );
     path
+}
+
+/// Whether this is the program of a virtual environment that has that version: starting it takes longer than looking.
+fn is_installed_beside(program: &Path, version: &str) -> bool {
+    let lib = program
+        .parent()
+        .and_then(Path::parent)
+        .map(|dir| dir.join("lib"));
+    let entries = lib.and_then(|lib| fs::read_dir(lib).ok());
+    let record = format!("site-packages/borgbackup-{version}.dist-info/RECORD");
+    let mut dirs = entries.into_iter().flatten().filter_map(Result::ok);
+    dirs.any(|dir| dir.path().join(&record).is_file())
 }

@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::Program;
+use crate::stock_host::{Job, TIME_LIMIT};
 
-/// Longest time any one run may take; past it the program counts as hanging.
-const TIME_LIMIT: Duration = Duration::from_mins(10);
+/// When set, every run of stock Borg is a process of its own from the start, as users start it.
+const FULL_VARIABLE: &str = "IRONBORG_INTEROP_FULL";
 
 /// A run being prepared.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Invocation {
     name: String,
     command: Command,
     input: Vec<u8>,
+    /// A whole run may be left to a process that has stock Borg loaded.
+    hosted: bool,
 }
 
 impl Invocation {
@@ -46,6 +49,7 @@ impl Invocation {
             name: program.name().to_owned(),
             command,
             input: Vec::new(),
+            hosted: program == Program::Stock && std::env::var_os(FULL_VARIABLE).is_none(),
         }
     }
 
@@ -67,6 +71,7 @@ impl Invocation {
             name: program.display().to_string(),
             command,
             input: Vec::new(),
+            hosted: false,
         }
     }
 
@@ -91,6 +96,7 @@ impl Invocation {
             name: Program::Stock.name().to_owned(),
             command,
             input: Vec::new(),
+            hosted: false,
         }
     }
 
@@ -111,6 +117,7 @@ impl Invocation {
             .filter_map(|(name, value)| value.map(|value| (name, value)));
         command.envs(set);
         self.command = command;
+        self.hosted = false;
         self
     }
 
@@ -133,6 +140,7 @@ impl Invocation {
         if let Some(dir) = self.command.get_current_dir() {
             command.current_dir(dir);
         }
+        self.hosted = false;
         self.command = command;
         self
     }
@@ -165,6 +173,9 @@ impl Invocation {
     #[track_caller]
     pub fn run(mut self) -> Run {
         let shown = format!("[{}] {}", self.name, show(&self.command));
+        if self.hosted {
+            return self.run_hosted(&shown);
+        }
         let started = Instant::now();
         let mut child = self.start(if self.input.is_empty() {
             Stdio::null()
@@ -191,6 +202,22 @@ impl Invocation {
             stderr,
             elapsed: started.elapsed(),
         }
+    }
+
+    #[track_caller]
+    fn run_hosted(self, shown: &str) -> Run {
+        let here = || std::env::current_dir().expect("tests run somewhere");
+        let dir = self.command.get_current_dir();
+        let set = self.command.get_envs();
+        let set = set.filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+        let job = Job {
+            shown,
+            dir: &dir.map_or_else(here, Path::to_path_buf),
+            args: &self.command.get_args().collect::<Vec<_>>(),
+            variables: &set.collect(),
+            input: self.input,
+        };
+        job.run()
     }
 
     /// Starts the program with pipes for output, for tests that do something while it runs.

@@ -1,74 +1,275 @@
-//! One process that has stock Borg loaded and forks for each run of it, for tests that decide from run to run.
+//! Processes that have stock Borg loaded and fork for each run of it.
 //!
-//! Starting stock Borg takes longer than most of what it is asked to do. Unlike [`Home::stock_runs`], what is run next may
-//! depend on what was found, each run may be on another machine, and a run can be killed, or left running beside others.
+//! Starting stock Borg takes longer than most of what it is asked to do. A fork of a process that has loaded it and has run
+//! nothing yet is what a new process would be, but for what was read from the environment while loading: so there is
+//! a host for each of those environments. Whole runs ([`crate::Invocation::run`]) go through hosts that are kept for the
+//! next one; a test that sends signals, or leaves runs going beside others, has a [`StockHost`] of its own.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader, PipeReader, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Home, Program, Run, Scratch};
+use crate::run::Invocation;
+use crate::{Home, Program, Run};
 
-/// Takes a line of JSON, forks and says the process id; asked to wait for that id, it says the status.
+/// Takes a job, forks and says the process id; asked to wait for that id, it says the status.
+///
+/// A job is a line `run` with the length of what follows: directory, three files, number of arguments, arguments, variables;
+/// each ended by a zero byte. The files are opened before the process id is said.
 const SCRIPT: &str = "
-import json, os, sys
-import borg.archiver
-def start(job):
-    for number, (name, flags) in enumerate((
-        (job['in'], os.O_RDONLY),
-        (job['out'], os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
-        (job['err'], os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
-    )):
-        handle = os.open(name, flags, 0o600)
-        os.dup2(handle, number)
-        os.close(handle)
-    os.environ.clear()
-    os.environ.update(job['env'])
-    os.chdir(job['dir'])
-    sys.stdin = open(0, 'r', closefd=False)
-    sys.argv = [job['program']] + job['args']
-    code = 0
-    try:
-        borg.archiver.main()
-    except SystemExit as e:
-        code = e.code or 0
-    for stream in sys.stdout, sys.stderr:
-        # A command that wrote to a file called '-' has closed it.
-        if not stream.closed:
-            stream.flush()
-    os._exit(code)
-jobs, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), 'w')
-while True:
-    line = jobs.readline()
-    if not line:
-        break
-    word, _, rest = line.partition(' ')
-    if word == 'load':
-        __import__(rest.strip())
-        answer = 0
-    elif word == 'wait':
-        answer = os.waitpid(int(rest), 0)[1]
-    else:
-        answer = os.fork()
-        if answer == 0:
-            start(json.loads(rest))
-    print(answer, file=answers, flush=True)
+import gc, os, sys
+import borg.archiver, borg.helpers, borg.platform
+sys.path[0] = os.path.dirname(sys.argv[1])
+# What is loaded is not looked at for garbage, and so not copied for each run.
+gc.collect()
+gc.freeze()
+jobs, answers = os.fdopen(os.dup(0), 'rb'), os.fdopen(os.dup(1), 'w')
+def work():
+    for line in jobs:
+        word, _, rest = line.partition(b' ')
+        if word == b'load':
+            __import__(os.fsdecode(rest.strip()))
+            answer = 0
+        elif word == b'wait':
+            answer = os.waitpid(int(rest), 0)[1]
+        else:
+            job = jobs.read(int(rest)).split(b'\\0')
+            write = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+            files = [os.open(name, flags, 0o600) for name, flags in zip(job[1:4], (os.O_RDONLY, write, write))]
+            answer = os.fork()
+            if answer == 0:
+                for number, file in enumerate(files):
+                    os.dup2(file, number)
+                    os.close(file)
+                jobs.close()
+                answers.close()
+                return job
+            for file in files:
+                os.close(file)
+        print(answer, file=answers, flush=True)
+job = work()
+if job is None:
+    os._exit(0)
+count = int(job[4])
+os.environ.clear()
+os.environb.update(variable.split(b'=', 1) for variable in job[5 + count:-1])
+os.chdir(job[0])
+sys.argv = [sys.argv[1]] + [os.fsdecode(word) for word in job[5:5 + count]]
+sys.exit(borg.archiver.main())
 ";
 
-/// A loaded stock Borg; ends when dropped.
+/// Variables that stock Borg, not Python or a library, reads while it is loaded.
+const READ_WHILE_LOADING: [&str; 4] = [
+    "BORG_EXIT_CODES",
+    "BORG_FUSE_IMPL",
+    "BORG_HOST_ID",
+    "BORG_WORKAROUNDS",
+];
+
+/// Longest time any one run may take; past it the program counts as hanging.
+pub(crate) const TIME_LIMIT: Duration = Duration::from_mins(10);
+
+type Variables = BTreeMap<OsString, OsString>;
+
+/// Hosts that wait for work, with what they were loaded with.
+static IDLE: Mutex<Vec<Host>> = Mutex::new(Vec::new());
+
+/// A process that has loaded stock Borg; ends when dropped.
 #[derive(Debug)]
-pub struct StockHost {
+struct Host {
+    /// What it found in its environment while loading.
+    loaded_with: Variables,
     child: Child,
     jobs: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
-    /// Input and outputs of the run at hand.
-    files: [PathBuf; 3],
 }
+
+/// One run of stock Borg.
+pub(crate) struct Job<'a> {
+    pub(crate) shown: &'a str,
+    pub(crate) dir: &'a Path,
+    pub(crate) args: &'a [&'a OsStr],
+    pub(crate) variables: &'a Variables,
+    pub(crate) input: Vec<u8>,
+}
+
+impl Job<'_> {
+    /// Runs to the end, in a host that is idle or a new one.
+    #[track_caller]
+    pub(crate) fn run(self) -> Run {
+        let wanted = read_while_loading(self.variables);
+        let idle = {
+            let mut hosts = IDLE.lock().expect("nothing panics in here");
+            let place = hosts.iter().position(|host| host.loaded_with == wanted);
+            place.map(|place| hosts.swap_remove(place))
+        };
+        let mut host = idle.unwrap_or_else(|| Host::start(wanted));
+        let run = host.run(self, None);
+        IDLE.lock().expect("nothing panics in here").push(host);
+        run
+    }
+
+    /// The form the script reads.
+    fn message(&self, files: [&Path; 3]) -> Vec<u8> {
+        let mut body = Vec::new();
+        let mut push = |parts: &[&[u8]]| {
+            for part in parts {
+                assert!(!part.contains(&0), "a zero byte ends a word");
+                body.extend_from_slice(part);
+            }
+            body.push(0);
+        };
+        push(&[self.dir.as_os_str().as_bytes()]);
+        for file in files {
+            push(&[file.as_os_str().as_bytes()]);
+        }
+        push(&[self.args.len().to_string().as_bytes()]);
+        for arg in self.args {
+            push(&[arg.as_bytes()]);
+        }
+        for (name, value) in self.variables {
+            push(&[name.as_bytes(), b"=", value.as_bytes()]);
+        }
+        let mut message = format!("run {}\n", body.len()).into_bytes();
+        message.append(&mut body);
+        message
+    }
+}
+
+/// What has to be the same when stock Borg is loaded: all but what is known to be looked at later.
+fn read_while_loading(variables: &Variables) -> Variables {
+    let matters = |name: &[u8]| {
+        let later = [b"BORG_" as &[u8], b"XDG_", b"SSH_"];
+        let later = later.iter().any(|prefix| name.starts_with(prefix))
+            || [b"HOME" as &[u8], b"PATH", b"USER", b"COLUMNS"].contains(&name);
+        !later || READ_WHILE_LOADING.iter().any(|it| it.as_bytes() == name)
+    };
+    let chosen = variables
+        .iter()
+        .filter(|(name, _)| matters(name.as_bytes()));
+    chosen.map(|(n, v)| (n.clone(), v.clone())).collect()
+}
+
+impl Host {
+    fn start(loaded_with: Variables) -> Self {
+        let program = Program::Stock.path();
+        let mut invocation = Invocation::with_stock_library(SCRIPT, &loaded_with, [program]);
+        let mut child = invocation.start(Stdio::piped());
+        let jobs = child.stdin.take();
+        let answers = BufReader::new(child.stdout.take().expect("a pipe"));
+        Self {
+            loaded_with,
+            child,
+            jobs,
+            answers,
+        }
+    }
+
+    #[track_caller]
+    fn run(&mut self, job: Job<'_>, blow: Option<Blow>) -> Run {
+        let started = Instant::now();
+        let pipe = || std::io::pipe().expect("descriptors to spare");
+        let [(stdin, input), (stdout, output), (stderr, errors)] = [pipe(), pipe(), pipe()];
+        let ours = std::process::id();
+        let opened = |fd: i32| PathBuf::from(format!("/proc/{ours}/fd/{fd}"));
+        let files = [
+            if job.input.is_empty() {
+                PathBuf::from("/dev/null")
+            } else {
+                opened(stdin.as_raw_fd())
+            },
+            opened(output.as_raw_fd()),
+            opened(errors.as_raw_fd()),
+        ];
+        let [first, second, third] = &files;
+        let pid = self.begin(&job, [first, second, third]);
+        // It has them open now; while we have them too, they would not end with it.
+        drop((stdin, output, errors));
+        // A program that ends without reading is an outcome, not a fault of the test.
+        let writer = thread::spawn(move || drop({ input }.write_all(&job.input)));
+        let [stdout, stderr] = [stdout, stderr].map(read_all);
+        if let Some(blow) = blow {
+            thread::sleep(blow.after);
+            // Not waited for yet: the id is still its own, whether it has ended or not.
+            kill_process(pid, blow.signal).expect("a child of our own child");
+        }
+        let status = self.wait(job.shown, pid);
+        writer.join().expect("the writing thread does not panic");
+        let streams =
+            [stdout, stderr].map(|it| it.join().expect("the reading thread does not panic"));
+        Run::from_parts(job.shown, status, streams, started.elapsed())
+    }
+
+    #[track_caller]
+    fn begin(&mut self, job: &Job<'_>, files: [&Path; 3]) -> Pid {
+        self.tell(&job.message(files));
+        Pid::from_raw(self.answer(job.shown, None)).expect("a process id")
+    }
+
+    #[track_caller]
+    fn wait(&mut self, shown: &str, pid: Pid) -> ExitStatus {
+        self.tell(format!("wait {}\n", pid.as_raw_nonzero()).as_bytes());
+        ExitStatus::from_raw(self.answer(shown, Some(pid)))
+    }
+
+    fn tell(&mut self, message: &[u8]) {
+        let jobs = self.jobs.as_mut().expect("open until dropped");
+        jobs.write_all(message).expect("the host reads");
+    }
+
+    /// The number the host says next; a run that does not end in time is killed.
+    #[track_caller]
+    fn answer(&mut self, shown: &str, running: Option<Pid>) -> i32 {
+        let limit = Timespec::try_from(TIME_LIMIT).expect("minutes");
+        let mut waited_for = [PollFd::new(self.answers.get_ref(), PollFlags::IN)];
+        if poll(&mut waited_for, Some(&limit)).expect("a pipe can be waited for") == 0 {
+            if let Some(pid) = running {
+                kill_process(pid, Signal::KILL).expect("a child of our own child");
+            }
+            panic!("still running after {TIME_LIMIT:?}: {shown}");
+        }
+        let mut answer = String::new();
+        self.answers
+            .read_line(&mut answer)
+            .expect("the host answers");
+        answer.trim().parse().unwrap_or_else(|error| {
+            let mut words = String::new();
+            let errors = self.child.stderr.take().expect("a pipe");
+            let _ = { errors }.read_to_string(&mut words);
+            panic!("the host of stock Borg said {answer:?}: {error}\n{words}")
+        })
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        let _ = self.child.wait();
+    }
+}
+
+fn read_all(mut pipe: PipeReader) -> thread::JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).expect("a pipe can be read");
+        bytes
+    })
+}
+
+/// A loaded stock Borg of one test; ends when dropped.
+#[derive(Debug)]
+pub struct StockHost(Host);
 
 /// A signal, and how long after the start of a run it is sent.
 #[derive(Debug, Clone, Copy)]
@@ -80,22 +281,41 @@ pub struct Blow {
 }
 
 impl StockHost {
-    /// Loads stock Borg; the machine is only where it does that.
+    /// Loads stock Borg, as it is loaded on this machine; those it is run on may differ in what is looked at later.
     ///
     /// # Panics
     /// When it cannot be started.
-    pub fn start(scratch: &Scratch, home: &Home) -> Self {
-        let mut invocation = home.stock_library(SCRIPT, ["--"; 0]);
-        let mut child = invocation.start(Stdio::piped());
-        let jobs = child.stdin.take();
-        let answers = BufReader::new(child.stdout.take().expect("a pipe"));
-        let files = ["in", "out", "err"].map(|name| scratch.join(format!("stock-{name}")));
-        Self {
-            child,
-            jobs,
-            answers,
-            files,
-        }
+    pub fn start(home: &Home) -> Self {
+        Self(Host::start(read_while_loading(&home.environment())))
+    }
+
+    /// Loads what a mount needs, which every mount would load again otherwise.
+    ///
+    /// # Panics
+    /// When stock Borg was built without it.
+    pub fn load_mounts(&mut self) {
+        self.0.tell(b"load borg.fuse\n");
+        self.0.answer("loading what mounts need", None);
+    }
+
+    /// Starts stock Borg on a machine and leaves it running; `files` are its input and its outputs.
+    ///
+    /// Its id stays its own until [`StockHost::wait`] is called.
+    ///
+    /// # Panics
+    /// When the host itself fails.
+    #[track_caller]
+    pub fn begin(&mut self, place: (&Home, &Path), args: &[String], files: [&Path; 3]) -> Pid {
+        on_machine(place, args, |job| self.0.begin(&job, files))
+    }
+
+    /// Waits for the end of what was begun.
+    ///
+    /// # Panics
+    /// When the host itself fails.
+    #[track_caller]
+    pub fn wait(&mut self, pid: Pid) -> ExitStatus {
+        self.0.wait("what was begun", pid)
     }
 
     /// Runs stock Borg to its end on a machine, perhaps with a signal on its way.
@@ -110,78 +330,35 @@ impl StockHost {
         input: &[u8],
         blow: Option<Blow>,
     ) -> Run {
-        let files = self.files.clone();
-        let [stdin, outputs @ ..] = [&files[0], &files[1], &files[2]];
-        fs::write(stdin, input).expect("room on the disk");
-        for output in outputs {
-            File::create(output).expect("room on the disk");
-        }
-        let started = Instant::now();
-        let pid = self.begin((home, dir), args, [stdin, outputs[0], outputs[1]]);
-        if let Some(blow) = blow {
-            std::thread::sleep(blow.after);
-            // Not waited for yet: the id is still its own, whether it has ended or not.
-            kill_process(pid, blow.signal).expect("a child of our own child");
-        }
-        let status = self.wait(pid);
-        let streams = outputs.map(|file| fs::read(file).expect("just written"));
-        let shown = format!("[stock] borg {}", args.join(" "));
-        Run::from_parts(&shown, status, streams, started.elapsed())
-    }
-
-    /// Loads what a mount needs, which every mount would load again otherwise.
-    ///
-    /// # Panics
-    /// When stock Borg was built without it.
-    pub fn load_mounts(&mut self) {
-        self.ask("load borg.fuse");
-    }
-
-    /// Starts stock Borg on a machine and leaves it running; `files` are its input and its outputs.
-    ///
-    /// Its id stays its own until [`StockHost::wait`] is called.
-    ///
-    /// # Panics
-    /// When the host itself fails.
-    pub fn begin(
-        &mut self,
-        (home, dir): (&Home, &Path),
-        args: &[String],
-        files: [&Path; 3],
-    ) -> Pid {
-        let program = Program::Stock.path().to_string_lossy();
-        let [stdin, stdout, stderr] = files;
-        let job = serde_json::json!({
-            "program": program, "args": args, "env": home.environment(), "dir": dir,
-            "in": stdin, "out": stdout, "err": stderr,
-        });
-        let pid = self.ask(&format!("run {job}"));
-        Pid::from_raw(pid).expect("a process id")
-    }
-
-    /// Waits for the end of what was begun.
-    ///
-    /// # Panics
-    /// When the host itself fails.
-    pub fn wait(&mut self, pid: Pid) -> ExitStatus {
-        ExitStatus::from_raw(self.ask(&format!("wait {}", pid.as_raw_nonzero())))
-    }
-
-    fn ask(&mut self, line: &str) -> i32 {
-        let jobs = self.jobs.as_mut().expect("open until dropped");
-        writeln!(jobs, "{line}").expect("the host reads");
-        let mut answer = String::new();
-        self.answers
-            .read_line(&mut answer)
-            .expect("the host answers");
-        let number = answer.trim().parse();
-        number.unwrap_or_else(|error| panic!("the host of stock Borg said {answer:?}: {error}"))
+        on_machine((home, dir), args, |job| {
+            self.0.run(
+                Job {
+                    input: input.to_vec(),
+                    ..job
+                },
+                blow,
+            )
+        })
     }
 }
 
-impl Drop for StockHost {
-    fn drop(&mut self) {
-        drop(self.jobs.take());
-        let _ = self.child.wait();
-    }
+/// Runs stock Borg with an empty input, in a host that is idle or a new one.
+#[track_caller]
+pub(crate) fn run(place: (&Home, &Path), args: &[String]) -> Run {
+    on_machine(place, args, |job| job.run())
+}
+
+#[track_caller]
+fn on_machine<T>(
+    (home, dir): (&Home, &Path),
+    args: &[String],
+    run: impl FnOnce(Job<'_>) -> T,
+) -> T {
+    run(Job {
+        shown: &format!("[stock] borg {}", args.join(" ")),
+        dir,
+        args: &args.iter().map(OsStr::new).collect::<Vec<_>>(),
+        variables: &home.environment(),
+        input: Vec::new(),
+    })
 }

@@ -181,7 +181,7 @@ impl Trial {
             let dir = self.scene.scratch.path();
             wanted.extend(lists.into_iter().map(|list| (home, dir, list)));
         }
-        let runs = self.scene.home.stock_runs_elsewhere(&wanted);
+        let runs = Home::stock_runs_elsewhere(&wanted);
         let mut runs = runs.into_iter();
         let some = |count| runs.by_ref().take(count).collect();
         counts.into_iter().map(some).collect()

@@ -89,7 +89,7 @@ impl World {
             scratch.dir(top);
         }
         Self {
-            stock: StockHost::start(&scratch, &homes[0]),
+            stock: StockHost::start(&homes[0]),
             repo: scratch.join("repo"),
             passphrase: "the first".to_owned(),
             mode,
