@@ -3,9 +3,10 @@
 use std::fs;
 use std::io::Write;
 use std::process::{Child, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use ironborg_testkit::{Program, Run};
+use ironborg_testkit::{Invocation, Program, Run};
 
 use crate::same_output::assert_same_run;
 use crate::scene::Scene;
@@ -50,8 +51,19 @@ fn await_condition(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_mins(1);
     while !holds() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Runs what is prepared for each at the same time; gives the runs in that order.
+fn at_once<T>(list: &[T], mut prepare: impl FnMut(&T) -> Invocation) -> Vec<Run> {
+    let prepared: Vec<Invocation> = list.iter().map(&mut prepare).collect();
+    thread::scope(|scope| {
+        let start = |invocation: Invocation| scope.spawn(|| invocation.run());
+        let running: Vec<_> = prepared.into_iter().map(start).collect();
+        let end = |run: thread::ScopedJoinHandle<'_, Run>| run.join().expect("it ends in time");
+        running.into_iter().map(end).collect()
+    })
 }
 
 fn scene() -> Scene {
@@ -90,15 +102,16 @@ fn a_held_lock_is_respected() {
                 "second",
             ],
         ] {
-            for scheme in ["legacy", "modern"] {
+            // All wait at the same time.
+            let schemes = ["legacy", "modern"].map(|scheme| Program::BOTH.map(|it| (it, scheme)));
+            let runs = at_once(schemes.as_flattened(), |(program, scheme)| {
                 // Each on a machine of its own: the cache's lock is not what is looked at here.
-                let runs = Program::BOTH.map(|program| {
-                    let mut home = scene.home.clone();
-                    let cache = scene.empty_dir("cache");
-                    home.set("BORG_CACHE_DIR", cache)
-                        .set("BORG_EXIT_CODES", scheme);
-                    scene.run_on(&home, program, args)
-                });
+                let mut home = scene.home.clone();
+                home.set("BORG_CACHE_DIR", scene.empty_dir("cache"))
+                    .set("BORG_EXIT_CODES", scheme);
+                home.invocation(*program, args).dir(scene.scratch.path())
+            });
+            for runs in runs.chunks(2) {
                 assert_same_run(&runs[0], &runs[1]);
                 assert_ne!(
                     runs[0].code(),
@@ -136,7 +149,7 @@ fn a_waiting_program_goes_on_when_the_other_is_done() {
             .invocation(waiter, args)
             .dir(scene.scratch.path());
         let mut waiting = invocation.start(Stdio::null());
-        std::thread::sleep(Duration::from_millis(1500));
+        thread::sleep(Duration::from_millis(1500));
         assert!(
             waiting.try_wait().expect("our own child").is_none(),
             "{} did not wait",
@@ -187,9 +200,13 @@ fn a_foreign_lock_is_left_alone() {
             &["create", "--lock-wait", "1", &scene.archive("x"), "tree"] as &[&str],
             &["list", "--lock-wait", "1", scene.repo()],
         ] {
-            let [ours, stock] = scene.each_from_same_state(|program| scene.run(program, args));
-            assert_same_run(&ours, &stock);
-            assert_ne!(ours.code(), 0, "{ours}");
+            let runs = at_once(&Program::BOTH, |program| {
+                let mut home = scene.home.clone();
+                home.set("BORG_CACHE_DIR", scene.empty_dir("cache"));
+                home.invocation(*program, args).dir(scene.scratch.path())
+            });
+            assert_same_run(&runs[0], &runs[1]);
+            assert_ne!(runs[0].code(), 0, "{}", runs[0]);
         }
         scene
             .run(Program::Stock, &["break-lock", scene.repo()])
