@@ -221,9 +221,14 @@ const FOR_STOCK: &[Need] = &[
     },
 ];
 
+/// Installs the system packages that the tests need, and building.
+pub(crate) fn tools() -> Result<()> {
+    install_missing(TOOLS)
+}
+
 /// Sets everything up.
 pub(crate) fn run() -> Result<Programs> {
-    install_missing(TOOLS)?;
+    tools()?;
     fuse::prepare(is_root())?;
     let mut variables = stock_borgs()?;
     let (_, stock_borg) = variables.first().expect("a table that is not empty");

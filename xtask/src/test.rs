@@ -5,7 +5,9 @@
 //! finds more than a release build would and saves CI a second build of every dependency.
 
 use std::env;
+use std::num::NonZero;
 use std::process::Command;
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
@@ -42,10 +44,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         filter,
     } = parse(args)?;
     let night = nightly.then(night);
-    let programs = setup::run()?;
-    // The interop suite starts the binary, which cargo builds for its own package's tests only. Asking
-    // for the tests too gives every crate the features it will be tested with: nothing is built twice.
-    process::run(process::cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
+    let programs = set_up_and_build()?;
     let tally = Tally::begin()?;
     let with_programs = |mut command: Command| {
         for (variable, program) in &programs.variables {
@@ -79,6 +78,22 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let ended = process::run(&mut with_programs(all_tests(full, filter)));
     tally.print()?;
     ended
+}
+
+/// Installs what cargo does not bring while cargo builds the rest: on a new machine each takes minutes, of which much is
+/// waiting for the network, or for the one crate that all others need.
+fn set_up_and_build() -> Result<setup::Programs> {
+    // Before both: it brings the compiler, and only one can install system packages at a time.
+    setup::tools()?;
+    thread::scope(|scope| {
+        let programs = scope.spawn(setup::run);
+        // The interop suite starts the binary, which cargo builds for its own package's tests only. Asking
+        // for the tests too gives every crate the features it will be tested with: nothing is built twice.
+        let built =
+            process::run(process::cargo().args(["build", "--workspace", "--bins", "--tests"]));
+        let programs = programs.join().expect("setting up does not panic");
+        built.and(programs)
+    })
 }
 
 /// Formatting, lints, tidy, then [`run`].
@@ -148,10 +163,19 @@ fn doc_tests() -> Command {
     command
 }
 
+/// Half as many again as there are cores: a third of the time of most tests is waiting, for a disk, a lock or a signal.
+fn tests_at_once() -> usize {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    cores + cores.div_ceil(2)
+}
+
 fn all_tests(full: bool, filter: &[String]) -> Command {
     let mut command = process::cargo();
     if process::succeeds(process::cargo().args(["nextest", "--version"])) {
         command.args(["nextest", "run", "--workspace"]).args(filter);
+        if filter.is_empty() {
+            command.arg(format!("--test-threads={}", tests_at_once()));
+        }
         if !full && filter.is_empty() {
             command.args(["-E", IN_TIME]);
         }
