@@ -38,6 +38,8 @@ use loader::Loader;
 
 /// More threads than this fetch no faster, and each takes memory.
 const THREADS_MAX: usize = 8;
+/// How far one thread more takes reading ahead: an ordinary chunk in hand, and half of the next one.
+const THREAD_WINDOW: u64 = 3 << 20;
 /// Files that are expected, beyond which more are of no use.
 const EXPECTED_MAX: usize = 512;
 /// Damaged chunks that are remembered as known.
@@ -216,7 +218,7 @@ impl ContentStore {
 
     /// Has fetched what the readers of this file will need next, and all but the first of the chunks that are read now.
     fn read_ahead(&self, file: &FileChunks, touched: &Range<usize>, bytes: Range<u64>) {
-        let window_max = self.budget / 3;
+        let window_max = (THREAD_WINDOW * (self.threads as u64 + 1)).min(self.budget / 3);
         let len = bytes.end - bytes.start;
         let ahead = file.streams().note(bytes.start, len, window_max);
         let planned_to = match ahead.planned {

@@ -201,7 +201,14 @@ struct Lent<'a> {
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         let reader = std::mem::take(&mut self.reader);
-        self.loader.readers().free.push(reader);
+        let mut readers = self.loader.readers();
+        // One is enough for who reads here and there; what is read in order is loaded by the threads.
+        if readers.free.is_empty() {
+            readers.free.push(reader);
+        } else {
+            readers.to_make += 1;
+        }
+        drop(readers);
         self.loader.returned.notify_one();
     }
 }
