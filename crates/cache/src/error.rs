@@ -1,5 +1,8 @@
 //! Why the cache or the security directory refuses to go on, in Borg's words.
 
+use std::path::PathBuf;
+
+use ironborg_crypto::CryptoError;
 use ironborg_repository::RepositoryError;
 use ironborg_storage::StorageError;
 use ironborg_types::{ChunkId, ErrorKind};
@@ -42,6 +45,15 @@ pub enum CacheError {
         /// Where and why.
         reason: String,
     },
+    /// A sealed file was changed by something else than this program, or belongs to something else.
+    #[error("{} is damaged", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No random numbers.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
     /// A file could not be read or written.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -59,7 +71,10 @@ impl CacheError {
             Self::RepositoryAccessAborted => ErrorKind::CacheRepositoryAccessAborted,
             Self::RepositoryIdNotUnique => ErrorKind::CacheRepositoryIDNotUnique,
             Self::RepositoryReplay => ErrorKind::CacheRepositoryReplay,
-            Self::SizeMismatch { .. } | Self::MalformedConfig { .. } => ErrorKind::Exception,
+            Self::SizeMismatch { .. } | Self::MalformedConfig { .. } | Self::Damaged { .. } => {
+                ErrorKind::Exception
+            }
+            Self::Crypto(error) => error.kind(),
             Self::Storage(error) => error.kind(),
             Self::Repository(error) => error.kind(),
         }

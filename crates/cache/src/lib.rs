@@ -20,6 +20,7 @@ mod security_nonce;
 mod stock_config;
 
 mod cache_file;
+mod sealed_blocks;
 
 pub use cache_file::directory_name;
 pub use chunk_table::{
@@ -28,6 +29,9 @@ pub use chunk_table::{
 pub use error::CacheError;
 pub use files_cache::{FileKnown, FileStat, FilesCache, PathHash, PathHasher};
 pub use files_mode::{CompareTime, FilesCacheMode, InvalidFilesCacheMode};
+pub use sealed_blocks::{
+    SEALED_BLOCK_LEN, ScratchBytes, SealedFile, SealedKind, SealedTarget, SealedWriter, TRAILER_LEN,
+};
 pub use security::{RepositoryFacts, SecurityDirectory, StockCache, UnknownUnencrypted};
 pub use security_nonce::LocalNonceStore;
 pub use stock_config::StockCacheConfig;

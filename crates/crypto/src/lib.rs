@@ -3,6 +3,7 @@
 //! Sans-I/O: the only thing taken from the system is randomness. Where keys, passphrases and nonce
 //! counters are kept is the business of the layers above. See `docs/security.md`.
 
+pub mod block_seal;
 pub mod envelope;
 pub mod error;
 pub mod id_hash;
@@ -13,6 +14,7 @@ pub mod nonce;
 pub mod passphrase;
 pub mod tam;
 
+pub use block_seal::{BLOCK_SALT_LEN, BLOCK_TAG_LEN, BlockAddress, BlockSeal, random_block_salt};
 pub use envelope::{ENVELOPE_OVERHEAD, EnvelopeNonce, envelope_nonce};
 pub use error::CryptoError;
 pub use key::{Key, RelatedSecrets};

@@ -31,6 +31,9 @@ pub enum MountError {
         /// What was said when it was tried.
         message: String,
     },
+    /// More files than an index has numbers for.
+    #[error("there are more files than can be shown: 4294967295")]
+    TooManyFiles,
     /// A chunk of a file is gone or damaged.
     #[error("{path}: chunk {id} at offset {offset}: {reason}")]
     Content {

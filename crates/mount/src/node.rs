@@ -9,9 +9,26 @@ impl NodeId {
     pub const ROOT: Self = Self(0);
 }
 
-/// Where an item begins: an offset, in bytes, in the item streams of the index's archives, one behind the other.
+/// Where an item begins: which of the index's metadata chunks (the upper half), and how many bytes into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ItemPlace(pub u64);
+
+impl ItemPlace {
+    /// So many bytes into a chunk.
+    pub(crate) fn new(chunk: u32, offset: u32) -> Self {
+        Self(u64::from(chunk) << 32 | u64::from(offset))
+    }
+
+    /// The number of the chunk.
+    pub(crate) fn chunk(self) -> u32 {
+        u32::try_from(self.0 >> 32).expect("32 bits are left")
+    }
+
+    /// Bytes from the beginning of the chunk.
+    pub(crate) fn offset(self) -> u32 {
+        u32::try_from(self.0 & u64::from(u32::MAX)).expect("32 bits are left")
+    }
+}
 
 /// Number of an owner in the index's table of owners (uid, gid, user, group as items have them).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,4 +64,6 @@ pub struct Node {
     pub damaged: bool,
     /// Whether it has extended attributes.
     pub has_xattrs: bool,
+    /// Whether it has POSIX ACLs.
+    pub has_acls: bool,
 }

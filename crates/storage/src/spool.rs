@@ -93,6 +93,18 @@ impl Spool {
         Ok(())
     }
 
+    /// Writes bytes over others, or behind them; what is left out in between is zero.
+    ///
+    /// # Errors
+    /// There is no room, or the disk fails; what is there then is the old or the new, byte by byte.
+    pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
+        self.file
+            .write_all_at(bytes, offset)
+            .map_err(|e| StorageError::io("write", &self.path, e))?;
+        self.len = self.len.max(offset.saturating_add(bytes.len() as u64));
+        Ok(())
+    }
+
     /// Reads the bytes at an offset, as many as `out` has room for.
     ///
     /// # Errors
@@ -132,6 +144,9 @@ mod tests {
         spool.read_exact_at(1, &mut out).unwrap();
         assert_eq!(&out, b"netw");
         assert!(spool.read_exact_at(3, &mut out).is_err(), "past the end");
+        spool.write_at(4, b"here").unwrap();
+        spool.read_exact_at(4, &mut out).unwrap();
+        assert_eq!((&out, spool.len()), (b"here", 8));
         assert!(spool.read_exact_at(u64::MAX, &mut out).is_err());
         spool.clear().unwrap();
         assert!(spool.is_empty());

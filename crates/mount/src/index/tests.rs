@@ -1,0 +1,5 @@
+//! Indexes of item streams that were made up, against dictionaries as stock Borg has them.
+
+mod dictionaries;
+mod properties;
+mod streams;
