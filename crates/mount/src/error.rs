@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use ironborg_archive::ArchiveError;
 use ironborg_cache::CacheError;
 use ironborg_repository::RepositoryError;
+use ironborg_source::PatternError;
 use ironborg_types::{BytePath, ChunkId};
 
 /// What went wrong. Requests of the kernel turn these into an error number and a line in the log.
@@ -19,6 +20,9 @@ pub enum MountError {
     /// A file below the cache directory.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// A path to show that is none.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
     /// An archive was deleted after it was mounted, and what is asked for went with it.
     #[error("archive {name} is no longer there: it was deleted from the repository")]
     ArchiveGone {
@@ -46,12 +50,39 @@ pub enum MountError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The kernel, or the program that mounts for ordinary users, said no.
-    #[error("{}: {reason}", mountpoint.display())]
+    /// The repository cannot be opened, because of its key or of who asks.
+    #[error("{message}")]
+    Refused {
+        /// What was said when it was tried.
+        message: String,
+    },
+    /// A file that a repair has put zeros into, and that is not to be read for this reason.
+    #[error(
+        "File has damaged (all-zero) chunks. Try running borg check --repair. \
+         Mount with allow_damaged_files to read damaged files."
+    )]
+    DamagedFile {
+        /// The file, as the mount shows it.
+        path: String,
+    },
+    /// A directory has no entry of that name.
+    #[error("no such entry")]
+    NoEntry,
+    /// What the kernel asks about is not there any more, or never was.
+    #[error("no such node")]
+    Stale,
+    /// A file has no extended attribute of that name.
+    #[error("no such extended attribute")]
+    NoAttribute,
+    /// What is asked for is not to be had of this kind of file.
+    #[error("not this kind of file")]
+    WrongKind,
+    /// The kernel, or the program that mounts for ordinary users, said no. The text is what libfuse says of it.
+    #[error("{reason}")]
     Kernel {
         /// Where it was to be mounted.
         mountpoint: PathBuf,
-        /// What was said.
+        /// What was said; nothing if `fusermount3` has said it itself.
         reason: String,
     },
 }

@@ -19,7 +19,9 @@ pub mod users;
 mod error;
 mod sys;
 
-pub use attributes::{AttributeOptions, AttributeReader, ExtendedAttributes};
+pub use attributes::{
+    AttributeOptions, AttributeReader, ExtendedAttributes, access_acl_value, default_acl_value,
+};
 pub use error::{ErrorFile, PatternError, SourceError};
 pub use pattern::{Decision, Pattern, PatternMatcher, PatternSet};
 pub use restore::{AttributeValues, RestoreOptions, RestoreRoot};

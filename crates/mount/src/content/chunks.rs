@@ -53,6 +53,15 @@ impl FileChunks {
         self.pieces.len()
     }
 
+    /// The chunks, as an item lists them.
+    pub fn entries(&self) -> impl Iterator<Item = ChunkEntry> + '_ {
+        (0..self.count()).map(|at| ChunkEntry {
+            id: self.pieces[at].id,
+            size: u32::try_from(self.len(at)).unwrap_or(u32::MAX),
+            csize: self.pieces[at].stored,
+        })
+    }
+
     /// Bytes of memory it takes.
     pub fn weight(&self) -> usize {
         size_of::<Self>() + self.pieces.len() * size_of::<Piece>()

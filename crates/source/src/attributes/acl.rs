@@ -186,6 +186,23 @@ impl AccessList {
     }
 }
 
+/// The value of the kernel's extended attribute for Borg's text of an access control list. Names count more than
+/// numbers, unless `numeric_ids`.
+///
+/// `None` if it is no such text, names somebody who does not exist, or says only what the mode says: no file system
+/// has an attribute for that.
+pub fn access_acl_value(text: &[u8], names: &Names, numeric_ids: bool) -> Option<Vec<u8>> {
+    let list = AccessList::from_text(text, names, numeric_ids).ok()?;
+    let says_more = |entry: &Entry| matches!(entry.tag, Tag::User | Tag::Group | Tag::Mask);
+    list.0.iter().any(says_more).then(|| list.to_binary())
+}
+
+/// As [`access_acl_value`], for what new files in a directory get.
+pub fn default_acl_value(text: &[u8], names: &Names, numeric_ids: bool) -> Option<Vec<u8>> {
+    let list = AccessList::from_text(text, names, numeric_ids).ok()?;
+    (list.len() > 0).then(|| list.to_binary())
+}
+
 fn parse_entry(line: &[u8], names: &Names, numeric_ids: bool) -> Result<Entry, ParseAclError> {
     let mut fields = line.split(|&b| b == b':');
     let mut field = || fields.next().unwrap_or_default();
@@ -328,6 +345,23 @@ mod tests {
             }
         }
         assert!(count >= 8, "only {count} lists");
+    }
+
+    #[test]
+    fn a_list_that_says_what_the_mode_says_is_no_attribute() {
+        let names = Names::new();
+        let mode = b"user::rw-\ngroup::r--\nother::---";
+        let more = b"user::rw-\nuser:root:r--:0\ngroup::r--\nmask::r--\nother::---";
+        assert_eq!(access_acl_value(mode, &names, false), None);
+        let value = default_acl_value(mode, &names, false).expect("new files get it");
+        assert_eq!(value, AccessList::from_mode(0o640).to_binary());
+        let value = access_acl_value(more, &names, false).expect("it names root");
+        let list = AccessList::from_binary(&value).expect("it is one");
+        assert_eq!(list.len(), 5);
+        for text in [&b""[..], b"user::rw-\nnonsense"] {
+            assert_eq!(access_acl_value(text, &names, false), None);
+            assert_eq!(default_acl_value(text, &names, false), None);
+        }
     }
 
     #[track_caller]

@@ -4,6 +4,7 @@ mod acl;
 mod reader;
 mod xattr;
 
+pub use acl::{access_acl_value, default_acl_value};
 pub use reader::{AttributeOptions, AttributeReader, AttributeSource, ExtendedAttributes};
 
 pub(crate) use acl::AccessList;
