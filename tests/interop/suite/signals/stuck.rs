@@ -115,6 +115,14 @@ fn feed(scene: &Scene, child: &mut Child) {
     });
 }
 
+/// Bytes of all segments.
+fn stored(scene: &Scene) -> u64 {
+    let segments = fs::read_dir(scene.repo.join("data/0")).expect("a repository");
+    segments
+        .map(|segment| segment.expect("readable").metadata().expect("there").len())
+        .sum()
+}
+
 /// Sends signals to a program that is stuck and waits for its end. Ours is not helped on; stock Borg may be stuck again
 /// in writing what it has left to write.
 fn end(program: Program, mut child: Child, signals: &[Signal]) -> Run {
@@ -288,6 +296,8 @@ fn an_interrupted_import_keeps_what_it_has() {
         .status();
     assert!(tar.is_ok_and(|status| status.success()));
     let child = start(&scene, Program::Ours, "import-tar REPO::a -", Stuck::Input);
+    // What was read may still be with a thread that has not had its turn, and nothing be there yet to be kept.
+    await_condition("what was read to be stored", || stored(&scene) > 900_000);
     let run = end(Program::Ours, child, &[Signal::INT]).exits(2);
     assert!(
         run.err().ends_with("Error: Got Ctrl-C / SIGINT.\n"),
