@@ -10,6 +10,7 @@
 )]
 
 mod measure;
+mod mounting;
 mod options;
 mod report;
 mod rows;

@@ -159,8 +159,36 @@ impl Contestant {
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
-        let output = self.place.join("output");
-        let errors = self.place.join("errors");
+        let mut command = self.command(dir, args)?;
+        let started = Instant::now();
+        let child = command
+            .spawn()
+            .with_context(|| format!("{}", self.binary.display()))?;
+        let usage = sys::wait(child.id()).context("cannot wait for a child")?;
+        let wall = started.elapsed();
+        if usage.code != 0 {
+            bail!(
+                "{} exits with {}: {command:?}\n{}",
+                self.program.name(),
+                usage.code,
+                self.errors()
+            );
+        }
+        let cpu = usage.user + usage.system;
+        Ok(Measurement {
+            wall,
+            cpu,
+            peak: usage.peak,
+            repository: 0,
+        })
+    }
+
+    /// A command of this program that is about to be started; its outputs go to files.
+    pub(crate) fn command<I, S>(&self, dir: &Path, args: I) -> Result<Command>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
         let mut command = Command::new(&self.binary);
         command.args(args).current_dir(dir).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -175,29 +203,24 @@ impl Contestant {
         }
         command
             .stdin(Stdio::null())
-            .stdout(File::create(&output)?)
-            .stderr(File::create(&errors)?);
-        let started = Instant::now();
-        let child = command
-            .spawn()
-            .with_context(|| format!("{}", self.binary.display()))?;
-        let usage = sys::wait(child.id()).context("cannot wait for a child")?;
-        let wall = started.elapsed();
-        if usage.code != 0 {
-            let text = std::fs::read_to_string(&errors).unwrap_or_default();
-            bail!(
-                "{} exits with {}: {command:?}\n{text}",
-                self.program.name(),
-                usage.code
-            );
-        }
-        let cpu = usage.user + usage.system;
-        Ok(Measurement {
-            wall,
-            cpu,
-            peak: usage.peak,
-            repository: 0,
-        })
+            .stdout(File::create(self.beside("output"))?)
+            .stderr(File::create(self.beside("errors"))?);
+        Ok(command)
+    }
+
+    /// What the last command said on standard error.
+    pub(crate) fn errors(&self) -> String {
+        std::fs::read_to_string(self.beside("errors")).unwrap_or_default()
+    }
+
+    /// A path beside the repository.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.place.join(name)
+    }
+
+    /// Forgets everything that could be worked out again.
+    pub(crate) fn forget(&self) -> Result<()> {
+        remove(&self.place.join(".cache"))
     }
 
     /// Reads all files below a directory and sums their CRC-32 up, one after the other on one thread: what a check of

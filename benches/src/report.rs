@@ -49,28 +49,22 @@ pub(crate) fn table(results: &[RowResult], options: &Options) -> String {
         let aim = row
             .aim
             .map_or_else(|| "–".to_owned(), |aim| format!("{aim:.2}"));
-        let shown = |size: f64| {
-            if size > 0.0 {
-                format!("{size:.0} MB")
-            } else {
-                "–".to_owned()
-            }
-        };
+        let ratio = |of: [f64; 2]| shown(of[0] / of[1], |ratio| format!("{ratio:.2}"));
         line(format_args!(
-            "| {} | {} | {} | {} | **{:.2}** | {aim} | {} | {} | {:.2} | {:.0} MB | {:.0} MB | {:.2} | {} | {} |",
+            "| {} | {} | {} | {} | **{}** | {aim} | {} | {} | {} | {} | {} | {} | {} | {} |",
             row.name,
             row.what,
-            time(wall[0]),
-            time(wall[1]),
-            wall[0] / wall[1],
-            time(cpu[0]),
-            time(cpu[1]),
-            cpu[0] / cpu[1],
-            peak[0],
-            peak[1],
-            peak[0] / peak[1],
-            shown(size[0]),
-            shown(size[1]),
+            shown(wall[0], time),
+            shown(wall[1], time),
+            ratio(wall),
+            shown(cpu[0], time),
+            shown(cpu[1], time),
+            ratio(cpu),
+            shown(peak[0], megabytes),
+            shown(peak[1], megabytes),
+            ratio(peak),
+            shown(size[0], megabytes),
+            shown(size[1], megabytes),
         ));
     }
     text.push_str(&line_table(results));
@@ -99,6 +93,19 @@ fn line_table(results: &[RowResult]) -> String {
     )
 }
 
+/// A figure, or a dash where there is none: nothing was measured, or it says nothing.
+fn shown(figure: f64, form: impl Fn(f64) -> String) -> String {
+    if figure.is_finite() && figure > 0.0 {
+        form(figure)
+    } else {
+        "–".to_owned()
+    }
+}
+
+fn megabytes(figure: f64) -> String {
+    format!("{figure:.0} MB")
+}
+
 fn time(seconds: f64) -> String {
     if seconds < 1.0 {
         format!("{:.1} ms", seconds * 1e3)
@@ -107,9 +114,12 @@ fn time(seconds: f64) -> String {
     }
 }
 
-/// The middle value; the mean of the two middle ones for an even number.
+/// The middle value; the mean of the two middle ones for an even number; not a number if there is none.
 fn median(runs: &[Measurement], value: impl Fn(&Measurement) -> f64) -> f64 {
     let mut values: Vec<f64> = runs.iter().map(value).collect();
+    if values.is_empty() {
+        return f64::NAN;
+    }
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     if values.len() % 2 == 1 {

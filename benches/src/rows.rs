@@ -2,6 +2,7 @@
 
 mod across;
 mod local;
+mod mounts;
 
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use anyhow::{Result, bail};
 use ironborg_testkit::Program;
 
 use crate::measure::{Contestant, Measurement, settle, size_of};
+use crate::mounting::{self, Use};
 use crate::options::Options;
 use crate::trees;
 use crate::wire::{Line, Wire};
@@ -43,6 +45,9 @@ enum Tree {
     Changing,
     FewSmall,
     Random,
+    /// What is done with it is asked of ours only: stock Borg takes many minutes and much memory.
+    Million,
+    OneFile,
     Usr,
     None,
 }
@@ -69,7 +74,16 @@ enum Kind {
     Compact,
     /// What is stored checked, without a finding: key mode, compression, how much of it.
     Check(&'static str, &'static str, CheckPart),
+    /// An archive mounted and used: key mode, compression, how, with what.
+    Mount(&'static str, &'static str, Use, Index),
     Version,
+}
+
+/// Whether the archive has been mounted before, so that an index of its paths may be in the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Index {
+    Absent,
+    Present,
 }
 
 /// How much is checked.
@@ -102,7 +116,7 @@ const MANY: usize = 50;
 const KEPT: &str = "10";
 
 fn rows() -> impl Iterator<Item = &'static Row> {
-    local::ROWS.iter().chain(across::ROWS)
+    local::ROWS.iter().chain(mounts::ROWS).chain(across::ROWS)
 }
 
 impl Row {
@@ -117,7 +131,7 @@ impl Row {
 
 /// Runs every wanted row, ours and stock Borg in turn.
 pub(crate) fn run_all(options: &Options) -> Result<Vec<RowResult>> {
-    let by_default = |row: &&Row| row.name != "usr";
+    let by_default = |row: &&Row| row.name != "usr" && row.tree != Tree::Million;
     let wanted: Vec<&'static Row> = match &options.rows {
         None => rows().filter(by_default).collect(),
         Some(names) => {
@@ -146,6 +160,8 @@ fn run_row(options: &Options, row: &'static Row) -> Result<RowResult> {
         Tree::Changing => trees::changing(options)?,
         Tree::FewSmall => trees::few_small(options)?,
         Tree::Random => trees::random(options)?,
+        Tree::Million => trees::million(options)?,
+        Tree::OneFile => trees::one_file(options)?,
         Tree::Usr => trees::usr(options)?,
         Tree::None => options.dir.clone(),
     };
@@ -153,10 +169,11 @@ fn run_row(options: &Options, row: &'static Row) -> Result<RowResult> {
         Program::BOTH.map(|program| Contestant::new(options, program, row.wire, row.name));
     let [ours, stock] = contestants;
     let contestants = [ours?, stock?];
+    let taking_part = if row.tree == Tree::Million { 1 } else { 2 };
     if row.tree == Tree::Changing {
         prepare_many(options, &contestants, row.kind, &tree)?;
     } else {
-        for contestant in &contestants {
+        for contestant in &contestants[..taking_part] {
             prepare(&contestant.on_a_fast_line(options)?, row.kind, &tree)?;
         }
     }
@@ -164,8 +181,12 @@ fn run_row(options: &Options, row: &'static Row) -> Result<RowResult> {
     for repetition in 0..options.repetitions {
         // Who begins changes, so that what warms up or fills up is shared fairly.
         let order = if repetition % 2 == 0 { [0, 1] } else { [1, 0] };
-        for index in order {
-            let measurement = run_once(&contestants[index], row.kind, &tree, repetition)?;
+        for index in order.into_iter().filter(|index| *index < taking_part) {
+            let contestant = &contestants[index];
+            let measurement = match row.kind {
+                Kind::Mount(.., usage, index) => mount(options, contestant, usage, index)?,
+                kind => run_once(contestant, kind, &tree, repetition)?,
+            };
             eprintln!(
                 "{} {} {:.3} s, {:.1} MB",
                 row.name,
@@ -206,6 +227,7 @@ fn prepare(contestant: &Contestant, kind: Kind, tree: &Path) -> Result<()> {
         | Kind::List(mode, compression)
         | Kind::ExportTar(mode, compression)
         | Kind::Check(mode, compression, _)
+        | Kind::Mount(mode, compression, ..)
         | Kind::ImportTar(mode, compression) => {
             contestant.init(mode)?;
             create(contestant, "a", compression, tree)?;
@@ -320,8 +342,26 @@ fn run_once(
             };
             contestant.with_size(measurement?)
         }
+        Kind::Mount(..) => unreachable!("measured by a mount"),
         Kind::Version => contestant.run(tree, ["--version"]),
     }
+}
+
+/// Mounts the archive, and uses it, as something its machine has seen before, or not.
+fn mount(
+    options: &Options,
+    contestant: &Contestant,
+    usage: Use,
+    index: Index,
+) -> Result<Measurement> {
+    let archive = contestant.archive("a");
+    let deep = trees::deep_small(options);
+    match index {
+        Index::Absent => contestant.forget()?,
+        Index::Present => drop(mounting::measure(contestant, &archive, Use::List, &deep)?),
+    }
+    settle();
+    mounting::measure(contestant, &archive, usage, &deep)
 }
 
 /// Where tarballs are written.

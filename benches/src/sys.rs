@@ -16,6 +16,24 @@ pub(crate) struct Usage {
     pub(crate) code: i32,
 }
 
+/// Whether the child `pid` has ended; it is still to be waited for.
+pub(crate) fn has_ended(pid: u32) -> bool {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: the pointer is valid for writes for the duration of the call.
+    let result = unsafe { libc::waitid(libc::P_PID, pid, info.as_mut_ptr(), flags) };
+    // SAFETY: all-zero bytes are a valid siginfo, and its process id stays zero while the child runs.
+    result != 0 || unsafe { info.assume_init().si_pid() } != 0
+}
+
+/// Ends the child `pid`, which has not been waited for.
+pub(crate) fn kill(pid: u32) {
+    if let Ok(pid) = libc::pid_t::try_from(pid) {
+        // SAFETY: a call without pointers; the id still is the child's own.
+        let _ = unsafe { libc::kill(pid, libc::SIGKILL) };
+    }
+}
+
 /// Waits for the child `pid`, which nobody else waits for.
 pub(crate) fn wait(pid: u32) -> io::Result<Usage> {
     let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;

@@ -26,6 +26,13 @@ const CHANGING_COUNT: usize = 100_000;
 const RANDOM_TOTAL: usize = 250_000_000;
 const RANDOM_COUNT: usize = 100;
 
+/// Files of the tree of a million at scale 1.
+const MILLION_COUNT: usize = 1_000_000;
+
+/// Bytes of the one file at scale 1, and stretches of one kind of content in it.
+const ONE_FILE_LEN: usize = 1_000_000_000;
+const ONE_FILE_PARTS: usize = 300;
+
 /// Files of the tree for a long line at scale 1.
 const FEW_COUNT: usize = 20_000;
 
@@ -108,6 +115,38 @@ fn binary(random: &mut Random, len: usize) -> Vec<u8> {
 pub(crate) fn small(options: &Options) -> Result<PathBuf> {
     make(options, "small", |top| {
         small_files(top, options.scaled(SMALL_COUNT))
+    })
+}
+
+/// The directory of the last of the small files, below their top.
+pub(crate) fn deep_small(options: &Options) -> PathBuf {
+    let last = small_file(Path::new(""), options.scaled(SMALL_COUNT) - 1);
+    last.parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// Files of a few bytes, named and spread as the small ones.
+pub(crate) fn million(options: &Options) -> Result<PathBuf> {
+    make(options, "million", |top| {
+        for index in 0..options.scaled(MILLION_COUNT) {
+            let path = small_file(top, index);
+            if index % 100 == 0 {
+                fs::create_dir_all(path.parent().context("files are in directories")?)?;
+            }
+            File::create_new(path)?.write_all(format!("{index}\n").as_bytes())?;
+        }
+        Ok(())
+    })
+}
+
+/// One file, of every kind of content in turn.
+pub(crate) fn one_file(options: &Options) -> Result<PathBuf> {
+    make(options, "one-file", |top| {
+        let mut file = File::create_new(top.join("file"))?;
+        let part = options.scaled(ONE_FILE_LEN) / ONE_FILE_PARTS;
+        for index in 0..ONE_FILE_PARTS {
+            write_content(&mut file, index % 3, part, index as u64)?;
+        }
+        Ok(())
     })
 }
 
