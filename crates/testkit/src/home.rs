@@ -87,7 +87,7 @@ impl Home {
     }
 
     /// All that a program run here finds in its environment.
-    pub(crate) fn environment(&self) -> BTreeMap<OsString, OsString> {
+    pub fn environment(&self) -> BTreeMap<OsString, OsString> {
         let mut variables = self.variables.clone();
         let path = std::env::var_os("PATH").unwrap_or_default();
         variables.insert("PATH".into(), path);

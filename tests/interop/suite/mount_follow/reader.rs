@@ -1,5 +1,7 @@
 //! Reads a repository in this process, as a mount does, and knows what has to be in it.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,11 +47,11 @@ pub(super) fn write_tree(scene: &Scene, tree: &str, archive: &str) {
     }
 }
 
-struct Given(String);
+struct Given(Vec<u8>);
 
 impl PassphraseSource for Given {
     fn given(&self) -> Result<Option<Passphrase>, PassphraseError> {
-        Ok(Some(Passphrase::new(self.0.as_bytes())))
+        Ok(Some(Passphrase::new(self.0.clone())))
     }
 
     fn ask(&self, _: &str) -> Result<Passphrase, PassphraseError> {
@@ -105,7 +107,7 @@ impl Again {
         let command = ServerCommand {
             words: vec![program.path().into(), "serve".into()],
             environment: environment
-                .map(|(name, value)| (name.into(), Some(value.into())))
+                .map(|(name, value)| (name, Some(value)))
                 .collect(),
         };
         let opened = RemoteRepository::open_snapshot(RemoteOptions {
@@ -129,6 +131,13 @@ impl Again {
         Ok(Box::new(opened))
     }
 
+    fn passphrase(&self) -> Vec<u8> {
+        let environment = self.home.environment();
+        environment[OsStr::new("BORG_PASSPHRASE")]
+            .as_bytes()
+            .to_vec()
+    }
+
     /// A machine of its own.
     fn client(&self) -> Client {
         let base = self.home.base().with_file_name("reader");
@@ -141,7 +150,7 @@ impl Again {
             },
             reporter: Arc::new(NullReporter),
             questioner: Arc::new(Nobody),
-            passphrases: Arc::new(Given(self.home.environment()["BORG_PASSPHRASE"].clone())),
+            passphrases: Arc::new(Given(self.passphrase())),
             interrupt: &NEVER,
             workarounds: Workarounds::default(),
             identity: Identity::default(),
