@@ -43,7 +43,7 @@ pub trait Repository: Send + Sync {
         true
     }
 
-    /// Whether a transaction was committed behind the one that is read here. Looked up at each call, cheaply; always
+    /// Whether a transaction was committed since the manifest was read here. Looked up at each call, cheaply; always
     /// `false` where that cannot be.
     fn has_moved_on(&self) -> Result<bool, RepositoryError> {
         Ok(false)

@@ -11,7 +11,7 @@ mod tail;
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use ironborg_storage::{LocalStorage, Storage};
 use ironborg_types::limits::PUT_HEADER_SIZE;
@@ -31,6 +31,8 @@ pub struct SnapshotRepository {
     state: RwLock<Option<Arc<State>>>,
     /// Held by whoever looks for another state; the others wait for that.
     looking: Mutex<()>,
+    /// The newest index there was when the manifest was read last, or the repository opened.
+    manifest_seen: Mutex<Option<SegmentId>>,
 }
 
 impl SnapshotRepository {
@@ -69,8 +71,10 @@ impl SnapshotRepository {
             repository: opened?,
             state: RwLock::new(None),
             looking: Mutex::new(()),
+            manifest_seen: Mutex::new(None),
         };
-        snapshot.state()?;
+        let state = snapshot.state()?;
+        snapshot.saw_manifest(&state);
         Ok(snapshot)
     }
 
@@ -81,6 +85,11 @@ impl SnapshotRepository {
     pub fn refresh(&self) -> Result<(), RepositoryError> {
         let state = self.current();
         self.look_again(state.as_ref()).map(drop)
+    }
+
+    fn saw_manifest(&self, state: &State) {
+        let mut seen = lock(&self.manifest_seen);
+        *seen = state.index_id;
     }
 
     fn current(&self) -> Option<Arc<State>> {
@@ -118,7 +127,7 @@ impl SnapshotRepository {
         old: Option<&Arc<State>>,
         find: impl FnOnce() -> Result<Arc<State>, RepositoryError>,
     ) -> Result<Arc<State>, RepositoryError> {
-        let _looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        let _looking = lock(&self.looking);
         match (self.current(), old) {
             (Some(current), Some(old)) if !Arc::ptr_eq(&current, old) => return Ok(current),
             (Some(current), None) => return Ok(current),
@@ -129,12 +138,12 @@ impl SnapshotRepository {
         Ok(found)
     }
 
-    /// Reads an object from wherever it is by now; `None` if it is not stored.
+    /// Reads an object from wherever it is by now; `None` if it is not stored. Also gives the state that says so.
     fn read<T>(
         &self,
         id: &ChunkId,
         mut read: impl FnMut(EntryLocation) -> Result<T, RepositoryError>,
-    ) -> Result<Option<T>, RepositoryError> {
+    ) -> Result<(Option<T>, Arc<State>), RepositoryError> {
         let storage = &*self.repository.storage;
         let mut read_in = |state: &State| match state.get(storage, id)? {
             Some(at) => read(at).map(Some),
@@ -144,8 +153,9 @@ impl SnapshotRepository {
         for _ in 0..STATES_MAX {
             match read_in(&state) {
                 Ok(None) => {}
+                Ok(found) => return Ok((found, state)),
                 Err(error) if may_pass(&error) => {}
-                other => return other,
+                Err(error) => return Err(error),
             }
             let newer = self.look_again(Some(&state))?;
             if Arc::ptr_eq(&newer, &state) {
@@ -157,7 +167,7 @@ impl SnapshotRepository {
                 state = newer;
             }
         }
-        read_in(&state)
+        Ok((read_in(&state)?, state))
     }
 
     /// Asks something of the whole index, which is loaded for it.
@@ -195,6 +205,10 @@ impl SnapshotRepository {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Repository for SnapshotRepository {
     fn id(&self) -> RepositoryId {
         self.repository.id()
@@ -217,11 +231,8 @@ impl Repository for SnapshotRepository {
     }
 
     fn has_moved_on(&self) -> Result<bool, RepositoryError> {
-        let Some(state) = self.current() else {
-            // What comes after a rest is what is there then.
-            return Ok(false);
-        };
-        Ok(self.repository.recovery().index_id()? != state.index_id)
+        // Objects may have been read in a newer state since; whoever asks wants to know about archives.
+        Ok(self.repository.recovery().index_id()? != *lock(&self.manifest_seen))
     }
 
     fn rest(&self) {
@@ -255,13 +266,16 @@ impl Repository for SnapshotRepository {
     }
 
     fn get(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {
-        self.read(id, |at| self.repository.log.read_object(at, id, out))?
-            .ok_or_else(|| self.repository.not_found(id))
+        let (found, state) = self.read(id, |at| self.repository.log.read_object(at, id, out))?;
+        if *id == ChunkId::MANIFEST {
+            self.saw_manifest(&state);
+        }
+        found.ok_or_else(|| self.repository.not_found(id))
     }
 
     fn stored_size(&self, id: &ChunkId) -> Result<Option<u32>, RepositoryError> {
         let header = u32::try_from(PUT_HEADER_SIZE).expect("41");
-        let size = self.read(id, |at| self.repository.log.read_size(at, id))?;
+        let (size, _) = self.read(id, |at| self.repository.log.read_size(at, id))?;
         Ok(size.map(|size| size - header))
     }
 
