@@ -113,7 +113,7 @@ impl PathIndex {
         let kept = Kept::new(storage, origin.repository(), id);
         let file = match open_kept(origin.as_ref(), &kept, &shared) {
             Some(file) => file,
-            None => build_kept(origin.as_ref(), &kept, &shared, name, chunks)?,
+            None => build(origin.as_ref(), Some(&kept), &shared, name, chunks)?,
         };
         Ok(Self::new(origin, shared, file, Some((name.clone(), id))))
     }
@@ -203,33 +203,58 @@ impl PathIndex {
         question: impl Fn(&IndexFile) -> Result<T, CacheError>,
     ) -> Result<T, MountError> {
         let file = self.file();
-        match question(&file) {
-            Ok(answer) => Ok(answer),
-            Err(error) => Ok(question(self.mend(&file, error)?.as_ref())?),
-        }
+        let error = match question(&file) {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let file = self.mend(&file, &error, Keeping::Allowed)?;
+        let error = match question(&file) {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        // The place where it is kept is no good.
+        Ok(question(
+            self.mend(&file, &error, Keeping::Futile)?.as_ref(),
+        )?)
     }
 
     /// Replaces a damaged index: somebody else may have done so, in this process or another one; else it is built anew.
-    fn mend(&self, old: &Arc<IndexFile>, error: CacheError) -> Result<Arc<IndexFile>, MountError> {
+    fn mend(
+        &self,
+        old: &Arc<IndexFile>,
+        error: &CacheError,
+        keeping: Keeping,
+    ) -> Result<Arc<IndexFile>, MountError> {
         let _turn = self.mending.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.file();
         if !Arc::ptr_eq(&current, old) {
             return Ok(current);
         }
+        let origin = self.origin.as_ref();
         let Some((name, id)) = &self.archive else {
-            return Err(error.into());
+            return Err(CacheError::Damaged {
+                path: "a temporary path index".into(),
+            }
+            .into());
         };
-        self.origin.log(
+        origin.log(
             Level::Warning,
             format!("The path index of archive {name} cannot be read, it is built anew. [{error}]"),
         );
-        let origin = self.origin.as_ref();
-        let kept = Kept::new(self.shared.storage(origin), origin.repository(), *id);
         let chunks = origin.item_stream(name, *id)?;
-        let file = Arc::new(build_kept(origin, &kept, &self.shared, name, &chunks)?);
+        let kept = Kept::new(self.shared.storage(origin), origin.repository(), *id);
+        let kept = Some(&kept).filter(|_| keeping == Keeping::Allowed);
+        let file = Arc::new(build(origin, kept, &self.shared, name, &chunks)?);
         *self.file.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&file);
         Ok(file)
     }
+}
+
+/// Whether an index that is built anew goes where the damaged one was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeping {
+    Allowed,
+    Futile,
 }
 
 impl std::fmt::Debug for PathIndex {
@@ -250,16 +275,23 @@ fn open_kept(origin: &dyn Origin, kept: &Kept, shared: &Arc<Shared>) -> Option<I
     })
 }
 
-fn build_kept(
+/// Builds the index of all of an archive, and keeps it if that can be.
+fn build(
     origin: &dyn Origin,
-    kept: &Kept,
+    kept: Option<&Kept>,
     shared: &Arc<Shared>,
     name: &BytePath,
     chunks: &[ChunkId],
 ) -> Result<IndexFile, MountError> {
-    kept.clean(&origin.archives());
     let shape = Shape::whole_sharing(Arc::clone(shared));
-    let file = build_archive(origin, &shape, name, chunks, Some(kept))?;
+    if let Some(kept) = kept {
+        kept.clean(&origin.archives());
+        let file = build_archive(origin, &shape, name, chunks, Some(kept))?;
+        if let Ok(file) = IndexFile::new(file, Arc::clone(shared)) {
+            return Ok(file);
+        }
+    }
+    let file = build_archive(origin, &shape, name, chunks, None)?;
     Ok(IndexFile::new(file, Arc::clone(shared))?)
 }
 

@@ -1,4 +1,4 @@
-//! The content of files out of a whole repository: every way of storing it, damage, threads, memory.
+//! The content of files, and path indexes, out of a whole repository: every way of storing it, damage, threads, memory.
 
 // A test that cannot set its scene has failed.
 #![allow(clippy::unwrap_used)]
@@ -6,7 +6,9 @@
 mod sys;
 
 mod repository;
+mod tree;
 
+mod index;
 mod memory;
 mod reading;
 

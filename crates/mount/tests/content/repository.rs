@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ironborg_archive::{
-    ArchiveError, Client, ClientDirectories, Identity, PassphraseError, PassphraseSource, Session,
-    Workarounds,
+    Archive, ArchiveError, Client, ClientDirectories, Identity, PassphraseError, PassphraseSource,
+    Session, Workarounds,
 };
 use ironborg_crypto::{KeyMode, Passphrase};
-use ironborg_format::item::ChunkEntry;
+use ironborg_format::ArchiveMetadata;
+use ironborg_format::item::{ChunkEntry, Item};
 use ironborg_mount::content::{Budget, ContentStore};
 use ironborg_mount::follow::{Follower, Opens};
 use ironborg_object::{Compression, Sealer};
@@ -17,8 +18,13 @@ use ironborg_repository::{
 };
 use ironborg_storage::MemoryStorage;
 use ironborg_testkit::Random;
-use ironborg_types::{Answer, ChunkId, Interrupt, NullReporter, Question, Questioner};
+use ironborg_types::{
+    Answer, ArchiveId, BytePath, ChunkId, Interrupt, NullReporter, Question, Questioner,
+};
 use tempfile::TempDir;
+
+/// Chunks of item streams are as long on average.
+const STREAM_CHUNK_LEN: usize = 128 * 1024;
 
 static NEVER: Interrupt = Interrupt::new();
 
@@ -146,15 +152,57 @@ impl Repository {
         self.storage.set(&name, content);
     }
 
-    /// What reads it, on three threads.
-    pub(crate) fn content(&self, budget: u64) -> ContentStore {
-        let session = open(&self.storage, &self.dir, LockMode::None).unwrap();
+    /// Stores an archive of these items, its stream in chunks as large as they are as a rule.
+    pub(crate) fn store_archive(&self, name: &str, items: impl Iterator<Item = Item>) -> Archive {
+        let mut session = open(&self.storage, &self.dir, LockMode::Exclusive).unwrap();
+        let mut sealer = Sealer::new(Compression::Lz4);
+        let (mut object, mut ids) = (Vec::new(), Vec::new());
+        let mut put = |session: &mut Session, bytes: &[u8]| {
+            let id = session.key.id_hash(bytes);
+            sealer
+                .seal(&session.key, &session.nonces, bytes, &mut object)
+                .unwrap();
+            session.repository.put(&id, &object).unwrap();
+            id
+        };
+        let mut stream = Vec::new();
+        for item in items {
+            item.encode(&mut stream);
+            while stream.len() >= STREAM_CHUNK_LEN {
+                ids.push(put(&mut session, &stream[..STREAM_CHUNK_LEN]));
+                stream.drain(..STREAM_CHUNK_LEN);
+            }
+        }
+        ids.push(put(&mut session, &stream));
+        session.repository.commit().unwrap();
+        let metadata = ArchiveMetadata {
+            items: ids,
+            ..ArchiveMetadata::default()
+        };
+        Archive {
+            id: ArchiveId([1; 32]),
+            name: BytePath::from(name),
+            metadata,
+            tam_verified: true,
+            size: 0,
+            csize: 0,
+        }
+    }
+
+    /// Follows it, on so many threads.
+    pub(crate) fn follower(&self, threads: usize) -> Arc<Follower> {
+        let mut session = open(&self.storage, &self.dir, LockMode::None).unwrap();
+        session.client.threads = threads;
         let again = Again {
             storage: self.storage.clone(),
             dir: Arc::clone(&self.dir),
         };
-        let follower = Follower::new(session, Box::new(again));
-        ContentStore::new(Arc::new(follower), 3, Budget::bytes(budget))
+        Arc::new(Follower::new(session, Box::new(again)))
+    }
+
+    /// What reads it, on three threads.
+    pub(crate) fn content(&self, budget: u64) -> ContentStore {
+        ContentStore::new(self.follower(1), 3, Budget::bytes(budget))
     }
 }
 

@@ -23,7 +23,8 @@ pub(super) struct TestOrigin {
     pub(super) archives: Mutex<HashMap<ArchiveId, Vec<ChunkId>>>,
     pub(super) log: Mutex<Vec<(Level, String)>>,
     pub(super) reads: Mutex<u64>,
-    pub(super) threads: usize,
+    /// Where indexes are kept instead.
+    pub(super) elsewhere: Mutex<Option<Arc<dyn Storage>>>,
 }
 
 impl TestOrigin {
@@ -35,7 +36,7 @@ impl TestOrigin {
             archives: Mutex::default(),
             log: Mutex::default(),
             reads: Mutex::default(),
-            threads: 2,
+            elsewhere: Mutex::default(),
         })
     }
 
@@ -105,7 +106,8 @@ impl Origin for TestOrigin {
     }
 
     fn cache(&self) -> Arc<dyn Storage> {
-        Arc::clone(&self.storage) as Arc<dyn Storage>
+        let elsewhere = self.elsewhere.lock().unwrap().clone();
+        elsewhere.unwrap_or_else(|| Arc::clone(&self.storage) as Arc<dyn Storage>)
     }
 
     fn scratch(&self) -> PathBuf {
@@ -113,7 +115,7 @@ impl Origin for TestOrigin {
     }
 
     fn threads(&self) -> usize {
-        self.threads
+        2
     }
 
     fn archives(&self) -> HashSet<ArchiveId> {
