@@ -24,7 +24,15 @@ struct Stock {
     pythons: &'static [&'static str],
     /// Whether its mounts are compared with ours: then it is built with the library that takes.
     mounts: bool,
+    /// For the C compiler, in addition: most of the time goes there.
+    c_flags: &'static str,
 }
+
+/// What runs is the same, but nobody will look at it with a debugger.
+const AS_RELEASED: &str = "-g0";
+
+/// For what nobody times and what hardly works: a server of a few small repositories.
+const QUICKLY: &str = "-g0 -O1";
 
 impl Stock {
     /// What pip is asked for.
@@ -54,6 +62,7 @@ const STOCKS: [Stock; 3] = [
         venv: "stock-borg",
         pythons: &["python3"],
         mounts: true,
+        c_flags: AS_RELEASED,
     },
     Stock {
         version: "1.2.9",
@@ -61,6 +70,7 @@ const STOCKS: [Stock; 3] = [
         venv: "stock-borg-1.2.9",
         pythons: &["python3"],
         mounts: false,
+        c_flags: QUICKLY,
     },
     Stock {
         version: "1.1.18",
@@ -69,6 +79,7 @@ const STOCKS: [Stock; 3] = [
         // The msgpack it brings reaches into integers as they were laid out until 3.11.
         pythons: &["python3.11", "python3.10", "python3.9", "python3"],
         mounts: false,
+        c_flags: QUICKLY,
     },
 ];
 
@@ -252,30 +263,30 @@ fn borgmatic() -> Result<PathBuf> {
         return Ok(program);
     }
     install_missing(FOR_PYTHON)?;
-    install_python("python3", &venv, BORGMATIC)?;
+    install_python("python3", &venv, BORGMATIC, AS_RELEASED)?;
     Ok(program)
 }
 
 /// Makes a virtual environment that holds one requirement.
-fn install_python(python: &str, venv: &Path, requirement: &str) -> Result<()> {
+fn install_python(python: &str, venv: &Path, requirement: &str, c_flags: &str) -> Result<()> {
     // A half-made environment of an interrupted run must not be mistaken for a whole one.
     if venv.exists() {
         fs::remove_dir_all(venv).with_context(|| format!("cannot remove {}", venv.display()))?;
     }
     process::run(Command::new(python).args(["-m", "venv"]).arg(venv))?;
-    install_into(venv, requirement)
+    install_into(venv, requirement, c_flags)
 }
 
 /// Adds to a virtual environment what it has not got of a requirement.
-fn install_into(venv: &Path, requirement: &str) -> Result<()> {
-    process::run(Command::new(venv.join("bin/python")).args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        requirement,
-    ]))
+fn install_into(venv: &Path, requirement: &str, c_flags: &str) -> Result<()> {
+    // They come after those of the interpreter, and the last one counts.
+    let given = std::env::var("CFLAGS").unwrap_or_default();
+    process::run(
+        Command::new(venv.join("bin/python"))
+            .args(["-m", "pip", "install", "--quiet"])
+            .args(["--disable-pip-version-check", requirement])
+            .env("CFLAGS", format!("{c_flags} {given}")),
+    )
 }
 
 /// Every stock Borg, as the environment names it or built under `target/`.
@@ -319,9 +330,9 @@ fn build(stocks: &[&'static Stock]) -> Result<()> {
         let borg = venv.join("bin/borg");
         if check_version(&borg, stock.version).is_ok() {
             // All that is missing is a library: nothing of Borg has to be compiled again.
-            install_into(&venv, &stock.requirement())?;
+            install_into(&venv, &stock.requirement(), stock.c_flags)?;
         } else {
-            install_python(python, &venv, &stock.requirement())?;
+            install_python(python, &venv, &stock.requirement(), stock.c_flags)?;
         }
         stock.check(&borg)
     };
