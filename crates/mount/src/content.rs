@@ -17,6 +17,7 @@ mod shelf;
 mod slices;
 mod source;
 mod streams;
+mod sys;
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -81,6 +82,7 @@ pub struct ContentStore {
 impl ContentStore {
     /// Reads from `source`; fetches ahead on `threads` threads, which are started when they are first needed.
     pub fn new(source: Arc<dyn ChunkSource>, threads: usize, budget: Budget) -> Self {
+        sys::return_large_buffers();
         let threads = threads.clamp(1, THREADS_MAX);
         Self {
             loader: Arc::new(Loader::new(source, budget.0, threads.max(2))),

@@ -17,7 +17,7 @@ impl Chunk {
         if is_zero(&plaintext) {
             return Self::Zeros(plaintext.len());
         }
-        // A buffer that was made for a longer one would be counted with all it has.
+        // It may have been made for a longer one, and is counted with all it has.
         if plaintext.capacity() / 2 > plaintext.len() {
             plaintext.shrink_to_fit();
         }

@@ -336,7 +336,7 @@ impl Shelf {
         }
     }
 
-    /// Makes room for `weight` bytes as far as it goes; gives a buffer with room for `len` bytes if one got free.
+    /// Makes room for `weight` bytes as far as it goes; gives a buffer for `len` bytes if one got free.
     fn make_room(&mut self, weight: u64, len: u64) -> Vec<u8> {
         let mut buffer = Vec::new();
         loop {
@@ -357,8 +357,7 @@ impl Shelf {
             };
             let free = self.remove(&id).and_then(Chunk::into_buffer);
             if let Some(free) = free
-                && suits(free.capacity(), len)
-                && (buffer.capacity() == 0 || free.capacity() < buffer.capacity())
+                && is_better(free.capacity() as u64, buffer.capacity() as u64, len)
             {
                 buffer = free;
             }
@@ -395,10 +394,14 @@ impl Shelf {
     }
 }
 
-/// Whether a buffer is neither too small nor wastefully large.
-fn suits(capacity: usize, len: u64) -> bool {
-    let capacity = capacity as u64;
-    capacity >= len && capacity / 2 <= len
+/// Whether a buffer suits `len` bytes better than another one does. One that is too small can be made larger; that is cheaper than
+/// making a new one, of which every page comes from the system.
+fn is_better(capacity: u64, other: u64, len: u64) -> bool {
+    match (capacity >= len, other >= len) {
+        (true, true) => capacity < other,
+        (false, false) => capacity > other,
+        (is_enough, _) => is_enough,
+    }
 }
 
 #[cfg(test)]
