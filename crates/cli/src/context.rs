@@ -21,6 +21,7 @@ use ironborg_types::{ErrorKind, Level, Reporter, RepositoryId, text};
 use crate::args::filters::ArchiveFilter;
 use crate::args::global::CommonArgs;
 use crate::console::Stdout;
+use crate::daemon::Background;
 use crate::directories::Directories;
 use crate::environment::{Environment, PassphraseVariables};
 use crate::error::{Cause, CliError};
@@ -55,6 +56,8 @@ pub(crate) struct Context {
     pub(crate) takes_long: bool,
     /// Where events go.
     pub(crate) reporter: Arc<ConsoleReporter>,
+    /// The way to the background, if that is where the command is going.
+    pub(crate) background: Background,
 }
 
 /// What a command does with a repository.

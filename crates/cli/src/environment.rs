@@ -41,6 +41,8 @@ pub(crate) struct Environment {
     pub(crate) logging_conf: Option<PathBuf>,
     /// `SSH_ORIGINAL_COMMAND`: what a client wanted to run where a forced command runs.
     pub(crate) ssh_original_command: Option<OsString>,
+    /// `BORG_MOUNT_DATA_CACHE_ENTRIES`
+    pub(crate) mount_data_cache_entries: Option<OsString>,
     /// `COLUMNS`, if a number.
     pub(crate) columns: Option<usize>,
 }
@@ -177,6 +179,7 @@ impl Environment {
                 .unwrap_or_default(),
             logging_conf: filled_path("BORG_LOGGING_CONF"),
             ssh_original_command: get("SSH_ORIGINAL_COMMAND"),
+            mount_data_cache_entries: get("BORG_MOUNT_DATA_CACHE_ENTRIES"),
             columns: text("COLUMNS").and_then(|value| value.trim().parse().ok()),
         }
     }

@@ -63,13 +63,6 @@ impl CliError {
         Self::new(ErrorKind::CommandError, &[text.as_ref()])
     }
 
-    /// A command of Borg's that this version does not have.
-    pub(crate) fn missing_command(name: &str) -> Self {
-        Self::command(format!(
-            "{name} is not there yet; stock Borg can do it on the same repository meanwhile."
-        ))
-    }
-
     /// What stock Borg would end with as an exception nobody caught.
     pub(crate) fn unexpected(detail: impl Into<String>) -> Self {
         Self {

@@ -15,10 +15,12 @@ mod placeholders;
 mod timestamp;
 
 mod context;
+mod daemon;
 mod dash;
 mod default_repository;
 mod directories;
 mod environment;
+mod followed;
 mod identity;
 mod lock_holders;
 mod passphrase;

@@ -10,6 +10,8 @@ pub(crate) const BORG_VERSION: &str = "1.4.5";
 const OWN_COMMANDS: &[&str] = &["backup", "restore", "completions", "man"];
 /// Those about this program itself: under the name of stock Borg there are none.
 const ABOUT_ITSELF: &[&str] = &["completions", "man"];
+/// The name that stands for one command, and that command.
+const SINGLE: (&str, &str) = ("borgfs", "mount");
 /// The order in which stock Borg lists its commands when it does not know one.
 const STOCK_ORDER: &[&str] = &[
     "benchmark",
@@ -69,6 +71,28 @@ impl Program {
         self.name.starts_with("ironborg")
     }
 
+    /// The one command that it is, if it has no others: its words follow the program's name at once.
+    pub(crate) fn single_command(&self) -> Option<&'static str> {
+        (self.name == SINGLE.0).then_some(SINGLE.1)
+    }
+
+    /// The name under which there are all commands.
+    pub(crate) fn full_name(&self) -> &str {
+        if self.single_command().is_some() {
+            "borg"
+        } else {
+            &self.name
+        }
+    }
+
+    /// How a command is called.
+    pub(crate) fn called<S: AsRef<str>>(&self, path: &[S]) -> String {
+        let words = path.iter().map(AsRef::as_ref);
+        let words = words.skip_while(|word| Some(*word) == self.single_command());
+        let name = std::iter::once(self.name.as_str());
+        name.chain(words).collect::<Vec<_>>().join(" ")
+    }
+
     /// Whether a command is told about.
     pub(crate) fn mentions(&self, command: &str) -> bool {
         self.is_ironborg() || !OWN_COMMANDS.contains(&command)
@@ -109,5 +133,17 @@ mod tests {
         assert_eq!(line("borgfs"), "borgfs 1.4.5");
         assert!(line("target/debug/ironborg").starts_with("ironborg "));
         assert!(line("ironborg").ends_with("(borg 1.4.5 compatible)"));
+    }
+
+    #[test]
+    fn borgfs_is_one_command() {
+        let borgfs = Program::named("borgfs");
+        assert_eq!(borgfs.single_command(), Some("mount"));
+        assert_eq!(borgfs.called(&["mount"]), "borgfs");
+        assert_eq!(borgfs.full_name(), "borg");
+        let borg = Program::named("borg");
+        assert_eq!(borg.single_command(), None);
+        assert_eq!(borg.called(&["key", "export"]), "borg key export");
+        assert_eq!(borg.full_name(), "borg");
     }
 }

@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,7 +50,23 @@ impl Context {
             append_only: false,
             make_parent_dirs: false,
         };
-        self.connect(location, open, None)
+        Ok(RemoteRepository::open(
+            self.remote_options(location, open, None)?,
+        )?)
+    }
+
+    /// How a repository on another host is opened to be read for a long time.
+    pub(crate) fn followed_options(&self, location: &Location) -> Result<RemoteOptions, CliError> {
+        let open = Open {
+            path: location.path.clone(),
+            create: false,
+            lock_wait: Some(self.remote_lock_wait()),
+            lock: !self.common.bypass_lock,
+            exclusive: Some(false),
+            append_only: false,
+            make_parent_dirs: false,
+        };
+        self.remote_options(location, open, None)
     }
 
     /// Makes a repository on another host, without key and manifest.
@@ -67,7 +84,11 @@ impl Context {
             append_only: create.append_only,
             make_parent_dirs: create.make_parent_dirs,
         };
-        self.connect(location, open, create.storage_quota)
+        Ok(RemoteRepository::open(self.remote_options(
+            location,
+            open,
+            create.storage_quota,
+        )?)?)
     }
 
     /// Seconds, as given.
@@ -75,15 +96,19 @@ impl Context {
         i32::try_from(self.common.lock_wait).map_or(f64::from(i32::MAX), f64::from)
     }
 
-    fn connect(
+    fn remote_options(
         &self,
         location: &Location,
         open: Open,
         storage_quota: Option<u64>,
-    ) -> Result<RemoteRepository, CliError> {
+    ) -> Result<RemoteOptions, CliError> {
         let command = ServerCommand {
             words: self.server_command(location, storage_quota)?,
             environment: subprocess::environment(),
+            directory: self
+                .background
+                .is_wanted()
+                .then(|| PathBuf::from(self.cwd_as_os_str())),
         };
         let words = command.words.iter();
         let shown: Vec<String> = words
@@ -95,7 +120,7 @@ impl Context {
         let positive =
             |number: Option<i64>| number.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
         let buffer = positive(self.common.upload_buffer).saturating_mul(1024 * 1024);
-        Ok(RemoteRepository::open(RemoteOptions {
+        Ok(RemoteOptions {
             dial: Arc::new(command),
             open,
             location: location.repository_text(),
@@ -110,7 +135,7 @@ impl Context {
                 directory: Some(self.absolute(&self.directories.cache)),
                 len_max: JOURNAL_LEN_MAX,
             },
-        })?)
+        })
     }
 
     /// How long it is tried to restore a lost connection.

@@ -15,6 +15,7 @@ use crate::commands::help::Amount;
 use crate::commands::{Run, Traits, help};
 use crate::console::{self, Stdout};
 use crate::context::Context;
+use crate::daemon::{self, Background};
 use crate::directories::Directories;
 use crate::environment::Environment;
 use crate::error::{Cause, CliError};
@@ -53,10 +54,12 @@ struct Surroundings {
     environment: Environment,
     identity: Arc<HostIdentity>,
     cwd: OsString,
+    background: Background,
 }
 
 impl Surroundings {
     fn look() -> Self {
+        let background = Background::inherited();
         let command_line: Vec<OsString> = std::env::args_os().collect();
         let environment = Environment::read();
         Self {
@@ -67,6 +70,7 @@ impl Surroundings {
                 .unwrap_or_else(|_| ".".into())
                 .into_os_string(),
             command_line,
+            background,
         }
     }
 
@@ -82,8 +86,11 @@ impl Surroundings {
 fn run() -> u8 {
     let surroundings = Surroundings::look();
     let arguments = surroundings.command_line.get(1..).unwrap_or_default();
-    for warning in deprecated::warnings(arguments) {
-        console::stderr_line(warning);
+    // Whoever started this one to go to the background has said so already.
+    if !surroundings.background.is_wanted() {
+        for warning in deprecated::warnings(arguments) {
+            console::stderr_line(warning);
+        }
     }
     let description = args::description();
     let program = &surroundings.program;
@@ -161,15 +168,20 @@ fn start(surroundings: Surroundings, ordered: Ordered) -> u8 {
     let Ordered {
         common, command, ..
     } = ordered;
+    let traits = command.traits();
+    if traits.detaches && !surroundings.background.is_wanted() {
+        // Before anything is opened or read: all of that is the other one's.
+        return daemon::launch(&surroundings.command_line);
+    }
     sys::set_umask(common.umask);
     sys::keep_descriptors_private();
-    let traits = command.traits();
     let Surroundings {
         program,
         command_line,
         environment,
         identity,
         cwd,
+        background,
     } = surroundings;
     let reporter = Arc::new(reporter(&common, &traits, &environment));
     signals::install(signals::ender(reporter.clone(), common.show_rc));
@@ -183,6 +195,7 @@ fn start(surroundings: Surroundings, ordered: Ordered) -> u8 {
         takes_long: traits.takes_long,
         common,
         reporter,
+        background,
     };
     perform(&context, command, &traits)
 }

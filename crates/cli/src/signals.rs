@@ -8,8 +8,9 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use ironborg_types::Interrupt;
@@ -61,6 +62,53 @@ pub(crate) fn wake_descriptor() -> io::Result<OwnedFd> {
     Ok(wake)
 }
 
+/// Whether signals mean something else than to stop.
+static DIVERTED: AtomicBool = AtomicBool::new(false);
+/// Who is told of them then.
+static RECEIVER: Mutex<Option<Sender<Arrived>>> = Mutex::new(None);
+
+/// A signal that came while they are diverted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrived {
+    /// SIGINT: somebody has pressed ^C.
+    Interrupt,
+    /// SIGTERM or SIGHUP.
+    End,
+    /// SIGUSR1: how far is it?
+    Report,
+}
+
+/// From now on a signal stops nothing by itself: whoever receives decides. Does so for the rest of the process.
+///
+/// # Errors
+/// A signal came before, and the program is to end for it.
+pub(crate) fn divert(to: Sender<Arrived>) -> Result<(), CliError> {
+    *RECEIVER.lock().unwrap_or_else(PoisonError::into_inner) = Some(to);
+    DIVERTED.store(true, Ordering::SeqCst);
+    if INTERRUPT.stop_requested() {
+        // The one that was pressed before there was anything to unmount.
+        return Err(ending().unwrap_or_else(|| CliError::signal(2)));
+    }
+    check()
+}
+
+/// Passes a signal on, if they are diverted.
+fn passed_on(signal: i32) -> bool {
+    if !DIVERTED.load(Ordering::SeqCst) {
+        return false;
+    }
+    let arrived = match signal {
+        SIGINT => Arrived::Interrupt,
+        SIGTERM | SIGHUP => Arrived::End,
+        SIGUSR1 => Arrived::Report,
+        _ => return false,
+    };
+    let receiver = RECEIVER.lock().unwrap_or_else(PoisonError::into_inner);
+    // Nobody receives any more when the command is about to end anyway.
+    let _ = receiver.as_ref().map(|receiver| receiver.send(arrived));
+    true
+}
+
 /// Ends a loop of the command line when a signal wants that.
 pub(crate) fn check() -> Result<(), CliError> {
     ending().map_or(Ok(()), Err)
@@ -73,7 +121,9 @@ pub(crate) fn install(finish: impl Fn(&CliError) + Send + 'static) {
     };
     // If one of these fails, so did the line above.
     let _ = sys::note_signal(SIGINT, || {
-        INTERRUPT.request_stop();
+        if !DIVERTED.load(Ordering::SeqCst) {
+            INTERRUPT.request_stop();
+        }
     });
     let _ = sys::note_signal(SIGTERM, || note_end(15));
     let _ = sys::note_signal(SIGHUP, || note_end(1));
@@ -82,6 +132,9 @@ pub(crate) fn install(finish: impl Fn(&CliError) + Send + 'static) {
     let wait = move || {
         let mut last_interrupt: Option<Instant> = None;
         for signal in signals.forever() {
+            if passed_on(signal) {
+                continue;
+            }
             match signal {
                 SIGUSR1 => INTERRUPT.request_report(),
                 SIGUSR2 => console::stderr_line("Received SIGUSR2."),
@@ -113,6 +166,9 @@ pub(crate) fn install(finish: impl Fn(&CliError) + Send + 'static) {
 
 /// Notes that the program is to end for a signal; called inside of its handler.
 fn note_end(number: u8) {
+    if DIVERTED.load(Ordering::SeqCst) {
+        return;
+    }
     ENDING.store(number, Ordering::SeqCst);
     INTERRUPT.request_stop();
 }

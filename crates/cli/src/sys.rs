@@ -92,6 +92,32 @@ fn look_up(
     }
 }
 
+/// Takes a variable out of the environment. Only while there is one thread.
+pub(crate) fn take_variable(name: &OsStr) -> Option<OsString> {
+    let value = std::env::var_os(name)?;
+    // SAFETY: nobody else reads the environment meanwhile: the caller says there are no other threads.
+    unsafe { std::env::remove_var(name) };
+    Some(value)
+}
+
+/// The end of a pipe that whoever started this program has left open as `number`; `None` if there is none.
+pub(crate) fn inherited_pipe(number: i32) -> Option<OwnedFd> {
+    if number <= libc::STDERR_FILENO {
+        return None;
+    }
+    // SAFETY: the call only looks; a number that is not open gives an error. It is borrowed for this one call.
+    let open = unsafe { libc::fcntl(number, libc::F_GETFL) };
+    if open < 0 || open & libc::O_ACCMODE != libc::O_WRONLY {
+        return None;
+    }
+    // SAFETY: it is open, it was left to this program, and nothing here has opened or taken anything yet.
+    let pipe = unsafe { OwnedFd::from_raw_fd(number) };
+    let is_pipe = rustix::fs::fstat(&pipe).is_ok_and(|stat| {
+        rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Fifo
+    });
+    is_pipe.then_some(pipe)
+}
+
 /// Keeps what whoever started this program left open from the programs it starts: among it may be the
 /// passphrase of `BORG_PASSPHRASE_FD`.
 pub(crate) fn keep_descriptors_private() {

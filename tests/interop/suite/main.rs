@@ -32,6 +32,7 @@ mod locks;
 mod machine;
 mod maintenance;
 mod modes;
+mod mount_commands;
 mod mount_follow;
 mod patterns;
 mod prune;

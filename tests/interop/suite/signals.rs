@@ -3,7 +3,7 @@
 
 mod kills;
 mod stuck;
-mod terminal;
+pub(crate) mod terminal;
 
 use std::fs;
 use std::path::Path;

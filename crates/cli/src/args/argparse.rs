@@ -95,22 +95,60 @@ pub(crate) fn read(
     args: &[OsString],
     check: &mut dyn Check,
 ) -> Result<Request, Refusal> {
+    if let Some(name) = Program::named(prog).single_command() {
+        return read_single(root, name, prog, args, check);
+    }
     let parser = Parser {
         command: root,
         options: root,
         path: Vec::new(),
         prog: prog.to_owned(),
     };
-    let (request, unknown) = Reading::new(&parser, args, Vec::new(), check)?.finish()?;
-    if unknown.is_empty() {
-        return Ok(request);
+    parser.read(root, args, check)
+}
+
+/// Reads the command line of a program that is one command.
+fn read_single(
+    root: &Command,
+    name: &str,
+    prog: &str,
+    args: &[OsString],
+    check: &mut dyn Check,
+) -> Result<Request, Refusal> {
+    let path = vec![name.to_owned()];
+    if args.is_empty() {
+        return Ok(Request::Help(path));
     }
-    let hint = match &request {
-        Request::Run(canonical) => suggest::instead_of(root, canonical, &unknown),
-        _ => suggest::option(root, &unknown),
+    let command = root.find_subcommand(name).expect("it is one of ours");
+    let version = root.get_arguments().find(|arg| arg.get_id() == "version");
+    let command = command.clone().args(version.cloned());
+    let parser = Parser {
+        command: &command,
+        options: &command,
+        path,
+        prog: prog.to_owned(),
     };
-    let message = format!("unrecognized arguments: {}", unknown.join(" "));
-    Err(parser.refuse(message).with_hint(hint))
+    parser.read(root, args, check)
+}
+
+impl Parser<'_> {
+    fn read(
+        &self,
+        root: &Command,
+        args: &[OsString],
+        check: &mut dyn Check,
+    ) -> Result<Request, Refusal> {
+        let (request, unknown) = Reading::new(self, args, Vec::new(), check)?.finish()?;
+        if unknown.is_empty() {
+            return Ok(request);
+        }
+        let hint = match &request {
+            Request::Run(canonical) => suggest::instead_of(root, canonical, &unknown),
+            _ => suggest::option(root, &unknown),
+        };
+        let message = format!("unrecognized arguments: {}", unknown.join(" "));
+        Err(self.refuse(message).with_hint(hint))
+    }
 }
 
 fn shown(word: &OsStr) -> String {

@@ -23,6 +23,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::commands::Program;
 use crate::error::CliError;
+use crate::program as called;
 
 /// A command line that cannot be understood: printed as plain text with the usage, exit code 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +64,16 @@ impl ParseError {
         Self::ProgramUsage("--stats and --quick-stats are mutually exclusive.".to_owned())
     }
 
+    /// The same where a command is running already.
+    pub(crate) fn into_error(self) -> CliError {
+        match self {
+            Self::Usage(message) | Self::ProgramUsage(message) | Self::UnknownTopic(message) => {
+                CliError::command(message)
+            }
+            Self::Early(error) => error,
+        }
+    }
+
     /// A bad value of an argument.
     pub(crate) fn argument(name: &str, message: impl std::fmt::Display) -> Self {
         Self::Usage(format!("argument {name}: {message}"))
@@ -92,16 +103,17 @@ pub(crate) fn parse(root: &Command, words: &[OsString]) -> Result<ArgMatches, Us
 /// The command a command line names, and its full name.
 fn named<'a>(root: &'a Command, words: &[OsString]) -> (&'a Command, String) {
     let mut words = words.iter().map(|word| text::display(word.as_bytes()));
-    let mut full = words.next().unwrap_or_default().into_owned();
+    let program = called::Program::named(&words.next().unwrap_or_default());
+    let mut path = Vec::new();
     let mut command = root;
     for word in words {
         let Some(found) = command.find_subcommand(word.as_ref()) else {
             break;
         };
         command = found;
-        full = format!("{full} {word}");
+        path.push(word);
     }
-    (command, full)
+    (command, program.called(&path))
 }
 
 /// A usage error of the command the words name.

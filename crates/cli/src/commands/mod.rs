@@ -191,6 +191,8 @@ pub(crate) struct Traits {
     pub(crate) serves: bool,
     /// Whether it takes so long that a lost connection is worth restoring.
     pub(crate) takes_long: bool,
+    /// Whether it goes on in the background, once nothing can be complained of any more.
+    pub(crate) detaches: bool,
 }
 
 /// Statistics that were asked for and that a dry run has none of.

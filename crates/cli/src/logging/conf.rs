@@ -159,9 +159,12 @@ impl ConfFile {
             let index = handlers.iter().position(|name| name == wanted);
             index.ok_or_else(|| format!("'{wanted}'"))
         });
+        let level = self.level(&section)?;
+        let is_lowest = is_root && self.value(&section, "level") == Some("NOTSET");
         Ok(Logger {
             name: qualified.to_owned(),
-            level: self.level(&section)?,
+            // There is none above the root that it could have its level from.
+            level: if is_lowest { Some(Level::Debug) } else { level },
             propagates: is_root || self.value(&section, "propagate").map(str::trim) != Some("0"),
             handlers: indices.collect::<Result<_, _>>()?,
         })

@@ -122,4 +122,24 @@ mod tests {
         assert_eq!(names, ["borg.output.list", "borg.output", "borg", ""]);
         assert_eq!(ancestry("").collect::<Vec<_>>(), [""]);
     }
+
+    #[test]
+    fn a_root_without_a_threshold_takes_everything() {
+        let dir = tempfile::tempdir().unwrap();
+        for (line, expected) in [
+            ("level=NOTSET", Level::Debug),
+            ("level=INFO", Level::Info),
+            ("", Level::Warning),
+        ] {
+            let conf = format!(
+                "[loggers]\nkeys=root,b\n[handlers]\nkeys=\n[formatters]\nkeys=\n\
+                 [logger_root]\n{line}\nhandlers=\n\
+                 [logger_b]\nqualname=borg\nlevel=NOTSET\nhandlers=\n"
+            );
+            let path = dir.path().join("conf");
+            std::fs::write(&path, conf).unwrap();
+            let logging = Logging::from_file(&path).unwrap();
+            assert_eq!(logging.level("borg.archiver"), expected, "{line}");
+        }
+    }
 }

@@ -45,6 +45,10 @@ impl MountRequest {
         let mut unknown = Vec::new();
         for word in words {
             if !(request.take_flag(word) || request.take_word(word)?) {
+                // Libfuse makes one text of them, and forgets an empty one that another follows.
+                if unknown == [""] {
+                    unknown.clear();
+                }
                 unknown.push(word.as_str());
             }
         }
@@ -212,6 +216,11 @@ mod tests {
                 "fuse: unknown option(s): `-o foo,bar=1'",
             ),
             (&[""], "fuse: unknown option(s): `-o '"),
+            (&["", ""], "fuse: unknown option(s): `-o '"),
+            (
+                &["", "", "foo", "", ""],
+                "fuse: unknown option(s): `-o foo,,'",
+            ),
             (
                 &["allow_other=1"],
                 "fuse: unknown option(s): `-o allow_other=1'",

@@ -109,6 +109,7 @@ impl Again {
             environment: environment
                 .map(|(name, value)| (name, Some(value)))
                 .collect(),
+            directory: None,
         };
         let opened = RemoteRepository::open_snapshot(RemoteOptions {
             dial: Arc::new(command),

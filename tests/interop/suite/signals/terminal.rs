@@ -14,15 +14,15 @@ use super::{await_condition, left_behind, send};
 use crate::scene::Scene;
 
 /// The two ends of a terminal.
-struct Terminal {
+pub(crate) struct Terminal {
     /// What a person sees and types at.
-    person: OwnedFd,
+    pub(crate) person: OwnedFd,
     /// What programs have.
     programs: File,
 }
 
 impl Terminal {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC);
         let person = person.expect("a terminal");
         grantpt(&person).expect("our own terminal");
@@ -39,13 +39,13 @@ impl Terminal {
         }
     }
 
-    fn shows_what_is_typed(&self) -> bool {
+    pub(crate) fn shows_what_is_typed(&self) -> bool {
         let modes = tcgetattr(self.programs.as_fd()).expect("a terminal");
         modes.local_modes.contains(LocalModes::ECHO)
     }
 
     /// Starts a program in a session of its own whose terminal this is. Standard error stays a pipe.
-    fn start(&self, scene: &Scene, program: Program, args: &[&str]) -> Child {
+    pub(crate) fn start(&self, scene: &Scene, program: Program, args: &[&str]) -> Child {
         let mut words = vec!["-c".to_owned(), program.path().display().to_string()];
         words.extend(args.iter().map(|&word| word.to_owned()));
         let mut home = scene.home.clone();

@@ -139,9 +139,9 @@ pub(super) fn canonical(
     given: &[Given],
     positionals: Vec<OsString>,
 ) -> Vec<OsString> {
-    // The names of the commands end the parser's name; what comes before is the program's.
-    let commands: usize = parser.path.iter().map(|name| name.len() + 1).sum();
-    let program = &parser.prog[..parser.prog.len() - commands];
+    // The names of the commands end the parser's name, if it has them; what comes before is the program's.
+    let commands = format!(" {}", parser.path.join(" "));
+    let program = parser.prog.strip_suffix(&commands).unwrap_or(&parser.prog);
     let mut out = vec![OsString::from(program)];
     out.extend(parser.path.iter().map(OsString::from));
     out.extend(

@@ -110,11 +110,10 @@ fn render(
         push_examples(program, path, &mut out);
         return out;
     }
-    let full = format!("{} {}", program.name, path.join(" "));
     push_wrapped(&about(command), 0, &mut out);
     out.push('\n');
     let mut usage = command.clone();
-    usage.set_bin_name(full);
+    usage.set_bin_name(program.called(path));
     push_wrapped(&usage.render_usage().to_string(), 8, &mut out);
     push_subcommands(command, &mut out);
     push_arguments(command, &mut out);
@@ -126,7 +125,7 @@ fn render(
     let _ = writeln!(
         out,
         "\nOptions of all commands: {} help {OPTIONS_TOPIC}",
-        program.name
+        program.full_name()
     );
     out
 }
@@ -219,7 +218,7 @@ fn push_options(
         let names: Vec<String> = rest.iter().filter_map(|arg| name(arg)).collect();
         let text = format!(
             "More options ({} help {}): {}",
-            program.name,
+            program.full_name(),
             path.join(" "),
             names.join(", ")
         );
@@ -319,9 +318,12 @@ fn push_examples(program: &Program, path: &[String], out: &mut String) {
         return;
     }
     out.push_str("Examples:\n");
+    let skipped = program.single_command().unwrap_or_default();
     for example in examples {
+        let words = example.arguments;
+        let words = words.strip_prefix(skipped).unwrap_or(words).trim_start();
         let _ = writeln!(out, "  # {}", example.purpose);
-        let _ = writeln!(out, "  {} {}", program.name, example.arguments);
+        let _ = writeln!(out, "  {} {words}", program.name);
     }
 }
 

@@ -1,0 +1,120 @@
+//! The time between mounting and unmounting.
+
+use std::sync::mpsc::{Receiver, RecvError, channel};
+
+use ironborg_mount::MountError;
+use ironborg_mount::kernel::{Mounted, Unmounter};
+use ironborg_types::{Level, text};
+
+use crate::context::Context;
+use crate::error::CliError;
+use crate::exit;
+use crate::signals::{self, Arrived};
+
+/// Logger of what is said about going to the background.
+const PROCESS_LOGGER: &str = "borg.helpers.process";
+
+/// A mount that is being answered for.
+pub(super) struct Live {
+    unmounter: Unmounter,
+    happened: Receiver<Happened>,
+}
+
+enum Happened {
+    Signal(Arrived),
+    Unmounted(Result<(), MountError>),
+}
+
+impl Live {
+    /// Begins to answer.
+    pub(super) fn new(mounted: Mounted) -> Result<Self, CliError> {
+        let (happens, happened) = channel();
+        let (signal, arrived) = channel();
+        if let Err(error) = signals::divert(signal) {
+            // Dropping it unmounts: nobody has looked at it yet.
+            drop(mounted);
+            return Err(error);
+        }
+        let unmounter = mounted.unmounter();
+        let failed = |error: std::io::Error| CliError::unexpected(format!("no threads: {error}"));
+        let tell = happens.clone();
+        let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        thread("mount-signals")
+            .spawn(move || {
+                for signal in arrived {
+                    // Nobody listens after the end.
+                    let _ = tell.send(Happened::Signal(signal));
+                }
+            })
+            .map_err(failed)?;
+        thread("mount-main")
+            .spawn(move || {
+                let _ = happens.send(Happened::Unmounted(mounted.run()));
+            })
+            .map_err(failed)?;
+        Ok(Self {
+            unmounter,
+            happened,
+        })
+    }
+
+    /// Waits for the end: somebody has unmounted it, or a signal came.
+    ///
+    /// A signal does not unmount: whoever mirrors what is there would take an empty directory for the truth. ^C on a
+    /// terminal is different: a person knows.
+    pub(super) fn until_unmounted(
+        self,
+        context: &Context,
+        foreground: bool,
+    ) -> Result<(), CliError> {
+        loop {
+            match self.happened.recv() {
+                Ok(Happened::Signal(Arrived::Report)) => {
+                    context.log(Level::Debug, "fuse: mounted");
+                }
+                Ok(Happened::Signal(Arrived::Interrupt)) if foreground => {
+                    let unmounted = self.unmounter.unmount();
+                    return unmounted.map_err(|error| CliError::generic(error.to_string()));
+                }
+                Ok(Happened::Signal(_)) => return Ok(()),
+                Ok(Happened::Unmounted(ended)) => {
+                    return ended.map_err(|error| CliError::unexpected(error.to_string()));
+                }
+                Err(RecvError) => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Goes to the background.
+pub(super) fn detach(context: &Context, is_remote: bool) -> Result<(), CliError> {
+    let debug = |message: &str| {
+        context
+            .reporter
+            .record(Level::Debug, PROCESS_LOGGER, message, None);
+    };
+    let host = text::display(context.identity.host_id()).into_owned();
+    let identity = |pid: u32| format!("({host}, {pid}, 0)");
+    let foreground = std::os::unix::process::parent_id();
+    let foreground = identity(foreground);
+    let background = identity(std::process::id());
+    if !is_remote {
+        debug(&format!(
+            "Daemonizing: Foreground process {foreground} is waiting for background process..."
+        ));
+        debug(&format!(
+            "Daemonizing: Background process {background} is starting..."
+        ));
+        debug(&format!(
+            "Daemonizing: Background process {background} has started."
+        ));
+        if context.common.show_rc {
+            context.reporter.show_rc(exit::SUCCESS);
+        }
+    }
+    debug(&format!(
+        "Daemonizing: Foreground process {foreground} is now dying."
+    ));
+    let entered = context.background.enter();
+    entered.map_err(|error| CliError::unexpected(format!("cannot go to the background: {error}")))
+}

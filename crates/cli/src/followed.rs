@@ -1,0 +1,77 @@
+//! A repository that is mounted: opened as often as that takes, after the first time without asking anybody.
+
+use std::path::PathBuf;
+
+use ironborg_archive::{ArchiveError, Reopening, Session};
+use ironborg_format::Operation;
+use ironborg_mount::MountError;
+use ironborg_mount::follow::{Follower, Opens};
+use ironborg_repository::{OpenOptions, Repository, RepositoryError, SnapshotRepository};
+use ironborg_rpc::{RemoteOptions, RemoteRepository};
+
+use crate::context::{Access, Context};
+use crate::error::CliError;
+use crate::location::Location;
+
+/// What is going to be done with it.
+const OPERATIONS: &[Operation] = &[Operation::Read];
+
+/// Where it is, and how it is opened.
+enum Source {
+    Local { path: PathBuf, options: OpenOptions },
+    Remote(Box<RemoteOptions>),
+}
+
+impl Source {
+    fn open(&self) -> Result<Box<dyn Repository>, RepositoryError> {
+        Ok(match self {
+            Self::Local { path, options } => Box::new(SnapshotRepository::open(path, options)?),
+            Self::Remote(options) => {
+                Box::new(RemoteRepository::open(RemoteOptions::clone(options))?)
+            }
+        })
+    }
+}
+
+/// Opens it again.
+struct Again {
+    source: Source,
+    reopening: Reopening,
+}
+
+impl Opens for Again {
+    fn open(&self) -> Result<Session, ArchiveError> {
+        self.reopening.open(self.source.open()?, OPERATIONS)
+    }
+}
+
+impl From<MountError> for CliError {
+    fn from(error: MountError) -> Self {
+        match error {
+            MountError::Archive(error) => error.into(),
+            MountError::Repository(error) => error.into(),
+            error => Self::unexpected(error.to_string()),
+        }
+    }
+}
+
+impl Context {
+    /// Opens the repository of a location to be read for a long time while others write to it.
+    pub(crate) fn follow(&self, location: &Location) -> Result<Follower, CliError> {
+        let source = if location.is_remote() {
+            Source::Remote(Box::new(self.followed_options(location)?))
+        } else {
+            Source::Local {
+                path: self.local_path(location)?,
+                options: self.open_options(Access::Unlocked),
+            }
+        };
+        let repository = source.open()?;
+        self.refuse_nameless_directories()?;
+        let client = self.client_of(location, repository.id());
+        let session = Session::open(client, repository, OPERATIONS)?;
+        let reopening = session.reopening();
+        let again = Again { source, reopening };
+        Ok(Follower::new(session, Box::new(again)))
+    }
+}
