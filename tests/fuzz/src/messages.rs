@@ -108,6 +108,9 @@ pub(crate) fn call_seeds() -> Vec<Vec<u8>> {
             append_only: true,
             make_parent_dirs: true,
         }),
+        Call::OpenSnapshot {
+            path: b"/~user/./x".to_vec(),
+        },
         Call::Check {
             repair: true,
             save_space: false,

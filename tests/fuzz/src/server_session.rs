@@ -139,6 +139,12 @@ fn open(path: &str, create: bool) -> Call<'static> {
     })
 }
 
+fn snapshot(path: &str) -> Call<'static> {
+    Call::OpenSnapshot {
+        path: path.as_bytes().to_vec(),
+    }
+}
+
 /// Sessions with one repository, with two, and with paths that are not allowed.
 pub(crate) fn server_session_seeds() -> Vec<Vec<u8>> {
     let (first, second) = (ChunkId([7; 32]), ChunkId([8; 32]));
@@ -188,6 +194,14 @@ pub(crate) fn server_session_seeds() -> Vec<Vec<u8>> {
         Call::Len,
         put(first),
         Call::Rollback,
+        snapshot("allowed/a"),
+        Call::Get { id: second },
+        Call::Get {
+            id: ChunkId::MANIFEST,
+        },
+        Call::Len,
+        put(first),
+        commit(true),
     ];
     let two = vec![
         negotiate.clone(),
@@ -206,6 +220,7 @@ pub(crate) fn server_session_seeds() -> Vec<Vec<u8>> {
         open("allowed/../x", true),
         open("/~root/x", true),
         open("~/x", true),
+        snapshot("outside"),
         Call::Get { id: first },
     ];
     let mut seeds = Vec::new();

@@ -1,6 +1,8 @@
 //! Following a repository: what a mount reads while both programs back up, prune and compact, without ever being in
 //! their way.
 
+#![allow(clippy::unwrap_used)] // Here a failed unwrap is a failed test.
+
 mod reader;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -66,7 +68,7 @@ fn read_all(follower: &Follower) -> (u64, u64) {
         .manifest
         .archives
         .keys()
-        .map(|name| String::from_utf8(name.to_vec()).unwrap())
+        .map(|name| String::from_utf8(name.clone()).unwrap())
         .collect();
     assert!(names.iter().any(|name| name == "stays"), "{names:?}");
     for name in names {
