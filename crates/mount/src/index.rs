@@ -179,6 +179,11 @@ impl PathIndex {
         &self.owners
     }
 
+    /// Whether some file has chunks that a repair replaced.
+    pub fn has_damaged(&self) -> bool {
+        self.file().has_damaged()
+    }
+
     /// Numbers of nodes are below this. Not all of them are in use.
     pub fn nodes(&self) -> u32 {
         self.file().count()

@@ -16,12 +16,12 @@ pub mod inode;
 mod siblings;
 mod volume;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ironborg_archive::Archive;
 use ironborg_types::{BytePath, Event, Level, Reporter, Timestamp};
@@ -42,6 +42,10 @@ pub use volume::{OpenRepository, Reading};
 const LOGGER: &str = "borg.fuse";
 /// How often it is looked whether something is idle.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The same line is not told again for so long.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// Lines that are remembered for that.
+const TOLD_MAX: usize = 64;
 /// `.` and `..`
 const DOTS: u64 = 2;
 
@@ -89,6 +93,8 @@ pub struct Tree {
     look: Look,
     handles: Mutex<HashMap<u64, Arc<Listing>>>,
     next_handle: AtomicU64,
+    /// Lines told a moment ago.
+    told: Mutex<VecDeque<(String, Instant)>>,
     /// Ends the thread that looks for what is idle, by being dropped.
     caretaker: Mutex<Option<SyncSender<()>>>,
 }
@@ -145,6 +151,7 @@ impl Tree {
             look: Look::new(view, mounted_at),
             handles: Mutex::default(),
             next_handle: AtomicU64::new(1),
+            told: Mutex::default(),
             caretaker: Mutex::new(None),
         })
     }
@@ -368,6 +375,17 @@ impl Tree {
         archive.may_open(node, volume.view().words.allow_damaged_files)
     }
 
+    /// Whether every file there is, and ever will be, can be opened: nobody has to ask.
+    pub fn may_open_all(&self) -> bool {
+        let Content::One(volume) = &self.content else {
+            return false;
+        };
+        let damaged_too = volume.view().words.allow_damaged_files;
+        let first = Slot::new(0).expect("there is always a first");
+        let archive = volume.is_fixed().then(|| volume.archive(first));
+        archive.is_some_and(|archive| archive.is_ok_and(|it| it.may_open_all(damaged_too)))
+    }
+
     /// Bytes of a file; less than `size` at its end.
     ///
     /// # Errors
@@ -424,7 +442,24 @@ impl Tree {
             }
             _ => (Level::Error, format!("{}: {error}", self.path(inode))),
         };
-        self.log(level, message);
+        if self.is_news(&message) {
+            self.log(level, message);
+        }
+    }
+
+    /// Whether a line was not told a moment ago: the kernel asks again, and so do people.
+    fn is_news(&self, line: &str) -> bool {
+        let mut told = lock(&self.told);
+        let now = Instant::now();
+        told.retain(|(_, when)| now.duration_since(*when) < TELL_AGAIN_AFTER);
+        if told.iter().any(|(known, _)| known == line) {
+            return false;
+        }
+        if told.len() == TOLD_MAX {
+            told.pop_front();
+        }
+        told.push_back((line.to_owned(), now));
+        true
     }
 
     /// Where an inode is, for people.

@@ -50,6 +50,11 @@ impl IndexFile {
         self.layout.count()
     }
 
+    /// Whether a repair replaced chunks of some file.
+    pub(super) fn has_damaged(&self) -> bool {
+        self.layout.flags & flag::DAMAGED != 0
+    }
+
     /// What is known of a node.
     pub(super) fn node(&self, id: NodeId) -> Read<Node> {
         let (number, record) = self.node_record(id.0)?;

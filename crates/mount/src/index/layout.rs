@@ -15,6 +15,8 @@ pub(super) const SORTED_LEN: usize = 8;
 pub(super) const CONTENT_LEN: usize = 12;
 pub(super) const CHUNK_LEN: usize = 32;
 const SECTION_COUNT: usize = 7;
+/// Where in the trailer the bits that some record has are: behind the sections.
+const FLAGS_AT: usize = 8 + 16 * SECTION_COUNT;
 
 /// A range of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,6 +62,8 @@ pub(super) struct Layout {
     pub(super) chunks: Section,
     /// Owners.
     pub(super) owners: Section,
+    /// Bits that some record has.
+    pub(super) flags: u16,
 }
 
 impl Layout {
@@ -82,6 +86,7 @@ impl Layout {
             slot[..8].copy_from_slice(&section.offset.to_le_bytes());
             slot[8..].copy_from_slice(&section.len.to_le_bytes());
         }
+        bytes[FLAGS_AT..FLAGS_AT + 2].copy_from_slice(&self.flags.to_le_bytes());
         bytes
     }
 
@@ -107,6 +112,7 @@ impl Layout {
             contents,
             chunks,
             owners,
+            flags: u16::from_le_bytes(*bytes[FLAGS_AT..].first_chunk().expect("inside")),
         };
         let is_consistent = records.count(RECORD_LEN)? > 0
             && listed.count(LISTED_LEN)? == sorted.count(SORTED_LEN)?;

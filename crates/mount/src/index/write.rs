@@ -90,12 +90,14 @@ pub(super) fn write_index(
     places: &dyn Fn(ItemPlace) -> ItemPlace,
     mut out: SealedWriter,
 ) -> Result<SealedFile, MountError> {
+    let mut flags = 0;
     let mut layout = Layout {
         seed: builder.seed,
-        records: write_records(builder, lists, places, &mut out)?,
+        records: write_records(builder, lists, places, &mut flags, &mut out)?,
         names: write_names(builder, &mut out)?,
         ..Layout::default()
     };
+    layout.flags = flags;
     layout.listed = section(&mut out, |out| {
         write_pieces(out, &lists.listed, |number| number.to_le_bytes())
     })?;
@@ -148,10 +150,12 @@ fn write_pieces<T, const N: usize>(
     Ok(())
 }
 
+/// Adds to `flags` the bits that some record has.
 fn write_records(
     builder: &mut Builder,
     lists: &Lists,
     places: &dyn Fn(ItemPlace) -> ItemPlace,
+    flags: &mut u16,
     out: &mut SealedWriter,
 ) -> Result<Section, CacheError> {
     let count = builder.count();
@@ -174,6 +178,7 @@ fn write_records(
                 if record.place != NO_PLACE {
                     record.place = places(ItemPlace(record.place)).0;
                 }
+                *flags |= record.flags;
                 *bytes = record.to_bytes();
                 number += 1;
             }

@@ -40,6 +40,8 @@ pub(super) struct Requests {
     tree: Arc<Tree>,
     /// Whether the kernel can do without opening directories.
     may_leave_opendir_out: bool,
+    /// Whether it can do without opening files.
+    may_leave_open_out: bool,
 }
 
 impl Requests {
@@ -47,6 +49,7 @@ impl Requests {
         Self {
             tree,
             may_leave_opendir_out: false,
+            may_leave_open_out: false,
         }
     }
 
@@ -93,6 +96,8 @@ impl Filesystem for Requests {
         }
         let without_opendir = InitFlags::FUSE_NO_OPENDIR_SUPPORT;
         self.may_leave_opendir_out = config.add_capabilities(without_opendir).is_ok();
+        let without_open = InitFlags::FUSE_NO_OPEN_SUPPORT;
+        self.may_leave_open_out = config.add_capabilities(without_open).is_ok();
         // As much as the kernel lets: the error says how much that is.
         if let Err(most) = config.set_max_readahead(u32::MAX) {
             let _ = config.set_max_readahead(most);
@@ -137,6 +142,12 @@ impl Filesystem for Requests {
 
     fn open(&self, _request: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         let inode = Inode(inode.0);
+        let may_open_all = |tree: &Tree| Ok(self.may_leave_open_out && tree.may_open_all());
+        if self.answer(inode, may_open_all) == Ok(true) {
+            // The kernel does not ask again, nor tell when a file is closed; what it has read it keeps.
+            reply.error(Errno::ENOSYS);
+            return;
+        }
         match self.answer(inode, |tree| tree.may_open(inode)) {
             Ok(()) => {
                 let flags = FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH;

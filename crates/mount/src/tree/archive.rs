@@ -174,6 +174,11 @@ impl OpenArchive {
         Ok(())
     }
 
+    /// Whether [`OpenArchive::may_open`] says so of every file.
+    pub(super) fn may_open_all(&self, damaged_too: bool) -> bool {
+        damaged_too || !self.index.has_damaged()
+    }
+
     /// Bytes of a file.
     pub(super) fn read(&self, id: NodeId, offset: u64, size: usize) -> Result<Slices, MountError> {
         let node = self.node(id)?;

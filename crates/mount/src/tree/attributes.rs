@@ -182,6 +182,7 @@ impl Attributes {
 #[cfg(test)]
 mod tests {
     use ironborg_archive::items::PartFiles;
+    use ironborg_archive::selection::ArchiveSelection;
 
     use super::*;
     use crate::options::{MountOwner, MountWords};
@@ -192,7 +193,7 @@ mod tests {
             paths: Vec::new(),
             strip_components: 0,
             parts: PartFiles::Skip,
-            selection: Default::default(),
+            selection: ArchiveSelection::default(),
             numeric_ids,
             default_owner: MountOwner { uid: 70, gid: 80 },
             words: MountWords::parse(Some(words)).unwrap(),

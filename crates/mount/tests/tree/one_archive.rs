@@ -176,7 +176,10 @@ fn a_damaged_file_is_opened_only_if_that_is_wanted() {
     let error = tree.may_open(damaged).unwrap_err();
     assert!(matches!(error, MountError::DamagedFile { .. }), "{error}");
     tree.tell(damaged, &error);
+    tree.tell(damaged, &error);
     let log = machine.log();
+    let lines = log.iter().filter(|line| line.contains("kinds/top/damaged"));
+    assert_eq!(lines.count(), 1, "the same is not told again and again");
     let stocks = "File has damaged (all-zero) chunks. Try running borg check --repair. \
                   Mount with allow_damaged_files to read damaged files.";
     assert!(log.iter().any(|line| line == stocks), "{log:?}");
@@ -188,6 +191,9 @@ fn a_damaged_file_is_opened_only_if_that_is_wanted() {
         .unwrap();
     let tree = archive_tree(&machine, "kinds", &view("allow_damaged_files"));
     tree.may_open(damaged).unwrap();
+    assert!(tree.may_open_all());
+    let whole = archive_tree(&machine, "small", &view(""));
+    assert!(whole.may_open_all(), "nothing in it is damaged");
     assert_eq!(read(&tree, damaged).unwrap(), b"first ");
 }
 

@@ -13,7 +13,7 @@ use crate::stage::{
 };
 
 fn root_names(tree: &Tree) -> Vec<String> {
-    let listed = list(tree, Inode::ROOT, 3).unwrap();
+    let listed = list(tree, Inode::ROOT, 3).expect("the root is listed");
     names(&listed).into_iter().map(str::to_owned).collect()
 }
 
