@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ironborg_archive::{ArchiveError, Reopening, Session};
 use ironborg_format::Operation;
 use ironborg_mount::MountError;
-use ironborg_mount::follow::{Follower, Opens};
+use ironborg_mount::follow::{Follower, Opens, is_overtaken};
 use ironborg_repository::{OpenOptions, Repository, RepositoryError, SnapshotRepository};
 use ironborg_rpc::{RemoteOptions, RemoteRepository};
 
@@ -15,6 +15,9 @@ use crate::location::Location;
 
 /// What is going to be done with it.
 const OPERATIONS: &[Operation] = &[Operation::Read];
+
+/// Seconds one attempt waits for the lock, where a server cannot do without one; the follower makes as many as it takes.
+const LOCK_WAIT: f64 = 1.0;
 
 /// Where it is, and how it is opened.
 enum Source {
@@ -26,9 +29,9 @@ impl Source {
     fn open(&self) -> Result<Box<dyn Repository>, RepositoryError> {
         Ok(match self {
             Self::Local { path, options } => Box::new(SnapshotRepository::open(path, options)?),
-            Self::Remote(options) => {
-                Box::new(RemoteRepository::open(RemoteOptions::clone(options))?)
-            }
+            Self::Remote(options) => Box::new(RemoteRepository::open_snapshot(
+                RemoteOptions::clone(options),
+            )?),
         })
     }
 }
@@ -58,7 +61,7 @@ impl From<MountError> for CliError {
 impl Context {
     /// Opens the repository of a location to be read for a long time while others write to it.
     pub(crate) fn follow(&self, location: &Location) -> Result<Follower, CliError> {
-        let source = if location.is_remote() {
+        let mut source = if location.is_remote() {
             Source::Remote(Box::new(self.followed_options(location)?))
         } else {
             Source::Local {
@@ -68,8 +71,18 @@ impl Context {
         };
         let repository = source.open()?;
         self.refuse_nameless_directories()?;
-        let client = self.client_of(location, repository.id());
-        let session = Session::open(client, repository, OPERATIONS)?;
+        let open = |repository: Box<dyn Repository>| {
+            let client = self.client_of(location, repository.id());
+            Session::open(client, repository, OPERATIONS)
+        };
+        let session = match open(repository) {
+            // Somebody has committed between two looks: what was found is older than what that has left here.
+            Err(error) if is_overtaken(&error) => open(source.open()?),
+            opened => opened,
+        }?;
+        if let Source::Remote(options) = &mut source {
+            options.open.lock_wait = Some(LOCK_WAIT);
+        }
         let reopening = session.reopening();
         let again = Again { source, reopening };
         Ok(Follower::new(session, Box::new(again)))
