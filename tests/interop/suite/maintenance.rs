@@ -333,12 +333,22 @@ fn with_lock_passes_everything_on() {
 fn with_lock_takes_its_command_along() {
     let scene = Scene::with_repository(Program::Stock, "none");
     let started = Instant::now();
-    let args = ["with-lock", scene.repo(), "sleep", "600"];
+    let there = scene.scratch.join("there");
+    let script = format!("echo > {}; exec sleep 600", text(&there));
+    let args = ["with-lock", scene.repo(), "sh", "-c", &script];
     let [ours, stock] = Program::BOTH.map(|program| {
+        let _ = fs::remove_file(&there);
         let child = scene.home.invocation(program, args).start(Stdio::null());
         await_lock(&scene);
-        // Long enough for the command to be there, too.
-        std::thread::sleep(Duration::from_millis(300));
+        while !there.exists() {
+            assert!(
+                started.elapsed() < Duration::from_mins(2),
+                "no command was started"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // Long enough for its parent to wait for it.
+        std::thread::sleep(Duration::from_millis(100));
         let pid = child.id().to_string();
         let status = std::process::Command::new("kill")
             .args(["-TERM", &pid])
