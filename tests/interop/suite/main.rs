@@ -34,6 +34,7 @@ mod maintenance;
 mod modes;
 mod mount_commands;
 mod mount_follow;
+mod mount_reading;
 mod patterns;
 mod prune;
 mod questions;
