@@ -74,6 +74,15 @@ pub struct ChunkReader {
     object: Vec<u8>,
 }
 
+impl ChunkReader {
+    /// Gives memory back that one large chunk has needed; buffers keep up to `len` bytes each.
+    pub fn trim(&mut self, len: usize) {
+        self.object.clear();
+        self.object.shrink_to(len);
+        self.opener.trim(len);
+    }
+}
+
 /// A repository that is read for a long time while others write to it.
 pub struct Follower {
     shared: Arc<Shared>,

@@ -144,6 +144,12 @@ impl Opener {
         results
     }
 
+    /// Gives memory back that one large object has needed; buffers keep up to `len` bytes each.
+    pub fn trim(&mut self, len: usize) {
+        self.compressed.clear();
+        self.compressed.shrink_to(len);
+    }
+
     /// All of [`Self::open`] but the last step.
     fn open_unverified(
         &mut self,

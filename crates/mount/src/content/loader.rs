@@ -15,6 +15,9 @@ use crate::follow::ChunkReader;
 /// When a thread that has nothing to do gives its buffers back.
 const REST_AFTER: Duration = Duration::from_secs(5);
 
+/// What a thread keeps of each of its buffers: chunks are 2 MiB on average, and some are four times as long.
+const READER_BUFFER: usize = 2 << 20;
+
 /// What readers and threads share.
 pub(super) struct Loader {
     source: Arc<dyn ChunkSource>,
@@ -233,6 +236,7 @@ impl<'a> Attempt<'a> {
         let mut plaintext = std::mem::take(&mut self.job.buffer);
         let source = &self.loader.source;
         let read = source.read_chunk(reader, &self.job.id, self.job.len, &mut plaintext);
+        reader.trim(READER_BUFFER);
         let outcome = match read {
             Ok(()) => Ok(Arc::new(Chunk::new(plaintext))),
             Err(error) => Err(Arc::from(error.to_string())),

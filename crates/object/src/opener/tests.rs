@@ -247,6 +247,8 @@ fn a_plaintext_of_a_known_length_takes_no_more_room() {
             let opened = opener.open_sized(&key, &id, &object, wrong, &mut out);
             assert!(opened.is_ok() && out == data, "{spec}, {wrong}");
         }
+        opener.trim(1000);
+        assert!(opener.compressed.capacity() <= 1000);
         let other = key.id_hash(b"other");
         let refused = opener.open_sized(&key, &other, &object, data.len(), &mut out);
         assert!(refused.is_err() && out.is_empty(), "{spec}");
