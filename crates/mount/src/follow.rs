@@ -77,7 +77,8 @@ pub struct ChunkReader {
 impl ChunkReader {
     /// Gives memory back that one large chunk has needed; buffers keep up to `len` bytes each.
     pub fn trim(&mut self, len: usize) {
-        self.object.clear();
+        // What is left of it need not be zeroed again.
+        self.object.truncate(len);
         self.object.shrink_to(len);
         self.opener.trim(len);
     }
