@@ -426,6 +426,56 @@ fn everything_committed_can_be_read_between_any_two_changes() {
     tally(Tried::CrashPoints, looks);
 }
 
+/// What is not in a damaged segment can be read all the while that is mended; the rest is right or an error.
+#[test]
+fn a_repair_can_be_read_beside() {
+    let mut looks = 0;
+    for seed in 20..24 {
+        let (disk, content) = end_of(seed);
+        let whole = open(&disk).unwrap();
+        let mut objects = content.keys().filter(|id| **id != ChunkId::MANIFEST);
+        let (segment, offset) = whole.place(objects.next().unwrap()).unwrap();
+        drop(whole);
+        let name = format!("data/{}/{segment}", segment.0 / 4);
+        let mut bytes = disk.read(&name).unwrap();
+        bytes[usize::try_from(offset).unwrap() + 45] ^= 4;
+        disk.set(&name, bytes);
+
+        let begin = disk.snapshot();
+        let old = open(&begin).unwrap();
+        let safe: Vec<ChunkId> = content
+            .keys()
+            .copied()
+            .filter(|id| old.place(id).unwrap().0 != segment)
+            .collect();
+        let recording = RecordingStorage::new(Arc::new(disk));
+        let mut repository =
+            LocalRepository::open_in(Arc::new(recording.clone()), writing()).unwrap();
+        assert!(repository.check(&check_options(CheckMode::Repair)).unwrap());
+        repository.close().unwrap();
+        for (at, operation) in recording.operations().iter().enumerate() {
+            if !operation.is_change() {
+                continue;
+            }
+            apply(&begin, operation, || {});
+            let moment = format!("seed {seed}, operation {at}: {operation:?}");
+            let new = open(&begin).unwrap_or_else(|error| panic!("{moment}: {error}"));
+            for reader in [&old, &new] {
+                for (id, expected) in &content {
+                    let mut object = Vec::new();
+                    match reader.get(id, &mut object) {
+                        Ok(()) => assert_eq!(&object, expected, "{moment}: {id}"),
+                        Err(error) => assert!(!safe.contains(id), "{moment}: {id}: {error}"),
+                    }
+                }
+                looks += 1;
+            }
+        }
+    }
+    assert!(looks > 50, "{looks}");
+    tally(Tried::CrashPoints, looks);
+}
+
 /// What is committed, and stays so until the writer's next transaction takes it away.
 #[derive(Default)]
 struct Promised {
