@@ -165,9 +165,22 @@ fn a_writer_goes_on_while_a_client_reads_from_a_server() {
     assert_eq!(object, b"two");
     assert!(!reader.has_moved_on().unwrap());
 
-    // Whatever a client asks for, nothing is written.
     writer.close().unwrap();
-    let before = files(&path);
+    assert_writes_nothing(&mut reader, &path);
+
+    // After a rest there is no connection, and that is what is said.
+    reader.rest();
+    let error = reader.get(&id(2), &mut object).unwrap_err();
+    assert_eq!(error.kind(), ironborg_types::ErrorKind::ConnectionClosed);
+    let reader = open_remote(&path);
+    reader.get(&id(2), &mut object).unwrap();
+    assert_eq!(object, [2; 100]);
+}
+
+/// Whatever a client asks for.
+#[track_caller]
+fn assert_writes_nothing(reader: &mut RemoteRepository, path: &Path) {
+    let before = files(path);
     let _ = reader.put(&id(7), b"x");
     assert!(reader.commit().is_err());
     let check = CheckOptions {
@@ -180,13 +193,5 @@ fn a_writer_goes_on_while_a_client_reads_from_a_server() {
     assert!(reader.check(&check).is_err());
     assert!(reader.save_key(b"key").is_err());
     assert!(reader.break_lock().is_err() && reader.destroy().is_err());
-    assert_eq!(files(&path), before);
-
-    // After a rest there is no connection, and that is what is said.
-    reader.rest();
-    let error = reader.get(&id(2), &mut object).unwrap_err();
-    assert_eq!(error.kind(), ironborg_types::ErrorKind::ConnectionClosed);
-    let reader = open_remote(&path);
-    reader.get(&id(2), &mut object).unwrap();
-    assert_eq!(object, [2; 100]);
+    assert_eq!(files(path), before);
 }

@@ -24,11 +24,11 @@ pub(super) struct IndexFile {
 }
 
 impl IndexFile {
-    /// Opens the index of a transaction; `None` if the file cannot be one.
+    /// The index of a transaction; `None` if the file cannot be one.
     ///
     /// # Errors
     /// It cannot be read, or is gone by now.
-    pub(super) fn open(storage: &dyn Storage, id: SegmentId) -> Result<Option<Self>, StorageError> {
+    pub(super) fn find(storage: &dyn Storage, id: SegmentId) -> Result<Option<Self>, StorageError> {
         let name = format!("index.{id}");
         let mut header = [0; HEADER_LEN];
         let count = storage.read_at(&name, 0, &mut [IoSliceMut::new(&mut header)])?;

@@ -109,7 +109,7 @@ impl LocalRepository {
         let index_id = recovery.index_id()?;
         let base = match index_id {
             None => Base::Nothing,
-            Some(id) => match IndexFile::open(&*self.storage, id)? {
+            Some(id) => match IndexFile::find(&*self.storage, id)? {
                 Some(file) => Base::File(file),
                 None => return Ok(None),
             },
