@@ -119,9 +119,8 @@ fn mount_with_helper(request: &MountRequest, mountpoint: &Path) -> Result<Device
         if !words.is_empty() {
             command.arg("-o").arg(words.join(","));
         }
-        command.arg("--").arg(mountpoint).env(HELPER_SOCKET, "0");
-        // As its standard input it has the socket without a file descriptor being made to survive.
-        command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null());
+        command.arg("--").arg(mountpoint).stdout(Stdio::null());
+        let kept = give_socket(&mut command, theirs, request.auto_unmount)?;
         let mut program = match command.spawn() {
             Ok(program) => program,
             Err(error) => {
@@ -130,7 +129,7 @@ fn mount_with_helper(request: &MountRequest, mountpoint: &Path) -> Result<Device
             }
         };
         // Only the program may hold the other end, or its death would not be seen.
-        drop(command);
+        drop((command, kept));
         let received = receive_device(&ours);
         let watch = if request.auto_unmount && received.is_some() {
             Some(Watch {
@@ -153,6 +152,26 @@ fn mount_with_helper(request: &MountRequest, mountpoint: &Path) -> Result<Device
     });
     let why = said(why.unwrap_or(Errno::NOENT));
     Err(format!("fuse: failed to exec {}: {why}", HELPERS[0]))
+}
+
+/// Gives the helper its end of the socket; what is returned must live until it was started.
+///
+/// As its standard input it has the socket without a file descriptor being made to survive. One that goes on to watch
+/// closes what is not that socket, the device above all, but only if the number is none of the standard ones.
+fn give_socket(
+    command: &mut Command,
+    theirs: UnixStream,
+    watches: bool,
+) -> Result<Option<UnixStream>, String> {
+    if !watches {
+        command.env(HELPER_SOCKET, "0").stdin(OwnedFd::from(theirs));
+        return Ok(None);
+    }
+    rustix::io::fcntl_setfd(&theirs, rustix::io::FdFlags::empty())
+        .map_err(|error| format!("fuse: failed to create socket pair: {}", said(error)))?;
+    command.env(HELPER_SOCKET, theirs.as_raw_fd().to_string());
+    command.stdin(Stdio::null());
+    Ok(Some(theirs))
 }
 
 /// The device as the helper passes it; `None` if it ended without.
