@@ -164,9 +164,8 @@ fn word(command: &Command, option: &Given) -> Option<OsString> {
         (None, None) => unreachable!("an option has a name"),
     };
     if let Some(value) = &option.value {
-        if arg.get_long().is_some() {
-            word.push("=");
-        }
+        // Without it an empty value would be none, and one that begins with it would lose that.
+        word.push("=");
         word.push(value);
     }
     Some(word)
