@@ -18,6 +18,8 @@
 mod blocks;
 mod build;
 mod builder;
+#[doc(hidden)]
+pub mod exercise;
 mod file;
 mod items;
 mod keep;

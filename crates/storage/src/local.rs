@@ -290,13 +290,18 @@ impl Storage for LocalStorage {
         written
     }
 
-    fn publish(&self, names: &[&str]) -> Result<(), StorageError> {
+    fn publish_unsynced(&self, names: &[&str]) -> Result<(), StorageError> {
         for name in names {
             let staged = self.full(&format!("{name}.tmp"));
             fs::rename(&staged, self.full(name))
                 .map_err(|e| StorageError::io("rename", staged, e))?;
             self.forget(name);
         }
+        Ok(())
+    }
+
+    fn publish(&self, names: &[&str]) -> Result<(), StorageError> {
+        self.publish_unsynced(names)?;
         match names.first() {
             Some(name) => Self::sync_dir_at(parent_of(&self.full(name))),
             None => Ok(()),

@@ -115,6 +115,12 @@ pub trait Storage: Send + Sync {
     /// Renames each `NAME.tmp` to `NAME`, in order, then makes the names durable. All in one directory.
     fn publish(&self, names: &[&str]) -> Result<(), StorageError>;
 
+    /// As [`Storage::publish`], without waiting for the disk: after a power failure the names may be missing, or stand for
+    /// what is damaged. For what can be made anew.
+    fn publish_unsynced(&self, names: &[&str]) -> Result<(), StorageError> {
+        self.publish(names)
+    }
+
     /// Removes a file, truncating it first if the file system has no room for removing it.
     fn remove(&self, name: &str) -> Result<(), StorageError>;
 

@@ -10,6 +10,7 @@ mod messages;
 mod metadata;
 pub mod mutation;
 mod objects;
+mod path_index;
 mod repository;
 mod seeds;
 mod server_session;
@@ -50,6 +51,7 @@ pub const TARGETS: &[Target] = &[
         client_files::security,
         client_files::security_seeds,
     ),
+    target("path_index", path_index::path_index, path_index::seeds),
     target("tarball", tarball::tarball, tarball::seeds),
     target("rpc_calls", messages::rpc_calls, messages::call_seeds),
     target("rpc_replies", messages::rpc_replies, messages::reply_seeds),

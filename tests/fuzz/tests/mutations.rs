@@ -50,7 +50,7 @@ macro_rules! check_targets {
 check_targets! {
     msgpack item_stream manifest archive key
     segment hashindex hints integrity config roster
-    paper_key caches security
+    paper_key caches security path_index
     tarball
     rpc_calls rpc_replies rpc_client_session rpc_server_session
     object stored_form

@@ -191,7 +191,7 @@ impl Out {
         Ok(match self {
             Self::Kept(mut kept) => {
                 // Not synced: what a power failure leaves is found to be damaged, and made anew.
-                kept.storage.publish(&[&kept.name])?;
+                kept.storage.publish_unsynced(&[&kept.name])?;
                 kept.temporary = None;
                 Place::Kept {
                     storage: Arc::clone(&kept.storage),

@@ -16,8 +16,8 @@ use super::owners::OwnerNumbers;
 use super::record::{NONE, NamePlace, RECORD_LEN, Record};
 use crate::MountError;
 
-/// Records that may be in memory, in bytes; names a third of that.
-const RECORDS_IN_MEMORY: usize = 18 << 20;
+/// Records that may be in memory, in bytes, those of 220,000 files; names a third of that.
+const RECORDS_IN_MEMORY: usize = 14 << 20;
 const NAMES_IN_MEMORY: usize = RECORDS_IN_MEMORY / 3;
 /// Longest name the kernel takes.
 pub(super) const NAME_LEN_MAX: usize = 255;
