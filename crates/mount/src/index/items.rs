@@ -29,6 +29,8 @@ impl ItemCache {
         drop(cached);
         let mut plaintext = Vec::new();
         origin.read(&mut ChunkReader::default(), id, &mut plaintext)?;
+        // Decompressing may take more room than it needs in the end.
+        plaintext.shrink_to_fit();
         let plaintext = Arc::new(plaintext);
         cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cached.iter().all(|(known, _)| known != id) {
