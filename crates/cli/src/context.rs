@@ -176,6 +176,37 @@ impl Context {
         }
     }
 
+    /// The same for a repository with settings of its own. What is not set is not there, whatever the command line and
+    /// the environment of this process say.
+    pub(crate) fn for_another_repository(
+        &self,
+        rsh: Option<OsString>,
+        remote_path: Option<OsString>,
+        passphrases: PassphraseVariables,
+    ) -> Self {
+        let environment = Environment {
+            rsh: None,
+            remote_path: None,
+            passphrases,
+            ..self.environment.clone()
+        };
+        let mut common = self.common.clone();
+        common.rsh = rsh;
+        common.remote_path = remote_path;
+        Self {
+            program: self.program.clone(),
+            command_line: self.command_line.clone(),
+            environment,
+            directories: self.directories.clone(),
+            identity: Arc::clone(&self.identity),
+            cwd: self.cwd.clone(),
+            common,
+            takes_long: self.takes_long,
+            background: Background::default(),
+            reporter: Arc::clone(&self.reporter),
+        }
+    }
+
     /// A path of the user's, absolute.
     pub(crate) fn absolute(&self, path: &Path) -> PathBuf {
         PathBuf::from(OsString::from_vec(self.cwd.clone())).join(path)

@@ -151,6 +151,8 @@ mod tests {
         UserEntry {
             name: name.into(),
             home: home.into(),
+            uid: 1000,
+            gid: 1000,
         }
     }
 

@@ -39,6 +39,10 @@ pub(crate) struct Environment {
     pub(crate) workarounds: Vec<String>,
     /// `BORG_LOGGING_CONF`, if not empty.
     pub(crate) logging_conf: Option<PathBuf>,
+    /// `NOTIFY_SOCKET`: where the service manager wants to be told how things are.
+    pub(crate) notify_socket: Option<OsString>,
+    /// `CREDENTIALS_DIRECTORY`: what the service manager has given to this service.
+    pub(crate) credentials: Option<PathBuf>,
     /// `SSH_ORIGINAL_COMMAND`: what a client wanted to run where a forced command runs.
     pub(crate) ssh_original_command: Option<OsString>,
     /// `BORG_MOUNT_DATA_CACHE_ENTRIES`
@@ -85,14 +89,22 @@ pub(crate) struct PassphraseVariables {
     pub(crate) command: Option<OsString>,
     /// `BORG_PASSPHRASE_FD`, if a number.
     pub(crate) descriptor: Option<i32>,
+    /// [`PASSPHRASE_FILE`], if not empty.
+    pub(crate) file: Option<PathBuf>,
     /// `BORG_NEW_PASSPHRASE`
     pub(crate) new_passphrase: Option<Zeroizing<Vec<u8>>>,
 }
 
+/// The file that holds the passphrase: for mounts that nobody is asked for.
+pub(crate) const PASSPHRASE_FILE: &str = "IRONBORG_PASSPHRASE_FILE";
+
 impl PassphraseVariables {
     /// Whether any of them gives the passphrase of an existing key.
     pub(crate) fn is_given(&self) -> bool {
-        self.passphrase.is_some() || self.command.is_some() || self.descriptor.is_some()
+        self.passphrase.is_some()
+            || self.command.is_some()
+            || self.descriptor.is_some()
+            || self.file.is_some()
     }
 }
 
@@ -156,6 +168,7 @@ impl Environment {
                 passphrase: secret("BORG_PASSPHRASE"),
                 command: get("BORG_PASSCOMMAND"),
                 descriptor: text("BORG_PASSPHRASE_FD").and_then(|value| value.trim().parse().ok()),
+                file: filled_path(PASSPHRASE_FILE),
                 new_passphrase: secret("BORG_NEW_PASSPHRASE"),
             },
             identity: IdentityVariables {
@@ -178,6 +191,8 @@ impl Environment {
                 .map(|value| value.split(',').map(str::to_owned).collect())
                 .unwrap_or_default(),
             logging_conf: filled_path("BORG_LOGGING_CONF"),
+            notify_socket: filled("NOTIFY_SOCKET"),
+            credentials: filled_path("CREDENTIALS_DIRECTORY"),
             ssh_original_command: get("SSH_ORIGINAL_COMMAND"),
             mount_data_cache_entries: get("BORG_MOUNT_DATA_CACHE_ENTRIES"),
             columns: text("COLUMNS").and_then(|value| value.trim().parse().ok()),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ironborg_archive::{ArchiveError, Reopening, Session};
+use ironborg_archive::{ArchiveError, Client, Reopening, Session};
 use ironborg_format::Operation;
 use ironborg_mount::MountError;
 use ironborg_mount::follow::{Follower, Opens, is_overtaken};
@@ -12,6 +12,7 @@ use ironborg_rpc::{RemoteOptions, RemoteRepository};
 use crate::context::{Access, Context};
 use crate::error::CliError;
 use crate::location::Location;
+use crate::unattended::unattended;
 
 /// What is going to be done with it.
 const OPERATIONS: &[Operation] = &[Operation::Read];
@@ -37,12 +38,14 @@ impl Source {
 }
 
 /// Opens it again.
-struct Again {
+struct Again<K> {
     source: Source,
     reopening: Reopening,
+    /// Dropped when it is followed no longer.
+    _kept: K,
 }
 
-impl Opens for Again {
+impl<K: Send + Sync> Opens for Again<K> {
     fn open(&self) -> Result<Session, ArchiveError> {
         self.reopening.open(self.source.open()?, OPERATIONS)
     }
@@ -61,6 +64,24 @@ impl From<MountError> for CliError {
 impl Context {
     /// Opens the repository of a location to be read for a long time while others write to it.
     pub(crate) fn follow(&self, location: &Location) -> Result<Follower, CliError> {
+        self.follow_as(location, |client| client, ())
+    }
+
+    /// The same without asking anybody, not even the first time. `kept` is dropped when it is followed no longer.
+    pub(crate) fn follow_unattended(
+        &self,
+        location: &Location,
+        kept: impl Send + Sync + 'static,
+    ) -> Result<Follower, CliError> {
+        self.follow_as(location, unattended, kept)
+    }
+
+    fn follow_as(
+        &self,
+        location: &Location,
+        attended: fn(Client) -> Client,
+        kept: impl Send + Sync + 'static,
+    ) -> Result<Follower, CliError> {
         let mut source = if location.is_remote() {
             Source::Remote(Box::new(self.followed_options(location)?))
         } else {
@@ -72,7 +93,7 @@ impl Context {
         let repository = source.open()?;
         self.refuse_nameless_directories()?;
         let open = |repository: Box<dyn Repository>| {
-            let client = self.client_of(location, repository.id());
+            let client = attended(self.client_of(location, repository.id()));
             Session::open(client, repository, OPERATIONS)
         };
         let session = match open(repository) {
@@ -84,7 +105,11 @@ impl Context {
             options.open.lock_wait = Some(LOCK_WAIT);
         }
         let reopening = session.reopening();
-        let again = Again { source, reopening };
+        let again = Again {
+            source,
+            reopening,
+            _kept: kept,
+        };
         Ok(Follower::new(session, Box::new(again)))
     }
 }

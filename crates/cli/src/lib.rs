@@ -8,6 +8,7 @@ pub mod command_line;
 
 mod args;
 mod commands;
+mod fstab;
 mod parse;
 
 pub mod location;
@@ -15,6 +16,7 @@ mod placeholders;
 mod timestamp;
 
 mod context;
+mod credential;
 mod daemon;
 mod dash;
 mod default_repository;
@@ -35,6 +37,7 @@ mod subprocess;
 mod sys;
 mod system_information;
 mod tar_filter;
+mod unattended;
 mod wire;
 
 mod console;

@@ -122,6 +122,15 @@ impl ConsolePassphrases {
         known.clone()
     }
 
+    fn read_file(&self) -> Result<Option<Passphrase>, PassphraseError> {
+        let Some(path) = &self.variables.file else {
+            return Ok(None);
+        };
+        let bytes = named_file::read(path.as_os_str())
+            .map_err(|error| failure(ErrorKind::NoPassphraseFailure, &[&error.to_string()]))?;
+        Ok(Some(Passphrase::new(without_line_end(bytes))))
+    }
+
     /// Prompts on the terminal, else on standard error and input.
     fn prompt(&self, prompt: &str) -> Result<Passphrase, PassphraseError> {
         let _prompt = Prompt::begin();
@@ -203,7 +212,10 @@ impl PassphraseSource for ConsolePassphrases {
         if let Some(passphrase) = self.ask_command()? {
             return Ok(Some(passphrase));
         }
-        Ok(self.read_descriptor())
+        match self.read_descriptor() {
+            Some(passphrase) => Ok(Some(passphrase)),
+            None => self.read_file(),
+        }
     }
 
     fn ask(&self, prompt: &str) -> Result<Passphrase, PassphraseError> {

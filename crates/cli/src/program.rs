@@ -7,11 +7,13 @@ use std::os::unix::ffi::OsStrExt;
 pub(crate) const BORG_VERSION: &str = "1.4.5";
 
 /// Commands stock Borg does not have: under its name they are not mentioned.
-const OWN_COMMANDS: &[&str] = &["backup", "restore", "completions", "man"];
+const OWN_COMMANDS: &[&str] = &["backup", "restore", "automount", "completions", "man"];
 /// Those about this program itself: under the name of stock Borg there are none.
-const ABOUT_ITSELF: &[&str] = &["completions", "man"];
+const ABOUT_ITSELF: &[&str] = &["automount", "completions", "man"];
 /// The name that stands for one command, and that command.
 const SINGLE: (&str, &str) = ("borgfs", "mount");
+/// What mount(8) looks for to mount something of type `fuse.borgfs`, or `borgfs`.
+const MOUNT_HELPERS: &[&str] = &["mount.fuse.borgfs", "mount.borgfs"];
 /// The order in which stock Borg lists its commands when it does not know one.
 const STOCK_ORDER: &[&str] = &[
     "benchmark",
@@ -93,6 +95,11 @@ impl Program {
         name.chain(words).collect::<Vec<_>>().join(" ")
     }
 
+    /// Whether mount(8) has called it, with words of its own.
+    pub(crate) fn is_mount_helper(&self) -> bool {
+        MOUNT_HELPERS.contains(&self.name.as_str())
+    }
+
     /// Whether a command is told about.
     pub(crate) fn mentions(&self, command: &str) -> bool {
         self.is_ironborg() || !OWN_COMMANDS.contains(&command)
@@ -132,6 +139,7 @@ mod tests {
         assert_eq!(line("/usr/bin/borg"), "borg 1.4.5");
         assert_eq!(line("borgfs"), "borgfs 1.4.5");
         assert!(line("target/debug/ironborg").starts_with("ironborg "));
+        assert_eq!(line("/sbin/mount.fuse.borgfs"), "mount.fuse.borgfs 1.4.5");
         assert!(line("ironborg").ends_with("(borg 1.4.5 compatible)"));
     }
 

@@ -26,7 +26,7 @@ use crate::output::size::SizeUnits;
 use crate::parse::ParseContext;
 use crate::program::Program;
 use crate::reporter::{ARCHIVER, ConsoleReporter, Form, LOGGER, Levels, LiveForm, ReportOptions};
-use crate::{hints, signals, sys, system_information};
+use crate::{fstab, hints, signals, sys, system_information};
 
 /// Runs the program. Whatever happens, panics included, becomes an exit code of Borg's.
 pub fn main() -> ExitCode {
@@ -86,6 +86,10 @@ impl Surroundings {
 fn run() -> u8 {
     let surroundings = Surroundings::look();
     let arguments = surroundings.command_line.get(1..).unwrap_or_default();
+    let program = &surroundings.program;
+    if program.is_mount_helper() {
+        return fstab::run(program, arguments, &surroundings.environment);
+    }
     // Whoever started this one to go to the background has said so already.
     if !surroundings.background.is_wanted() {
         for warning in deprecated::warnings(arguments) {
@@ -93,7 +97,6 @@ fn run() -> u8 {
         }
     }
     let description = args::description();
-    let program = &surroundings.program;
     let parse = surroundings.parse();
     match command_line::understand(&description, &program.name, arguments, &parse) {
         Ok(Understood::Version) => print(&format!("{}\n", program.version_line())),

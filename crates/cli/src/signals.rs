@@ -67,6 +67,11 @@ static DIVERTED: AtomicBool = AtomicBool::new(false);
 /// Who is told of them then.
 static RECEIVER: Mutex<Option<Sender<Arrived>>> = Mutex::new(None);
 
+/// The signal wanted the program to end, and that is how it ends: well.
+pub(crate) fn has_ended() {
+    ENDING.store(0, Ordering::SeqCst);
+}
+
 /// A signal that came while they are diverted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrived {

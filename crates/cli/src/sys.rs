@@ -13,6 +13,10 @@ pub(crate) struct UserEntry {
     pub(crate) name: OsString,
     /// Home directory.
     pub(crate) home: PathBuf,
+    /// Number.
+    pub(crate) uid: u32,
+    /// Number of its group.
+    pub(crate) gid: u32,
 }
 
 /// The user the process acts as.
@@ -88,6 +92,8 @@ fn look_up(
         return Some(UserEntry {
             name: OsString::from_vec(name.to_bytes().to_vec()),
             home: PathBuf::from(OsString::from_vec(home.to_bytes().to_vec())),
+            uid: entry.pw_uid,
+            gid: entry.pw_gid,
         });
     }
 }
@@ -116,6 +122,28 @@ pub(crate) fn inherited_pipe(number: i32) -> Option<OwnedFd> {
         rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Fifo
     });
     is_pipe.then_some(pipe)
+}
+
+/// Makes this process one of another user's, with all groups of that user, for good. If it is one already
+/// nothing happens.
+///
+/// # Errors
+/// The system does not allow it. Nothing more should be done then: some of it may have been.
+pub(crate) fn become_user(user: &UserEntry) -> std::io::Result<()> {
+    if effective_uid() == user.uid && real_uid() == user.uid {
+        return Ok(());
+    }
+    let name = CString::new(user.name.as_bytes())?;
+    let done = |result: libc::c_int| match result {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    };
+    // SAFETY: `name` lives through the call, which reads it only.
+    done(unsafe { libc::initgroups(name.as_ptr(), user.gid) })?;
+    // SAFETY: plain numbers; the C library changes all threads.
+    done(unsafe { libc::setgid(user.gid) })?;
+    // SAFETY: as above. The last: without root's rights the others could not be done.
+    done(unsafe { libc::setuid(user.uid) })
 }
 
 /// Keeps what whoever started this program left open from the programs it starts: among it may be the

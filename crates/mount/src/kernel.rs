@@ -27,8 +27,8 @@ use crate::tree::Tree;
 const THREADS: usize = 8;
 /// How long requests that are being answered may take after it was unmounted.
 const END_MAX: Duration = Duration::from_secs(1);
-/// What is in this mount is given back when nobody has used it for so long.
-const IDLE: Duration = Duration::from_mins(1);
+/// What a mount holds is given back when nobody has used it for so long, unless something else is said.
+pub const IDLE: Duration = Duration::from_mins(1);
 
 /// A mounted tree. Unmounted when it is dropped without having been run.
 pub struct Mounted {
@@ -53,11 +53,16 @@ enum End {
     Asked,
 }
 
-/// Mounts a tree. `words` are those of `-o` that are not about archives.
+/// Mounts a tree. `words` are those of `-o` that are not about archives; what nobody has used for `idle` is given back.
 ///
 /// # Errors
 /// [`MountError::Kernel`]: words nobody knows; no right to mount; no such directory.
-pub fn mount(tree: Tree, mountpoint: &Path, words: &[String]) -> Result<Mounted, MountError> {
+pub fn mount(
+    tree: Tree,
+    mountpoint: &Path,
+    words: &[String],
+    idle: Duration,
+) -> Result<Mounted, MountError> {
     let mountpoint = std::path::absolute(mountpoint).unwrap_or_else(|_| mountpoint.to_owned());
     let failed = |reason: String| MountError::Kernel {
         mountpoint: mountpoint.clone(),
@@ -78,7 +83,7 @@ pub fn mount(tree: Tree, mountpoint: &Path, words: &[String]) -> Result<Mounted,
         }
     };
     tree.warm_up();
-    tree.rest_when_idle(IDLE);
+    tree.rest_when_idle(idle);
     let (tell, ends) = sync_channel(2);
     Ok(Mounted {
         session: Some(session),

@@ -3,9 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
 use ironborg_types::BytePath;
 use rustix::fs::{FileType, Mode, OFlags};
@@ -39,6 +39,11 @@ impl NamedFileError {
     /// Whether there is a directory where a file is wanted.
     pub fn is_a_directory(&self) -> bool {
         self.errno == Errno::ISDIR
+    }
+
+    /// Whether it is in a file system whose program is no more.
+    pub fn is_disconnected(&self) -> bool {
+        self.errno == Errno::NOTCONN
     }
 
     /// Whether there is nothing of that name.
@@ -269,6 +274,38 @@ pub fn names_in(path: &Path) -> Result<Vec<OsString>, NamedFileError> {
     Ok(names)
 }
 
+/// The path of a directory without symlinks.
+pub fn resolved_directory(path: &Path) -> Result<PathBuf, NamedFileError> {
+    let fail = |errno| NamedFileError::new(errno, path.as_os_str());
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(path, flags, Mode::empty()).map_err(fail)?;
+    let number = directory.as_raw_fd();
+    let found =
+        rustix::fs::readlink(format!("/proc/self/fd/{number}"), Vec::new()).map_err(fail)?;
+    Ok(PathBuf::from(OsString::from_vec(found.into_bytes())))
+}
+
+/// Puts a symlink in the place of whatever file is there; at any time the old or the new one is.
+pub fn replace_symlink(path: &Path, target: &OsStr) -> Result<(), NamedFileError> {
+    let fail = |errno| NamedFileError::new(errno, path.as_os_str());
+    let mut staged = path.as_os_str().to_owned();
+    staged.push(".new");
+    let staged = Path::new(&staged);
+    remove(staged)?;
+    make_directories(path.parent().unwrap_or(Path::new("/")), 0o700)?;
+    rustix::fs::symlink(target, staged).map_err(fail)?;
+    rustix::fs::rename(staged, path).map_err(fail)
+}
+
+/// Whether a directory is there and has nothing in it; `None` if it is not there.
+pub fn is_empty_directory(path: &Path) -> Result<Option<bool>, NamedFileError> {
+    match names_in(path) {
+        Ok(names) => Ok(Some(names.is_empty())),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// When a file was last modified: seconds since 1970 and nanoseconds; `None` if there is none.
 pub fn modified(path: &OsStr) -> Option<(i64, i64)> {
     let status = rustix::fs::stat(path).ok()?;
@@ -301,6 +338,24 @@ mod tests {
         let error = super::write(dir.path().as_os_str(), b"").unwrap_err();
         assert!(error.is_a_directory());
         super::write("/dev/null".as_ref(), b"content").unwrap();
+    }
+
+    #[test]
+    fn a_directory_is_found_behind_links() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = super::resolved_directory(dir.path()).unwrap();
+        let link = dir.path().join("below/link");
+        for _ in 0..2 {
+            super::replace_symlink(&link, real.as_os_str()).unwrap();
+            assert_eq!(super::resolved_directory(&link).unwrap(), real);
+        }
+        assert_eq!(super::is_empty_directory(&real), Ok(Some(false)));
+        assert_eq!(super::is_empty_directory(&real.join("no")), Ok(None));
+        assert!(
+            super::resolved_directory(&real.join("no"))
+                .unwrap_err()
+                .is_not_found()
+        );
     }
 
     #[test]

@@ -71,7 +71,10 @@ impl Mount {
     }
 
     fn at(mountpoint: &Path) -> (Self, File) {
-        fs::create_dir_all(mountpoint).expect("a directory to mount on");
+        // What is dead cannot be looked at, but something may be about to take its place.
+        if !is_mounted(mountpoint) {
+            fs::create_dir_all(mountpoint).expect("a directory to mount on");
+        }
         let mut log = mountpoint.as_os_str().to_owned();
         log.push(".log");
         let log = PathBuf::from(log);

@@ -166,6 +166,13 @@ impl Invocation {
         self
     }
 
+    /// Removes an environment variable.
+    #[must_use]
+    pub fn without(mut self, name: impl AsRef<OsStr>) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
     /// Runs to the end.
     ///
     /// # Panics

@@ -9,6 +9,7 @@ mod scene;
 
 mod alternate;
 mod archive_check;
+mod automount;
 mod concurrency;
 mod crash_states;
 mod create_options;
@@ -34,6 +35,7 @@ mod maintenance;
 mod modes;
 mod mount_commands;
 mod mount_follow;
+mod mount_helpers;
 mod mount_reading;
 mod patterns;
 mod prune;

@@ -54,6 +54,7 @@ pub(crate) const GROUPS: [(&str, &[&str]); 5] = [
             "diff",
             "mount",
             "umount",
+            "automount",
             "rename",
             "delete",
             "prune",

@@ -41,6 +41,7 @@ macro_rules! commands {
     (@resolve $args:ident $parse:ident $group:path) => { $args.resolve($parse)? };
 }
 
+pub(crate) mod automount;
 pub(crate) mod backup;
 pub(crate) mod benchmark;
 pub(crate) mod break_lock;
@@ -132,6 +133,8 @@ commands! {
     Mount(mount::MountArgs),
     /// Take a mounted archive away
     Umount(umount::UmountArgs),
+    /// Show repositories that open when they are entered
+    Automount => automount::AutomountCommand,
     /// Write an archive as a tarball
     ExportTar(export_tar::ExportTarArgs),
     /// Make an archive of a tarball

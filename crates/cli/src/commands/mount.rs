@@ -1,7 +1,7 @@
 //! `mount`: shows archives as directories.
 
 mod checks;
-mod live;
+pub(crate) mod live;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -132,7 +132,8 @@ impl Run for MountOptions {
             budget,
         };
         let tree = Tree::new(root, &view, reading, reporter)?;
-        let mounted = kernel::mount(tree, self.mountpoint.as_ref(), &view.words.kernel);
+        let words = &view.words.kernel;
+        let mounted = kernel::mount(tree, self.mountpoint.as_ref(), words, kernel::IDLE);
         let mounted = mounted.map_err(|error| refused(&error))?;
         self.stay(context, mounted)
     }

@@ -15,7 +15,7 @@ use crate::signals::{self, Arrived};
 const PROCESS_LOGGER: &str = "borg.helpers.process";
 
 /// A mount that is being answered for.
-pub(super) struct Live {
+pub(crate) struct Live {
     unmounter: Unmounter,
     happened: Receiver<Happened>,
 }
@@ -27,7 +27,7 @@ enum Happened {
 
 impl Live {
     /// Begins to answer.
-    pub(super) fn new(mounted: Mounted) -> Result<Self, CliError> {
+    pub(crate) fn new(mounted: Mounted) -> Result<Self, CliError> {
         let (happens, happened) = channel();
         let (signal, arrived) = channel();
         if let Err(error) = signals::divert(signal) {
@@ -56,6 +56,25 @@ impl Live {
             unmounter,
             happened,
         })
+    }
+
+    /// Waits for the end: somebody has unmounted it, or a signal came, which unmounts it; `ending` is called before.
+    pub(crate) fn until_told_to_end(self, ending: impl FnOnce()) -> Result<(), CliError> {
+        loop {
+            match self.happened.recv() {
+                Ok(Happened::Signal(Arrived::Report)) => {}
+                Ok(Happened::Signal(Arrived::Interrupt | Arrived::End)) => {
+                    ending();
+                    let unmounted = self.unmounter.unmount();
+                    return unmounted.map_err(|error| CliError::generic(error.to_string()));
+                }
+                Ok(Happened::Unmounted(ended)) => {
+                    ending();
+                    return ended.map_err(|error| CliError::unexpected(error.to_string()));
+                }
+                Err(RecvError) => return Ok(()),
+            }
+        }
     }
 
     /// Waits for the end: somebody has unmounted it, or a signal came.
