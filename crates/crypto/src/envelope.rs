@@ -180,15 +180,7 @@ impl Key {
             .split_first()
             .filter(|(byte, _)| self.mode().accepts(**byte))
         else {
-            return Err(if self.mode().is_authenticated_only() {
-                CryptoError::InvalidEnvelope {
-                    object: object_name,
-                }
-            } else {
-                CryptoError::InvalidEncryptionEnvelope {
-                    object: object_name,
-                }
-            });
+            return Err(self.refused(object_name));
         };
         let Some(cipher) = self.cipher() else {
             return Ok(data);
@@ -201,6 +193,55 @@ impl Key {
         }
         Ok(buffer)
     }
+
+    /// As [`open_envelope`](Self::open_envelope), decrypting where it is: the object is lost, and no second buffer is
+    /// needed.
+    ///
+    /// # Errors
+    /// As there; what is in `object` then means nothing.
+    pub fn open_envelope_in_place<'a>(
+        &self,
+        id: Option<&ChunkId>,
+        object: &'a mut [u8],
+    ) -> Result<&'a [u8], CryptoError> {
+        let object_name = ObjectName(id.copied());
+        let Some((_, data)) = object
+            .split_first_mut()
+            .filter(|(byte, _)| self.mode().accepts(**byte))
+        else {
+            return Err(self.refused(object_name));
+        };
+        let Some(cipher) = self.cipher() else {
+            return Ok(data);
+        };
+        decrypt_in_place(cipher, data).ok_or(CryptoError::MacMismatch {
+            object: object_name,
+        })
+    }
+
+    /// The error for an object of another type.
+    fn refused(&self, object: ObjectName) -> CryptoError {
+        if self.mode().is_authenticated_only() {
+            CryptoError::InvalidEnvelope { object }
+        } else {
+            CryptoError::InvalidEncryptionEnvelope { object }
+        }
+    }
+}
+
+/// As [`decrypt`], where the data is.
+fn decrypt_in_place<'a>(cipher: &ObjectCipher, data: &'a mut [u8]) -> Option<&'a [u8]> {
+    let (mac, data) = data.split_first_chunk_mut::<MAC_LEN>()?;
+    let (counter, data) = data.split_first_chunk_mut::<COUNTER_LEN>()?;
+    let mut keystream = keystream(cipher, u64::from_be_bytes(*counter));
+    let mut running = RunningMac::new(&cipher.mac);
+    running.update(counter);
+    for piece in data.chunks_mut(PIECE_LEN) {
+        running.update(piece);
+        keystream.apply_keystream(piece);
+    }
+    let is_authentic = bool::from(running.finish().ct_eq(mac));
+    is_authentic.then_some(data)
 }
 
 /// Decrypts MAC, counter and ciphertext into `buffer`; `None` if cut off or not authentic, and then

@@ -75,12 +75,11 @@ pub struct ChunkReader {
 }
 
 impl ChunkReader {
-    /// Gives memory back that one large chunk has needed; buffers keep up to `len` bytes each.
+    /// Gives memory back that one large chunk has needed: what is kept is up to `len` bytes.
     pub fn trim(&mut self, len: usize) {
         // What is left of it need not be zeroed again.
         self.object.truncate(len);
         self.object.shrink_to(len);
-        self.opener.trim(len);
     }
 }
 
@@ -205,7 +204,7 @@ impl Follower {
             session.repository.get(id, &mut reader.object)?;
             reader
                 .opener
-                .open_sized(&session.key, id, &reader.object, len, out)
+                .open_sized(&session.key, id, &mut reader.object, len, out)
                 .map_err(ArchiveError::from)?;
             Ok(())
         })

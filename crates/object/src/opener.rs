@@ -68,7 +68,7 @@ impl Opener {
 
     /// As [`Self::open`], for a plaintext that should have `len` bytes: then `out` needs no more room than that. (An LZ4
     /// block does not say how long it is; room for what it could be is up to 255 times as much.) One of another length is
-    /// opened all the same.
+    /// opened all the same. It is decrypted where it is: what is in `object` means nothing any more.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -76,12 +76,12 @@ impl Opener {
         &mut self,
         key: &Key,
         id: &ChunkId,
-        object: &[u8],
+        object: &mut [u8],
         len: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), ObjectError> {
         out.clear();
-        let stored = key.open_envelope(Some(id), object, &mut self.compressed)?;
+        let stored = key.open_envelope_in_place(Some(id), object)?;
         let is_so = self
             .decompressor
             .decompress_within(stored, len, out)
@@ -142,12 +142,6 @@ impl Opener {
             results[i] = Err(CryptoError::IdMismatch { id: objects[i].0 }.into());
         }
         results
-    }
-
-    /// Gives memory back that one large object has needed; buffers keep up to `len` bytes each.
-    pub fn trim(&mut self, len: usize) {
-        self.compressed.clear();
-        self.compressed.shrink_to(len);
     }
 
     /// All of [`Self::open`] but the last step.

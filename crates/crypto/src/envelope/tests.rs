@@ -5,10 +5,18 @@ use crate::KeyMode;
 use crate::tests::vectors;
 use proptest::prelude::*;
 
+/// Opens in both ways, which say the same.
 fn open(key: &Key, object: &[u8]) -> Result<Vec<u8>, CryptoError> {
-    let mut buffer = Vec::new();
-    key.open_envelope(Some(&ChunkId([1; 32])), object, &mut buffer)
-        .map(<[u8]>::to_vec)
+    let (mut buffer, mut place) = (Vec::new(), object.to_vec());
+    let id = ChunkId([1; 32]);
+    let opened = key
+        .open_envelope(Some(&id), object, &mut buffer)
+        .map(<[u8]>::to_vec);
+    let in_place = key
+        .open_envelope_in_place(Some(&id), &mut place)
+        .map(<[u8]>::to_vec);
+    assert_eq!(format!("{opened:?}"), format!("{in_place:?}"));
+    opened
 }
 
 /// Seals `data` with the given counter, which the vectors also fix.
