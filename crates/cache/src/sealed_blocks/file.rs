@@ -115,7 +115,7 @@ impl SealedFile {
     ///
     /// # Errors
     /// [`CacheError::Damaged`] also for a file that stood for other names, or another key.
-    pub fn open(
+    pub fn open_kept(
         storage: Arc<dyn Storage>,
         name: &str,
         kind: SealedKind,

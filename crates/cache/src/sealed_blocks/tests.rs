@@ -1,3 +1,5 @@
+//! Sealed files and scratch bytes: what was written is read, and nothing else.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -38,7 +40,7 @@ fn write(target: SealedTarget, key: &Key, content: &[u8]) -> SealedFile {
 
 fn open(storage: &Arc<MemoryStorage>, key: &Key) -> Result<Option<SealedFile>, CacheError> {
     let storage = Arc::clone(storage) as Arc<dyn Storage>;
-    SealedFile::open(storage, "dir/file", KIND, key, &NAMES)
+    SealedFile::open_kept(storage, "dir/file", KIND, key, &NAMES)
 }
 
 fn content(len: usize) -> Vec<u8> {
@@ -179,16 +181,16 @@ fn files_of_others_are_refused() {
     assert!(open(&storage, &self::key()).is_err(), "another key");
     let shared = Arc::clone(&storage) as Arc<dyn Storage>;
     let other_names: [&[u8]; 1] = [b"that file"];
-    let other = SealedFile::open(Arc::clone(&shared), "dir/file", KIND, &key, &other_names);
+    let other = SealedFile::open_kept(Arc::clone(&shared), "dir/file", KIND, &key, &other_names);
     assert!(other.is_err(), "under another name");
     let newer = SealedKind { version: 2, ..KIND };
-    let other = SealedFile::open(Arc::clone(&shared), "dir/file", newer, &key, &NAMES);
+    let other = SealedFile::open_kept(Arc::clone(&shared), "dir/file", newer, &key, &NAMES);
     assert!(other.unwrap().is_none(), "another version is not damage");
     let kind = SealedKind {
         tag: *b"else",
         ..KIND
     };
-    assert!(SealedFile::open(shared, "dir/file", kind, &key, &NAMES).is_err());
+    assert!(SealedFile::open_kept(shared, "dir/file", kind, &key, &NAMES).is_err());
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl Kept {
     /// The index, if it is there.
     pub(super) fn open(&self, key: &Key) -> Result<Option<SealedFile>, CacheError> {
         let storage = Arc::clone(&self.storage);
-        SealedFile::open(storage, &self.name(), KIND, key, &self.names())
+        SealedFile::open_kept(storage, &self.name(), KIND, key, &self.names())
     }
 
     /// Removes indexes of archives that are gone, and what a crash left behind. What cannot be removed stays.

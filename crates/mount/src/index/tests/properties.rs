@@ -9,12 +9,12 @@ use ironborg_source::PatternMatcher;
 use ironborg_testkit::Random;
 use ironborg_types::{ArchiveId, BytePath, ChunkId};
 
-use super::dictionaries::{Dictionaries, Options};
+use super::dictionaries::{Dictionaries, Options, ShownItem};
 use super::streams::{TestOrigin, directory, file, item, link};
 use crate::index::builder::is_showable;
 use crate::index::origin::Origin;
 use crate::index::{PathIndex, Shape};
-use crate::node::NodeId;
+use crate::node::{Node, NodeId};
 
 fn shape(options: &Options) -> Shape {
     let paths: Vec<BytePath> = options
@@ -115,31 +115,8 @@ fn check(index: &PathIndex, expected: &Dictionaries, context: &str) {
         let node = index.node(id).unwrap();
         let item = &expected.items[&inode];
         assert_eq!(node.item.is_some(), item.is_some(), "{context}: {shown}");
-        if let Some(shown_item) = item {
-            let item = &shown_item.item;
-            assert_eq!(node.mtime, item.mtime.unwrap(), "{context}: {shown}");
-            assert_eq!(node.mode, item.mode, "{context}: {shown}");
-            assert_eq!(node.nlink, shown_item.nlink, "{context}: {shown}");
-            let stored = index.item(node.item.unwrap()).unwrap();
-            assert_eq!(stored.mtime, item.mtime, "{context}: {shown}");
-            assert_eq!(stored.path, item.path, "{context}: {shown}");
-            let content = index.item(node.content.or(node.item).unwrap()).unwrap();
-            assert_eq!(content.chunks, item.chunks, "{context}: {shown}");
-            let size: u64 = match item.mode & 0o170_000 {
-                0o120_000 => 10,
-                _ => item
-                    .chunks
-                    .iter()
-                    .flatten()
-                    .map(|chunk| u64::from(chunk.size))
-                    .sum(),
-            };
-            assert_eq!(node.size, size, "{context}: {shown}");
-            assert_eq!(node.has_xattrs, item.xattrs.is_some(), "{context}: {shown}");
-            assert_eq!(node.rdev, item.rdev.unwrap_or(0), "{context}: {shown}");
-            let owner = &index.owners()[usize::try_from(node.owner.unwrap().0).unwrap()];
-            assert_eq!((owner.uid, owner.gid), (item.uid, item.gid));
-            assert_eq!(owner.user, item.user);
+        if let Some(item) = item {
+            check_item(index, &node, item, &format!("{context}: {shown}"));
         }
         if node.mode & 0o170_000 == 0o040_000 {
             assert_eq!(node.parent, parent, "{context}: {shown}");
@@ -162,6 +139,33 @@ fn check(index: &PathIndex, expected: &Dictionaries, context: &str) {
             assert_eq!(index.find(id, absent).unwrap(), None, "{context}: {shown}");
         }
     }
+}
+
+fn check_item(index: &PathIndex, node: &Node, shown_item: &ShownItem, context: &str) {
+    let item = &shown_item.item;
+    assert_eq!(node.mtime, item.mtime.unwrap(), "{context}");
+    assert_eq!(node.mode, item.mode, "{context}");
+    assert_eq!(node.nlink, shown_item.nlink, "{context}");
+    let stored = index.item(node.item.unwrap()).unwrap();
+    assert_eq!(stored.mtime, item.mtime, "{context}");
+    assert_eq!(stored.path, item.path, "{context}");
+    let content = index.item(node.content.or(node.item).unwrap()).unwrap();
+    assert_eq!(content.chunks, item.chunks, "{context}");
+    let size: u64 = match item.mode & 0o170_000 {
+        0o120_000 => 10,
+        _ => item
+            .chunks
+            .iter()
+            .flatten()
+            .map(|chunk| u64::from(chunk.size))
+            .sum(),
+    };
+    assert_eq!(node.size, size, "{context}");
+    assert_eq!(node.has_xattrs, item.xattrs.is_some(), "{context}");
+    assert_eq!(node.rdev, item.rdev.unwrap_or(0), "{context}");
+    let owner = &index.owners()[usize::try_from(node.owner.unwrap().0).unwrap()];
+    assert_eq!((owner.uid, owner.gid), (item.uid, item.gid));
+    assert_eq!(owner.user, item.user);
 }
 
 fn check_listing(index: &PathIndex, id: NodeId, expected: &[(Vec<u8>, u32)], context: &str) {
