@@ -18,7 +18,7 @@ use rustix::process::Signal;
 use super::scene::text;
 
 /// Longest time anything may take.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_mins(1);
 
 /// The only file of a directory that ends so.
 fn only(dir: &Path, ending: &str) -> PathBuf {

@@ -43,7 +43,7 @@ fn escaped_path(path: &[u8]) -> String {
             b'/' => out.push('-'),
             b'.' if out.is_empty() => out.push_str("\\x2e"),
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b':' | b'_' | b'.' => {
-                out.push(char::from(byte))
+                out.push(char::from(byte));
             }
             _ => {
                 let _ = write!(out, "\\x{byte:02x}");

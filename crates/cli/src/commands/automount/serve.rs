@@ -113,17 +113,15 @@ impl Run for ServeOptions {
 /// Sees that there is a directory with nothing on it, least of all what a dead process has left.
 fn prepare(directory: &Path) -> Result<(), CliError> {
     clean::clean(directory)?;
-    match OnIt::look(directory) {
-        OnIt::Nothing => named_file::make_directories(directory, 0o700)
-            .map_err(|error| CliError::generic(error.to_string())),
-        _ => {
-            let message = format!(
-                "{}: something is mounted there",
-                shown(directory.as_os_str())
-            );
-            Err(CliError::generic(message))
-        }
+    if OnIt::look(directory) != OnIt::Nothing {
+        let message = format!(
+            "{}: something is mounted there",
+            shown(directory.as_os_str())
+        );
+        return Err(CliError::generic(message));
     }
+    named_file::make_directories(directory, 0o700)
+        .map_err(|error| CliError::generic(error.to_string()))
 }
 
 /// What `-o` says. Unless it is for others as well, modes are shown but keep nobody out: who has the key may read.
