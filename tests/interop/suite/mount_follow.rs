@@ -228,7 +228,7 @@ fn a_server_of_stock_borg_is_read_from_in_turns() {
 fn find_new(follower: &Follower, name: &str) -> ironborg_archive::Archive {
     for _ in 0..100 {
         let session = follower.newest().unwrap();
-        if session.manifest.archives.get(name.as_bytes()).is_some() {
+        if session.manifest.archives.contains_key(name.as_bytes()) {
             return find(follower, name).unwrap();
         }
         thread::sleep(Duration::from_millis(100));
