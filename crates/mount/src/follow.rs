@@ -313,7 +313,6 @@ impl Shared {
                     if old.session.client.interrupt.stop_requested() {
                         return Err(error);
                     }
-                    opening.failed = None;
                     thread::sleep(LOCK_RETRY);
                 }
                 other => return other,
@@ -353,8 +352,12 @@ impl Shared {
                 Ok(turn)
             }
             Err(error) => {
-                opening.failed = Some((Instant::now(), error.to_string()));
-                Err(error.into())
+                let error = MountError::from(error);
+                // A lock is waited for by who needs it, whatever somebody else found who does not.
+                if !is_locked(&error) {
+                    opening.failed = Some((Instant::now(), error.to_string()));
+                }
+                Err(error)
             }
         }
     }

@@ -190,6 +190,7 @@ fn a_server_of_stock_borg_is_read_from_in_turns() {
     thread::scope(|scope| {
         scope.spawn(|| {
             while !is_done.load(Ordering::SeqCst) {
+                follower.newest().unwrap();
                 looks.fetch_add(read_archive(&follower, &stays).unwrap(), Ordering::SeqCst);
             }
         });
@@ -199,6 +200,9 @@ fn a_server_of_stock_borg_is_read_from_in_turns() {
             // It looks for the lock every second.
             scene.create(program, program.name(), &["--lock-wait", "10"], "tree");
         }
+        // Who reads waits for who has the lock for long.
+        let hold = ["with-lock", "--lock-wait", "10", scene.repo(), "sleep", "5"];
+        scene.run(Program::Ours, &hold).ok();
         let compact = [
             "compact",
             "--lock-wait",
