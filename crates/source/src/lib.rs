@@ -10,6 +10,7 @@ pub mod walk;
 
 pub mod attributes;
 pub mod filter;
+pub mod fuse_device;
 pub mod named_file;
 pub mod restore;
 pub mod stream;

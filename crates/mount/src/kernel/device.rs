@@ -10,14 +10,13 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use rustix::fs::{Mode, OFlags};
+use ironborg_source::fuse_device;
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use super::words::MountRequest;
 
-const DEVICE: &str = "/dev/fuse";
 /// Programs that may mount though the user may not, by preference; the older one is all that some systems have.
 const HELPERS: [&str; 2] = ["fusermount3", "fusermount"];
 /// Tells such a program the number of the socket it gives the device back through.
@@ -53,27 +52,30 @@ pub(super) fn mount(request: &MountRequest, mountpoint: &Path) -> Result<Device,
 
 /// `None` if this user may not.
 fn mount_directly(request: &MountRequest, mountpoint: &Path) -> Result<Option<OwnedFd>, String> {
-    let stat = rustix::fs::stat(mountpoint).map_err(|error| {
+    let mode = fuse_device::mode_of(mountpoint).map_err(|error| {
         let mountpoint = mountpoint.display();
-        format!(
-            "fuse: failed to access mountpoint {mountpoint}: {}",
-            said(error)
-        )
+        let said = said(number(&error));
+        format!("fuse: failed to access mountpoint {mountpoint}: {said}")
     })?;
-    let open = rustix::fs::open(DEVICE, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-    let fd = match open {
+    let fd = match fuse_device::open().map_err(|error| number(&error)) {
         Ok(fd) => fd,
         Err(Errno::NODEV | Errno::NOENT) => {
             return Err("fuse: device not found, try 'modprobe fuse' first".to_owned());
         }
         // The helper may be allowed to.
         Err(Errno::ACCESS | Errno::PERM) => return Ok(None),
-        Err(error) => return Err(format!("fuse: failed to open {DEVICE}: {}", said(error))),
+        Err(error) => {
+            return Err(format!(
+                "fuse: failed to open {}: {}",
+                fuse_device::PATH,
+                said(error)
+            ));
+        }
     };
     let mut data = format!(
         "fd={},rootmode={:o},user_id={},group_id={}",
         fd.as_raw_fd(),
-        stat.st_mode & 0o170_000,
+        mode & 0o170_000,
         rustix::process::getuid().as_raw(),
         rustix::process::getgid().as_raw(),
     );
@@ -92,6 +94,11 @@ fn mount_directly(request: &MountRequest, mountpoint: &Path) -> Result<Option<Ow
 
 fn failed(error: Errno) -> String {
     format!("fuse: mount failed: {}", said(error))
+}
+
+/// The number of an error of the system.
+fn number(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 
 /// The system's words for an error, without the number.
@@ -145,12 +152,7 @@ fn mount_with_helper(request: &MountRequest, mountpoint: &Path) -> Result<Device
             .map(|fd| Device { fd, watch })
             .ok_or_else(String::new);
     }
-    let why = missing.map(|error| {
-        error
-            .raw_os_error()
-            .map_or(Errno::IO, Errno::from_raw_os_error)
-    });
-    let why = said(why.unwrap_or(Errno::NOENT));
+    let why = said(missing.as_ref().map_or(Errno::NOENT, number));
     Err(format!("fuse: failed to exec {}: {why}", HELPERS[0]))
 }
 

@@ -108,10 +108,19 @@ impl Filesystem for Requests {
 
     fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let directory = Inode(parent.0);
-        let found = self.answer(directory, |tree| tree.lookup(directory, name.as_bytes()));
-        match found.map(|attributes| shown(&attributes)) {
-            Ok(Some((attributes, lasts))) => reply.entry(&lasts, &attributes, Generation(0)),
-            Ok(None) => reply.error(Errno::EIO),
+        let found = self.answer(directory, |tree| {
+            match tree.lookup(directory, name.as_bytes()) {
+                // That there is nothing is remembered too: programs look for files in many places.
+                Err(MountError::NoEntry) if tree.is_lasting(directory) => Ok(None),
+                found => found.map(Some),
+            }
+        });
+        match found {
+            Ok(Some(attributes)) => match shown(&attributes) {
+                Some((attributes, lasts)) => reply.entry(&lasts, &attributes, Generation(0)),
+                None => reply.error(Errno::EIO),
+            },
+            Ok(None) => reply.entry(&FOREVER, &nothing(), Generation(0)),
             Err(errno) => reply.error(errno),
         }
     }
@@ -384,6 +393,27 @@ fn shown(attributes: &Attributes) -> Option<(FileAttr, Duration)> {
         flags: 0,
     };
     Some((shown, lasts))
+}
+
+/// What the kernel takes for "there is nothing": number 0.
+fn nothing() -> FileAttr {
+    FileAttr {
+        ino: INodeNo(0),
+        size: 0,
+        blocks: 0,
+        atime: SystemTime::UNIX_EPOCH,
+        mtime: SystemTime::UNIX_EPOCH,
+        ctime: SystemTime::UNIX_EPOCH,
+        crtime: SystemTime::UNIX_EPOCH,
+        kind: FileType::RegularFile,
+        perm: 0,
+        nlink: 0,
+        uid: 0,
+        gid: 0,
+        rdev: 0,
+        blksize: BLOCK_SIZE,
+        flags: 0,
+    }
 }
 
 fn kind(mode: u32) -> Option<FileType> {
