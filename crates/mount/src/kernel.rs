@@ -33,6 +33,7 @@ pub const IDLE: Duration = Duration::from_mins(1);
 /// A mounted tree. Unmounted when it is dropped without having been run.
 pub struct Mounted {
     session: Option<Session<Requests>>,
+    tree: Arc<Tree>,
     unmounter: Unmounter,
     ends: Receiver<End>,
     _watch: Option<Watch>,
@@ -87,6 +88,7 @@ pub fn mount(
     let (tell, ends) = sync_channel(2);
     Ok(Mounted {
         session: Some(session),
+        tree,
         unmounter: Unmounter {
             mountpoint,
             over: Arc::default(),
@@ -106,6 +108,11 @@ fn acl(request: &MountRequest) -> fuser::SessionACL {
 }
 
 impl Mounted {
+    /// What is mounted.
+    pub fn tree(&self) -> Arc<Tree> {
+        Arc::clone(&self.tree)
+    }
+
     /// Something to unmount it with while it runs.
     pub fn unmounter(&self) -> Unmounter {
         self.unmounter.clone()

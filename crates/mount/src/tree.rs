@@ -11,6 +11,7 @@
 
 mod archive;
 pub mod attributes;
+pub mod figures;
 mod files;
 pub mod inode;
 mod log;

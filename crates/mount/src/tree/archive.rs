@@ -49,6 +49,11 @@ pub(super) struct OpenArchive {
 }
 
 impl OpenArchive {
+    /// How many nodes it has.
+    pub(super) fn nodes(&self) -> u32 {
+        self.index.nodes()
+    }
+
     pub(super) fn new(
         connection: Arc<Connection>,
         archive: Option<Archive>,

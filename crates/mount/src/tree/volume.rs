@@ -1,5 +1,7 @@
 //! One repository of a mount: its archives, which come and go, and their indexes, which are opened when they are looked at.
 
+mod figures;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -240,8 +240,11 @@ fn a_log_in_a_file_goes_on() {
     };
     assert_eq!(said("Mounting filesystem"), 1);
     assert_eq!(said("terminating with success status, rc 0"), 1);
+    setting.assert_shown();
     kill_process(daemon(&setting), Signal::USR1).expect("a process of this setting");
-    await_condition("a report", || said("fuse: ") > 0);
+    await_condition("a report", || said("fuse: data cache: ") == 1);
+    assert_eq!(said("fuse: 3 nodes in 1 open archives\n"), 1);
+    assert_eq!(said("fuse: 0 pending archives\n"), 1);
     setting.scene.run(Program::Ours, &["umount", "mnt"]).ok();
     await_condition("the end of the mount", || {
         said("terminating with success status, rc 0") == 2

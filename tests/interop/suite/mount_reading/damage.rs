@@ -118,7 +118,11 @@ fn damage_is_refused_where_it_is_and_named_once() {
         let offset = format!(" at offset {}: ", chunk(number).start);
         assert_eq!(log.matches(&offset).count(), 1, "{log}");
     }
-    assert_eq!(log.matches("tree/file: chunk ").count(), DAMAGED.len(), "{log}");
+    assert_eq!(
+        log.matches("tree/file: chunk ").count(),
+        DAMAGED.len(),
+        "{log}"
+    );
     drop((cached, direct)); // Or the mount is in use.
     tally(Tried::Damages, DAMAGED.len() as u64);
     assert!(mount.unmount().0.success());

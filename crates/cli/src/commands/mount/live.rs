@@ -1,14 +1,19 @@
 //! The time between mounting and unmounting.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvError, channel};
 
 use ironborg_mount::MountError;
 use ironborg_mount::kernel::{Mounted, Unmounter};
+use ironborg_mount::tree::Tree;
+use ironborg_mount::tree::figures::Figures;
 use ironborg_types::{Level, text};
 
+use super::LOGGER;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit;
+use crate::output::size::format_count;
 use crate::signals::{self, Arrived};
 
 /// Logger of what is said about going to the background.
@@ -16,6 +21,7 @@ const PROCESS_LOGGER: &str = "borg.helpers.process";
 
 /// A mount that is being answered for.
 pub(crate) struct Live {
+    tree: Arc<Tree>,
     unmounter: Unmounter,
     happened: Receiver<Happened>,
 }
@@ -35,6 +41,7 @@ impl Live {
             drop(mounted);
             return Err(error);
         }
+        let tree = mounted.tree();
         let unmounter = mounted.unmounter();
         let failed = |error: std::io::Error| CliError::unexpected(format!("no threads: {error}"));
         let tell = happens.clone();
@@ -53,6 +60,7 @@ impl Live {
             })
             .map_err(failed)?;
         Ok(Self {
+            tree,
             unmounter,
             happened,
         })
@@ -89,7 +97,7 @@ impl Live {
         loop {
             match self.happened.recv() {
                 Ok(Happened::Signal(Arrived::Report)) => {
-                    context.log(Level::Debug, "fuse: mounted");
+                    report(context, self.tree.figures());
                 }
                 Ok(Happened::Signal(Arrived::Interrupt)) if foreground => {
                     let unmounted = self.unmounter.unmount();
@@ -103,6 +111,28 @@ impl Live {
             }
         }
     }
+}
+
+/// Tells what the mount holds, where stock Borg tells what it holds.
+fn report(context: &Context, figures: Figures) {
+    let debug = |message: &str| {
+        context.reporter.record(Level::Debug, LOGGER, message, None);
+    };
+    let Figures {
+        nodes,
+        open,
+        pending,
+        chunks,
+        used,
+        budget,
+    } = figures;
+    let units = context.units();
+    let [used, budget] = [used, budget].map(|bytes| format_count(bytes, units));
+    debug(&format!("fuse: {nodes} nodes in {open} open archives"));
+    debug(&format!("fuse: {pending} pending archives"));
+    debug(&format!(
+        "fuse: data cache: {chunks} entries, {used} of {budget}"
+    ));
 }
 
 /// Goes to the background.
