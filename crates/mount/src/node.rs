@@ -9,6 +9,10 @@ impl NodeId {
     pub const ROOT: Self = Self(0);
 }
 
+/// Bytes of a name: the kernel's limit for FUSE. Linux itself makes names of 255 at most, but other systems count
+/// characters.
+pub const NAME_LEN_MAX: usize = 1024;
+
 /// Where an item begins: which of the index's metadata chunks (the upper half), and how many bytes into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ItemPlace(pub u64);

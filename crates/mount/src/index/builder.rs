@@ -15,12 +15,11 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::owners::OwnerNumbers;
 use super::record::{NONE, NamePlace, RECORD_LEN, Record};
 use crate::MountError;
+use crate::node::NAME_LEN_MAX;
 
 /// Records that may be in memory, in bytes, those of 220,000 files; names a third of that.
 const RECORDS_IN_MEMORY: usize = 14 << 20;
 const NAMES_IN_MEMORY: usize = RECORDS_IN_MEMORY / 3;
-/// Longest name the kernel takes.
-pub(super) const NAME_LEN_MAX: usize = 255;
 
 /// Nodes and names.
 pub(super) struct Builder {
@@ -289,7 +288,7 @@ impl Builder {
             .ok_or(MountError::TooManyFiles)?;
         let place = NamePlace {
             offset: self.names.len(),
-            len: u8::try_from(name.len()).expect("longer names are not shown"),
+            len: u16::try_from(name.len()).expect("longer names are not shown"),
         };
         self.names.append(name)?;
         let record = Record {

@@ -51,7 +51,7 @@ pub(super) struct Record {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct NamePlace {
     pub(super) offset: u64,
-    pub(super) len: u8,
+    pub(super) len: u16,
 }
 
 impl Record {
@@ -145,7 +145,7 @@ impl Record {
         bytes[16..24].copy_from_slice(&self.ctime.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.place.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.value.to_le_bytes());
-        let name = self.name.offset << 8 | u64::from(self.name.len);
+        let name = self.name.offset << 16 | u64::from(self.name.len);
         bytes[40..48].copy_from_slice(&name.to_le_bytes());
         bytes[48..52].copy_from_slice(&self.parent.to_le_bytes());
         bytes[52..56].copy_from_slice(&self.owner.to_le_bytes());
@@ -167,8 +167,8 @@ impl Record {
             place: u64_at(24),
             value: u64_at(32),
             name: NamePlace {
-                offset: name >> 8,
-                len: name.to_le_bytes()[0],
+                offset: name >> 16,
+                len: u16_at(40),
             },
             parent: u32_at(48),
             owner: u32_at(52),
@@ -192,8 +192,8 @@ mod tests {
             place: 7 << 32 | 9,
             value: u64::MAX - 5,
             name: NamePlace {
-                offset: (1 << 56) - 1,
-                len: 255,
+                offset: (1 << 48) - 1,
+                len: 1024,
             },
             parent: 4_000_000_000,
             owner: 17,

@@ -26,8 +26,8 @@ const FOREVER: Duration = Duration::from_hours(10 * 365 * 24);
 const BRIEFLY: Duration = Duration::from_secs(1);
 /// Size of the blocks that `stat` and `statfs` count in.
 const BLOCK_SIZE: u32 = 512;
-/// Bytes of a name.
-const NAME_LEN_MAX: u32 = 255;
+/// Bytes of a name, as stock Borg says it; there may be longer ones.
+const NAME_LEN_SAID: u32 = 255;
 /// Requests the kernel may send ahead.
 const BACKGROUND_MAX: u16 = 64;
 /// Bytes an entry takes in an answer at least, with attributes and without.
@@ -308,7 +308,7 @@ impl Filesystem for Requests {
     }
 
     fn statfs(&self, _request: &Request, _inode: INodeNo, reply: ReplyStatfs) {
-        reply.statfs(0, 0, 0, 0, 0, BLOCK_SIZE, NAME_LEN_MAX, BLOCK_SIZE);
+        reply.statfs(0, 0, 0, 0, 0, BLOCK_SIZE, NAME_LEN_SAID, BLOCK_SIZE);
     }
 
     fn getxattr(

@@ -19,6 +19,7 @@ use crate::MountError;
 use crate::content::{Budget, ContentStore};
 use crate::follow::Follower;
 use crate::index::{PathIndex, Shape};
+use crate::node::NAME_LEN_MAX;
 use crate::options::ViewOptions;
 
 /// What could not be opened is not tried again for so long.
@@ -27,8 +28,6 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(3);
 const OPEN_MAX: usize = 16;
 /// How often it is tried to close an index that somebody is looking at: that is over in no time.
 const CLOSE_ATTEMPTS: usize = 10;
-/// Bytes of a name the kernel takes.
-const NAME_LEN_MAX: usize = 255;
 
 /// How repositories are read.
 #[derive(Debug, Clone, Copy)]

@@ -27,7 +27,7 @@ fn names(index: &PathIndex, id: NodeId) -> Vec<String> {
 
 #[test]
 fn names_the_kernel_refuses_are_left_out_and_told() {
-    let long = "x".repeat(256);
+    let long = "x".repeat(1025);
     let (origin, index) = index_of(&[
         file("good", 1, 1),
         file("", 1, 2),
@@ -38,12 +38,12 @@ fn names_the_kernel_refuses_are_left_out_and_told() {
         file(&long, 1, 7),
         file("tail/", 1, 8),
         file("a/../c", 1, 9),
-        file(&long[..255], 1, 10),
+        file(&long[..1024], 1, 10),
     ]);
     // Directories on the way are there, as stock Borg makes them.
     assert_eq!(
         names(&index, NodeId::ROOT),
-        ["good", "a", "tail", &long[..255]]
+        ["good", "a", "tail", &long[..1024]]
     );
     let warnings = origin.warnings();
     assert_eq!(warnings.len(), 8, "{warnings:?}");
