@@ -74,6 +74,19 @@ impl View {
         walk.view
     }
 
+    /// Without the ACLs that are shown as extended attributes.
+    #[must_use]
+    pub fn without_acls(mut self) -> Self {
+        for xattrs in self
+            .entries
+            .iter_mut()
+            .filter_map(|entry| entry.xattrs.as_mut().ok())
+        {
+            xattrs.retain(|name, _| !name.starts_with(b"system.posix_acl_"));
+        }
+        self
+    }
+
     /// The entry of a path.
     ///
     /// # Panics

@@ -1,6 +1,7 @@
 """Writes archives no honest program writes, through stock Borg's own library.
 
-Arguments: REPOSITORY NAME. Standard input: a JSON object with
+Arguments: REPOSITORY [NAME]. Standard input: a JSON object with (or, if no name is given, one with such an object for
+each name)
   items     list of items; a text value becomes a path-like string (with surrogate escapes), {"b64": …} becomes bytes,
             {"int": "…"} an integer of any size, {"data": …} (only under "chunks") content to be stored
   raw       base64, written into the item stream as it is, after the items
@@ -16,7 +17,7 @@ from borg.archive import Archive
 from borg.cache import Cache
 from borg.compress import CompressionSpec
 from borg.helpers import Manifest
-from borg.item import ChunkListEntry
+from borg.item import ArchiveItem, ChunkListEntry
 from borg.logger import setup_logging
 from borg.repository import Repository
 
@@ -58,26 +59,32 @@ def chunk(cache, archive, spec):
     return (bytes.fromhex(spec["id"]), int(spec["size"]), int(spec["csize"]))
 
 
+def write(repository, name, spec):
+    manifest, key = Manifest.load(repository, Manifest.NO_OPERATION_CHECK)
+    key.compressor = CompressionSpec("lz4").compressor
+    with Cache(repository, key, manifest, warn_if_unencrypted=False) as cache:
+        archive = Archive(repository, key, manifest, name, cache=cache, create=True)
+        packer = archive.items_buffer.packer
+        for item in spec.get("items", []):
+            fields = {k: value(v) for k, v in item.items() if k != "chunks"}
+            if isinstance(item.get("chunks"), list):
+                fields["chunks"] = [chunk(cache, archive, part) for part in item["chunks"]]
+            elif "chunks" in item:
+                fields["chunks"] = value(item["chunks"])
+            archive.items_buffer.buffer.write(packer.pack(fields))
+        archive.items_buffer.buffer.write(base64.b64decode(spec.get("raw", "")))
+        borg.archive.ArchiveItem = LooseMetadata
+        archive.save(additional_metadata={k: value(v) for k, v in spec.get("metadata", {}).items()})
+        borg.archive.ArchiveItem = ArchiveItem
+
+
 def main():
-    path, name = sys.argv[1:3]
     spec = json.load(sys.stdin)
+    specs = spec if len(sys.argv) == 2 else {sys.argv[2]: spec}
     setup_logging()
-    with Repository(path, exclusive=True) as repository:
-        manifest, key = Manifest.load(repository, Manifest.NO_OPERATION_CHECK)
-        key.compressor = CompressionSpec("lz4").compressor
-        with Cache(repository, key, manifest, warn_if_unencrypted=False) as cache:
-            archive = Archive(repository, key, manifest, name, cache=cache, create=True)
-            packer = archive.items_buffer.packer
-            for item in spec.get("items", []):
-                fields = {k: value(v) for k, v in item.items() if k != "chunks"}
-                if isinstance(item.get("chunks"), list):
-                    fields["chunks"] = [chunk(cache, archive, part) for part in item["chunks"]]
-                elif "chunks" in item:
-                    fields["chunks"] = value(item["chunks"])
-                archive.items_buffer.buffer.write(packer.pack(fields))
-            archive.items_buffer.buffer.write(base64.b64decode(spec.get("raw", "")))
-            borg.archive.ArchiveItem = LooseMetadata
-            archive.save(additional_metadata={k: value(v) for k, v in spec.get("metadata", {}).items()})
+    with Repository(sys.argv[1], exclusive=True) as repository:
+        for name, spec in specs.items():
+            write(repository, name, spec)
 
 
 main()

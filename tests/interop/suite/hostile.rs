@@ -26,8 +26,16 @@ pub(crate) fn scene(archive: &Value) -> Scene {
 
 /// Writes one more archive of the given description.
 pub(crate) fn write_archive(scene: &Scene, name: &str, archive: &Value) {
-    let args = [scene.repo(), name];
-    let bytes = serde_json::to_vec(archive).expect("JSON");
+    run_script(scene, &[scene.repo(), name], archive);
+}
+
+/// Writes several archives: an object with a description for each name.
+pub(crate) fn write_archives(scene: &Scene, archives: &Value) {
+    run_script(scene, &[scene.repo()], archives);
+}
+
+fn run_script(scene: &Scene, args: &[&str], input: &Value) {
+    let bytes = serde_json::to_vec(input).expect("JSON");
     scene
         .home
         .stock_library(SCRIPT, args)

@@ -33,6 +33,7 @@ mod locks;
 mod machine;
 mod maintenance;
 mod modes;
+mod mount;
 mod mount_commands;
 mod mount_follow;
 mod mount_helpers;
