@@ -6,15 +6,13 @@
 //! two, and a process without threads does not know yet whether it will work.)
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{Mode, OFlags};
+use ironborg_source::named_file;
 use rustix::io::{Errno, FdFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -30,7 +28,7 @@ const OWN_IMAGE: &str = "/proc/self/exe";
 /// Runs the same command line again; returns the exit code when that one is in the background, or has ended.
 pub(crate) fn launch(command_line: &[OsString]) -> u8 {
     match run_again(command_line) {
-        Ok((told, child)) => wait(told, child),
+        Ok((told, child)) => wait(&told, child),
         Err(error) => {
             console::stderr_line(&format!("Cannot start the background process: {error}"));
             exit::ERROR
@@ -38,7 +36,7 @@ pub(crate) fn launch(command_line: &[OsString]) -> u8 {
     }
 }
 
-fn run_again(command_line: &[OsString]) -> std::io::Result<(File, Child)> {
+fn run_again(command_line: &[OsString]) -> std::io::Result<(OwnedFd, Child)> {
     let (told, tell) = rustix::pipe::pipe()?;
     rustix::io::fcntl_setfd(&told, FdFlags::CLOEXEC)?;
     // By its own name, so that it is not shown as `exe` in lists of processes.
@@ -50,17 +48,17 @@ fn run_again(command_line: &[OsString]) -> std::io::Result<(File, Child)> {
     }
     command.env(VARIABLE, tell.as_raw_fd().to_string());
     let child = command.spawn()?;
-    Ok((File::from(told), child))
+    Ok((told, child))
 }
 
-fn wait(mut told: File, mut child: Child) -> u8 {
+fn wait(told: &OwnedFd, mut child: Child) -> u8 {
     pass_signals_on(&child);
     let mut code = [0];
     loop {
-        match told.read(&mut code) {
+        match rustix::io::read(told, &mut code) {
             Ok(0) => break,
             Ok(_) => return code[0],
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(Errno::INTR) => {}
             Err(_) => break,
         }
     }
@@ -138,7 +136,7 @@ impl Background {
         let Some(pipe) = pipe.take() else {
             return Ok(());
         };
-        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+        let null = named_file::null_device()?;
         match rustix::process::setsid() {
             // Then it is alone already.
             Ok(_) | Err(Errno::PERM) => {}
@@ -149,7 +147,7 @@ impl Background {
         rustix::stdio::dup2_stdout(&null)?;
         rustix::stdio::dup2_stderr(&null)?;
         // Whoever has started this may have been ended in the meantime.
-        let _ = File::from(pipe).write_all(&[exit::SUCCESS]);
+        let _ = rustix::io::write(&pipe, &[exit::SUCCESS]);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use ironborg_repository::CreateOptions;
 use ironborg_rpc::client::{JournalOptions, ReconnectOptions, ServerCommand};
 use ironborg_rpc::message::Open;
 use ironborg_rpc::{RemoteOptions, RemoteRepository};
+use ironborg_source::named_file;
 use ironborg_types::{Level, Reporter, text};
 
 use crate::context::{Access, Context};
@@ -108,7 +109,8 @@ impl Context {
             directory: self
                 .background
                 .is_wanted()
-                .then(|| PathBuf::from(self.cwd_as_os_str())),
+                .then(|| PathBuf::from(self.cwd_as_os_str()))
+                .filter(|directory| named_file::can_enter(directory)),
         };
         let words = command.words.iter();
         let shown: Vec<String> = words

@@ -118,9 +118,7 @@ pub(crate) fn inherited_pipe(number: i32) -> Option<OwnedFd> {
     }
     // SAFETY: it is open, it was left to this program, and nothing here has opened or taken anything yet.
     let pipe = unsafe { OwnedFd::from_raw_fd(number) };
-    let is_pipe = rustix::fs::fstat(&pipe).is_ok_and(|stat| {
-        rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Fifo
-    });
+    let is_pipe = rustix::pipe::fcntl_getpipe_size(&pipe).is_ok();
     is_pipe.then_some(pipe)
 }
 

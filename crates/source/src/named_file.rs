@@ -8,7 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use ironborg_types::BytePath;
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{Access, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{ErrorFile, errno_text};
@@ -313,6 +313,30 @@ pub fn modified(path: &OsStr) -> Option<(i64, i64)> {
         status.st_mtime,
         i64::try_from(status.st_mtime_nsec).unwrap_or(0),
     ))
+}
+
+/// Whether a directory can be read, written to and entered by who runs this.
+pub fn is_open_directory(path: &Path) -> bool {
+    let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    path.is_dir() && rustix::fs::access(path, access).is_ok()
+}
+
+/// Whether a directory can be entered by who runs this.
+pub fn can_enter(path: &Path) -> bool {
+    rustix::fs::access(path, Access::EXEC_OK).is_ok()
+}
+
+/// What is always empty, and takes everything.
+///
+/// # Errors
+/// The system has no such thing here.
+pub fn null_device() -> std::io::Result<std::os::fd::OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(
+        "/dev/null",
+        flags,
+        rustix::fs::Mode::empty(),
+    )?)
 }
 
 #[cfg(test)]

@@ -49,11 +49,18 @@ impl Run for UmountOptions {
             let mut command = subprocess::command(OsStr::new(program));
             command.args(arguments).arg(&self.mountpoint).status()
         };
-        // The first is for what an ordinary user has mounted; where it is missing root may do without.
-        let status = match run("fusermount", &["-u"]) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => run("umount", &[]),
-            other => other,
-        };
+        // The first two are for what an ordinary user has mounted (newer systems have it under the second name only);
+        // where they are missing root may do without.
+        let attempts: [(&str, &[&str]); 2] = [("fusermount3", &["-u"]), ("umount", &[])];
+        let mut status = run("fusermount", &["-u"]);
+        for (program, arguments) in attempts {
+            match &status {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    status = run(program, arguments);
+                }
+                _ => break,
+            }
+        }
         let status = status.map_err(|error| CliError::unexpected(error.to_string()))?;
         let code = subprocess::exit_code(status).map_err(CliError::unexpected)?;
         context.reporter.exit.set_code(code);

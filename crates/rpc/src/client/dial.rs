@@ -8,7 +8,6 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::fs::Access;
 use rustix::pipe::PipeFlags;
 
 use super::sys;
@@ -119,7 +118,7 @@ pub struct ServerCommand {
     pub words: Vec<OsString>,
     /// Changes to the environment: a value to set, or `None` to remove.
     pub environment: Vec<(OsString, Option<OsString>)>,
-    /// The directory it is started in, if it can be entered: that of the user, where this process may leave it.
+    /// The directory it is started in: that of the user, where this process may leave it.
     pub directory: Option<PathBuf>,
 }
 
@@ -135,9 +134,7 @@ impl Dial for ServerCommand {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let directory = self.directory.as_ref();
-        let can_enter = |dir: &&PathBuf| rustix::fs::access(*dir, Access::EXEC_OK).is_ok();
-        if let Some(directory) = directory.filter(can_enter) {
+        if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
         for (name, value) in &self.environment {

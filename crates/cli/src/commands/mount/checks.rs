@@ -5,9 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use ironborg_mount::{MountOwner, MountWords};
-use ironborg_source::Names;
+use ironborg_source::{Names, named_file};
 use ironborg_types::{ErrorKind, text};
-use rustix::fs::Access;
 
 use crate::args::values;
 use crate::error::CliError;
@@ -15,8 +14,7 @@ use crate::output::pyformat::repr;
 
 /// Whether something can be mounted there, as far as that can be seen.
 pub(super) fn mountpoint(path: &OsStr) -> Result<(), CliError> {
-    let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
-    if Path::new(path).is_dir() && rustix::fs::access(Path::new(path), access).is_ok() {
+    if named_file::is_open_directory(Path::new(path)) {
         return Ok(());
     }
     let shown = text::display(path.as_bytes());
