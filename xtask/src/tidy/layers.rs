@@ -144,7 +144,7 @@ fn check_bans(name: &str, file: &SourceFile, findings: &mut Vec<Finding>) {
             for word in ban
                 .words
                 .iter()
-                .filter(|word| code.contains(**word) && !exempt(word))
+                .filter(|word| mentions(code, word) && !exempt(word))
             {
                 let place = format!("{}:{number}", file.path);
                 findings.push(Finding::error(place, format!("`{word}`: {}", ban.why)));
@@ -153,9 +153,24 @@ fn check_bans(name: &str, file: &SourceFile, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Whether a line has these words, and not as the end of a longer name.
+fn mentions(code: &str, words: &str) -> bool {
+    code.match_indices(words).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        !before.is_some_and(|before| before.is_alphanumeric() || before == '_')
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_longer_name_is_another_one() {
+        assert!(mentions("let file = File::open(path)?;", "File::open"));
+        assert!(mentions("fs::File::open(path)", "File::open"));
+        assert!(!mentions("SealedFile::open_kept(storage)", "File::open"));
+    }
 
     fn findings_of(path: &str, text: &str) -> Vec<String> {
         let file = SourceFile {
