@@ -83,7 +83,6 @@ pub fn mount(
             return Err(failed(format!("fuse: {error}")));
         }
     };
-    tree.warm_up();
     tree.rest_when_idle(idle);
     let (tell, ends) = sync_channel(2);
     Ok(Mounted {

@@ -21,7 +21,7 @@ mod volume;
 use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -108,6 +108,17 @@ enum Target {
     Node(VolumeId, Slot, Arc<Volume>, NodeId),
 }
 
+/// What comes of reading an index before anybody has asked.
+#[derive(Debug)]
+pub struct FirstLook(Receiver<MountError>);
+
+impl FirstLook {
+    /// What is wrong with what is mounted, if that turns out before `wait` is over; returns as soon as it is known.
+    pub fn error_within(&self, wait: Duration) -> Option<MountError> {
+        self.0.recv_timeout(wait).ok()
+    }
+}
+
 impl Tree {
     /// Shows `root`; `view` says how, except for named repositories, which have views of their own.
     ///
@@ -167,19 +178,24 @@ impl Tree {
     }
 
     /// Begins to read the index of what cannot be anything else than read first, before anybody asks.
-    pub fn warm_up(self: &Arc<Self>) {
-        let Content::One(volume) = &self.content else {
-            return;
-        };
-        if !volume.is_fixed() {
-            return;
+    pub fn warm_up(self: &Arc<Self>) -> FirstLook {
+        let (tell, told) = sync_channel(1);
+        if let Content::One(volume) = &self.content
+            && volume.is_fixed()
+        {
+            let volume = Arc::clone(volume);
+            let first = Slot::new(0).expect("there is always a first");
+            // Without the thread the first who looks waits.
+            let _ = std::thread::Builder::new()
+                .name("mount-index".to_owned())
+                .spawn(move || {
+                    if let Err(error) = volume.archive(first) {
+                        // Whoever does not listen any more hears of it when somebody looks.
+                        let _ = tell.try_send(error);
+                    }
+                });
         }
-        let volume = Arc::clone(volume);
-        let first = Slot::new(0).expect("there is always a first");
-        // Without the thread, or with an error, the first who looks waits, and hears of it.
-        let _ = std::thread::Builder::new()
-            .name("mount-index".to_owned())
-            .spawn(move || drop(volume.archive(first)));
+        FirstLook(told)
     }
 
     /// Gives memory and connections back of what nobody has used for `idle`. Named repositories are closed.

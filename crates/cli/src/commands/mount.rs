@@ -6,6 +6,7 @@ pub(crate) mod live;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use ironborg_archive::selection::ArchiveSelection;
@@ -65,6 +66,10 @@ pub(crate) struct MountArgs {
           hide_default_value = true, help_heading = "Include/Exclude options")]
     strip_components: i64,
 }
+
+/// How long the command waits for the index of an archive, which may show that it is damaged, before it leaves the
+/// mount alone. It is there and answers meanwhile; later the log alone would tell.
+const FIRST_LOOK_MAX: Duration = Duration::from_millis(250);
 
 /// What will be done.
 #[derive(Debug)]
@@ -216,7 +221,11 @@ impl MountOptions {
 
     /// Goes to the background if that is wanted, and answers until it is unmounted.
     fn stay(&self, context: &Context, mounted: Mounted) -> Result<(), CliError> {
+        let first_look = mounted.tree().warm_up();
         let live = live::Live::new(mounted)?;
+        if let Some(error) = first_look.error_within(FIRST_LOOK_MAX) {
+            return Err(live.refuse(error));
+        }
         if !self.foreground {
             live::detach(context, self.location.is_remote())?;
         }

@@ -66,6 +66,13 @@ impl Live {
         })
     }
 
+    /// Ends it because of what is wrong with what is mounted.
+    pub(super) fn refuse(self, error: MountError) -> CliError {
+        // What is wrong is worth more than whether nothing is left of it.
+        let _ = self.unmounter.unmount();
+        error.into()
+    }
+
     /// Waits for the end: somebody has unmounted it, or a signal came, which unmounts it; `ending` is called before.
     pub(crate) fn until_told_to_end(self, ending: impl FnOnce()) -> Result<(), CliError> {
         loop {
