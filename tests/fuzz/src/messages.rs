@@ -95,9 +95,13 @@ pub(crate) fn rpc_replies(bytes: &[u8]) {
 pub(crate) fn call_seeds() -> Vec<Vec<u8>> {
     let id = ChunkId([7; 32]);
     let calls = [
-        Call::Negotiate { client: None },
+        Call::Negotiate {
+            client: None,
+            snapshots: false,
+        },
         Call::Negotiate {
             client: Some(Version::beta(1, 1, 0, 6)),
+            snapshots: true,
         },
         Call::Open(ironborg_rpc::message::Open {
             path: b"/~user/./x".to_vec(),

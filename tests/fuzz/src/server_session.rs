@@ -150,6 +150,7 @@ pub(crate) fn server_session_seeds() -> Vec<Vec<u8>> {
     let (first, second) = (ChunkId([7; 32]), ChunkId([8; 32]));
     let negotiate = Call::Negotiate {
         client: Some(Version::own()),
+        snapshots: true,
     };
     let commit = |compact| Call::Commit {
         save_space: false,

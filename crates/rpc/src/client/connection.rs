@@ -127,8 +127,9 @@ impl Connection {
         let mut lines = LogLines::new(Arc::clone(&reporter));
         let link = Link::new(wire, limits, move |bytes| lines.feed(bytes));
         let mut link = link.map_err(cannot_start)?;
-        handshake::negotiate(&mut link, &location, None)?;
-        let reads_snapshot = access == Access::SnapshotIfPossible && link.has_snapshots();
+        let may_read_snapshot = access == Access::SnapshotIfPossible;
+        handshake::negotiate(&mut link, &location, may_read_snapshot, None)?;
+        let reads_snapshot = may_read_snapshot && link.has_snapshots();
         let id = if reads_snapshot {
             handshake::open_snapshot(&link, &open.path, &location, None)?
         } else {
@@ -438,7 +439,8 @@ impl Redial {
         let link = Link::new(wire, self.limits, move |bytes| lines.feed(bytes));
         let mut link = link.map_err(|_| Failed::Yet)?;
         let location = connection.location();
-        handshake::negotiate(&mut link, location, Some(&patience)).map_err(failed)?;
+        let asks = self.reads_snapshot;
+        handshake::negotiate(&mut link, location, asks, Some(&patience)).map_err(failed)?;
         let id = if self.reads_snapshot {
             if !link.has_snapshots() {
                 return Err(Failed::Finally(overtaken()));

@@ -21,14 +21,16 @@ This TypeError is a cosmetic side effect of the compatibility code borg
 clients >= 1.0.7 have to support older borg servers.
 This problem will go away as soon as the server has been upgraded to 1.0.7+.";
 
-/// Exchanges versions.
+/// Exchanges versions. Asks whether the server can read without a lock if that is wanted.
 pub(super) fn negotiate(
     link: &mut Link,
     location: &str,
+    snapshots: bool,
     patience: Option<&Patience>,
 ) -> Result<(), RepositoryError> {
     let hello = Call::Negotiate {
         client: Some(Version::own()),
+        snapshots,
     };
     let answer = match link.call_within(&hello, patience.unwrap_or(&Patience::endless())) {
         Err(Broken::Closed) => {

@@ -5,7 +5,7 @@ use ironborg_format::msgpack::{
 };
 use ironborg_types::ChunkId;
 
-use super::Version;
+use super::{SNAPSHOTS, Version};
 
 /// What the positional form gives as type of every message.
 const POSITIONAL_TYPE: i64 = 1;
@@ -46,6 +46,8 @@ pub enum Call<'a> {
     Negotiate {
         /// The client's version.
         client: Option<Version>,
+        /// Whether it wants to know if [`Call::OpenSnapshot`] is understood. Borg's clients do not ask.
+        snapshots: bool,
     },
     /// Opens or makes a repository. Replies with its id.
     Open(Open),
@@ -186,11 +188,15 @@ impl Call<'_> {
 
     fn push_parameters(&self, to: &mut Parameters, server: &Version) {
         match self {
-            Self::Negotiate { client } => to.push("client_data", |out| match client {
+            Self::Negotiate { client, snapshots } => to.push("client_data", |out| match client {
                 Some(version) => {
-                    push_map_len(out, 1);
+                    push_map_len(out, 1 + usize::from(*snapshots));
                     push_raw(out, b"client_version");
                     version.encode(out);
+                    if *snapshots {
+                        push_raw(out, SNAPSHOTS);
+                        push_bool(out, true);
+                    }
                 }
                 None => push_int(out, 2),
             }),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ironborg_format::msgpack::{Kind, MsgpackError, Reader, Value};
 use ironborg_types::ChunkId;
 
-use super::{Call, Form, Open, Version};
+use super::{Call, Form, Open, SNAPSHOTS, Version};
 
 /// Calls with more parameters than this are none: stock Borg's longest has seven, and each takes many times the
 /// memory of its shortest encoding.
@@ -265,6 +265,7 @@ impl<'a> Call<'a> {
                 let data = arguments.required("client_data", Some(0))?;
                 Self::Negotiate {
                     client: arguments.client(&data)?,
+                    snapshots: data.get(SNAPSHOTS).is_some_and(Value::is_truthy),
                 }
             }
             b"open" => Self::Open(with("open").open()?),

@@ -78,7 +78,10 @@ enum Answer {
     Raw(Vec<u8>),
     Ids(Vec<ChunkId>),
     /// The server's version, in a map.
-    Version,
+    Version {
+        /// Whether reading without a lock is offered, to who asked.
+        snapshots: bool,
+    },
 }
 
 /// One connection.
@@ -224,12 +227,15 @@ impl<'a> Session<'a> {
     /// Does what is asked for, where that is a matter of the connection.
     fn perform(&mut self, call: Call<'_>) -> Result<Answer, CallError> {
         match call {
-            Call::Negotiate { client: None } => Ok(Answer::Number(OLD_PROTOCOL)),
-            Call::Negotiate { client: Some(_) } => {
+            Call::Negotiate { client: None, .. } => Ok(Answer::Number(OLD_PROTOCOL)),
+            Call::Negotiate {
+                client: Some(_),
+                snapshots,
+            } => {
                 self.host.log_as_json();
                 let text = "Initialized logging system for JSON-based protocol";
                 self.log(Level::Debug, LOGGER, text);
-                Ok(Answer::Version)
+                Ok(Answer::Version { snapshots })
             }
             Call::Open(open) => self.open(&open).map(|id| Answer::Raw(id.0.to_vec())),
             Call::OpenSnapshot { path } => {
@@ -437,12 +443,14 @@ fn encode(answer: &Answer, out: &mut Outgoing<impl Write>) -> Result<(), ServeEr
         Answer::Flag(flag) => push_bool(buffer, *flag),
         Answer::Number(number) => push_uint(buffer, *number),
         Answer::Raw(bytes) => push_raw(buffer, bytes),
-        Answer::Version => {
-            push_map_len(buffer, 2);
+        Answer::Version { snapshots } => {
+            push_map_len(buffer, 1 + usize::from(*snapshots));
             push_raw(buffer, b"server_version");
             Version::own().encode(buffer);
-            push_raw(buffer, SNAPSHOTS);
-            push_bool(buffer, true);
+            if *snapshots {
+                push_raw(buffer, SNAPSHOTS);
+                push_bool(buffer, true);
+            }
         }
         Answer::Ids(ids) => {
             push_array_len(buffer, ids.len());

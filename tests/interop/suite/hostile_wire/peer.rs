@@ -50,6 +50,7 @@ impl Peer {
     pub(super) fn greet(&mut self) {
         let hello = Call::Negotiate {
             client: Some(Version::own()),
+            snapshots: false,
         };
         self.ask(&hello).expect("a version");
     }

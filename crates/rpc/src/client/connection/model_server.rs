@@ -308,7 +308,10 @@ impl Server {
 #[test]
 fn the_model_answers_calls() {
     let mut frame = Vec::new();
-    let call = Call::Negotiate { client: None };
+    let call = Call::Negotiate {
+        client: None,
+        snapshots: false,
+    };
     call.encode(Form::Named, 7, &Version::own(), &mut frame);
     let mut server = Server {
         disk: Arc::default(),

@@ -36,10 +36,12 @@ fn open() -> impl Strategy<Value = Call<'static>> {
 /// Any call; `bytes` is what its large parameter borrows.
 fn call(bytes: &'static [u8]) -> impl Strategy<Value = Call<'static>> {
     prop_oneof![
-        any::<Option<(u8, u8, u8)>>().prop_map(|version| {
+        any::<(Option<(u8, u8, u8)>, bool)>().prop_map(|(version, snapshots)| {
             let release = |(a, b, c): (u8, u8, u8)| Version::release(a.into(), b.into(), c.into());
             Call::Negotiate {
                 client: version.map(release),
+                // A client as old as those that have no version asks for nothing.
+                snapshots: snapshots && version.is_some(),
             }
         }),
         open(),

@@ -316,7 +316,7 @@ fn who_the_client_is_is_read_as_stock_borg_reads_it() {
     let client = |data: Value<'static>| {
         let bytes = by_hand("negotiate", &[("client_data", data)]);
         match Request::decode(&bytes).unwrap().call {
-            Ok(Call::Negotiate { client }) => Ok(client),
+            Ok(Call::Negotiate { client, .. }) => Ok(client),
             Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error),
         }
