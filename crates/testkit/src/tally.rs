@@ -23,6 +23,8 @@ pub enum Tried {
     FuzzExecutions,
     /// A step of a run of random operations, whichever program took it.
     RandomOperations,
+    /// A read of a mounted or followed repository, compared with what must be there.
+    Reads,
     /// A program ended by a signal in the middle of its work.
     Kills,
     /// A hostile archive, manifest, message or server.
@@ -37,6 +39,7 @@ impl Tried {
             Self::Damages => "damages done (flipped bits, lost and changed files)",
             Self::FuzzExecutions => "fuzz executions",
             Self::RandomOperations => "random operations",
+            Self::Reads => "reads without a lock",
             Self::Kills => "programs killed",
             Self::Attacks => "attacks mounted",
         }

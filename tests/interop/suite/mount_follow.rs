@@ -151,7 +151,7 @@ fn read_while_others_write(way: &Way) {
     scene.assert_checks();
     let looks = looks.load(Ordering::SeqCst);
     assert!(looks > 20, "{looks} chunks were read meanwhile");
-    tally(Tried::RandomOperations, looks);
+    tally(Tried::Reads, looks);
 }
 
 /// The session on what is there now, however short ago it was looked.

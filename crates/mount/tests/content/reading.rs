@@ -138,7 +138,7 @@ fn check(mode: KeyMode, damages: usize) -> u64 {
             .map(|reader| reader.join().unwrap())
             .sum()
     });
-    tally(Tried::RandomOperations, READERS * READS);
+    tally(Tried::Reads, READERS * READS);
     tally(Tried::Damages, damaged.len() as u64);
     refused
 }

@@ -67,7 +67,7 @@ fn threads_find_everything_while_another_one_writes() {
             write_some(dir.path(), transaction, &promised);
         }
     });
-    tally(Tried::RandomOperations, reads.into_inner());
+    tally(Tried::Reads, reads.into_inner());
 }
 
 /// Ends the readers, also when the writer fails.

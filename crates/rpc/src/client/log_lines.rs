@@ -234,7 +234,7 @@ mod tests {
         let recorder = Arc::new(Recorder::default());
         let mut lines = LogLines::new(recorder.clone());
         for _ in 0..40 {
-            lines.feed(&[b'x'; 64 * 1024]);
+            lines.feed(&vec![b'x'; 64 * 1024]);
             assert!(lines.begun.len() <= LINE_LEN_MAX + 64 * 1024);
         }
         assert_eq!(recorder.0.lock().unwrap().len(), 2);

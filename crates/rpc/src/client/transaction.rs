@@ -144,7 +144,7 @@ mod tests {
         transaction
     }
 
-    fn put<'a>(id: ChunkId, data: &'a [u8]) -> Call<'a> {
+    fn put(id: ChunkId, data: &[u8]) -> Call<'_> {
         Call::Put { id, data }
     }
 

@@ -66,7 +66,7 @@ fn every_way_of_reading_gives_what_was_backed_up() {
         .sum();
     together(&mount, &files);
     links_are_one_file(&mount, &files[0].1);
-    tally(Tried::RandomOperations, reads);
+    tally(Tried::Reads, reads);
     let (status, log) = mount.unmount();
     assert!(status.success(), "{status}\n{log}");
     assert_eq!(log, "");
