@@ -1,6 +1,6 @@
 //! One archive as a tree of nodes, or all archives merged into one.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ironborg_archive::Archive;
@@ -230,22 +230,23 @@ impl OpenArchive {
         Ok(self.files.insert(place, Arc::new(FileChunks::new(chunks))))
     }
 
-    /// Has the content of the files behind this one fetched, if files are read in order.
+    /// Has the content of the files behind this one fetched, if files near each other are read.
     fn expect_siblings(&self, id: NodeId) {
         let mut siblings = self.siblings.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(next) = siblings.begins(id.0) else {
-            return;
-        };
+        let next = siblings.begins(id.0);
         drop(siblings);
-        self.expect(next);
+        if !next.is_empty() {
+            self.expect(&next);
+        }
     }
 
-    fn expect(&self, nodes: Range<u32>) {
+    fn expect(&self, nodes: &[u32]) {
         let mut left = EXPECTED_SIZE;
         let mut expected: Vec<Arc<FileChunks>> = Vec::new();
-        for node in nodes.start..nodes.end.min(self.index.nodes()) {
+        let there = nodes.iter().filter(|node| **node < self.index.nodes());
+        for node in there {
             // Whatever is wrong with it is told when it is read.
-            let Ok(node) = self.index.node(NodeId(node)) else {
+            let Ok(node) = self.index.node(NodeId(*node)) else {
                 break;
             };
             let is_file = node.mode & KIND_BITS == REGULAR_FILE && node.size > 0;

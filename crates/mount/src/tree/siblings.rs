@@ -1,15 +1,16 @@
-//! Guesses which files will be read next: those behind the ones that were read, if those were read in order.
+//! Guesses which files will be read next: those around the ones that were read, if those were near each other.
+//!
+//! Programs read directories in the order they are listed in, which is that of the nodes, or by name, which is any order
+//! of nodes that are near each other.
 
-use std::ops::Range;
-
-/// So many nodes further on is still in order: directories, links and empty files are between those that are read.
+/// So many nodes away is still near: directories, links and empty files are between those that are read.
 const STEP_MAX: u32 = 64;
 /// How far ahead of a reader files are expected, in nodes.
 const AHEAD: u32 = 64;
 /// How many readers are followed at once.
 const READERS_MAX: usize = 8;
 
-/// Who reads files in the order they are stored in.
+/// Who reads files that are stored near each other.
 #[derive(Debug, Default)]
 pub(super) struct Siblings {
     /// The one that read last is at the end.
@@ -20,34 +21,41 @@ pub(super) struct Siblings {
 struct Reader {
     /// The last node that was read.
     at: u32,
-    /// Nodes up to this one are expected already.
-    expected: u32,
+    /// Nodes from this one on are expected already,
+    low: u32,
+    /// up to this one.
+    high: u32,
 }
 
 impl Siblings {
-    /// A file begins to be read. Returns the nodes that will probably follow, if it is time to expect them.
-    pub(super) fn begins(&mut self, node: u32) -> Option<Range<u32>> {
+    /// A file begins to be read. Returns the nodes that will probably follow, in that order, if it is time to expect them.
+    pub(super) fn begins(&mut self, node: u32) -> Vec<u32> {
         let known = self
             .readers
             .iter()
-            .position(|reader| node > reader.at && node - reader.at <= STEP_MAX);
+            .rposition(|reader| node != reader.at && node.abs_diff(reader.at) <= STEP_MAX);
         let Some(known) = known else {
             if self.readers.len() == READERS_MAX {
                 self.readers.remove(0);
             }
             self.readers.push(Reader {
                 at: node,
-                expected: node,
+                low: node,
+                high: node,
             });
-            return None;
+            return Vec::new();
         };
         let mut reader = self.readers.remove(known);
+        let next = if node > reader.at && reader.high.saturating_sub(node) < AHEAD / 2 {
+            reader.high = node.saturating_add(AHEAD);
+            (node..reader.high).map(|before| before + 1).collect()
+        } else if node < reader.at && node.saturating_sub(reader.low) < AHEAD / 2 {
+            reader.low = node.saturating_sub(AHEAD);
+            (reader.low..node).rev().collect()
+        } else {
+            Vec::new()
+        };
         reader.at = node;
-        let due = reader.expected.saturating_sub(node) < AHEAD / 2;
-        let next = due.then(|| {
-            reader.expected = node.saturating_add(AHEAD);
-            node.saturating_add(1)..reader.expected.saturating_add(1)
-        });
         self.readers.push(reader);
         next
     }
@@ -57,45 +65,83 @@ impl Siblings {
 mod tests {
     use super::*;
 
+    fn numbers(range: impl Iterator<Item = u32>) -> Vec<u32> {
+        range.collect()
+    }
+
     #[test]
     fn one_file_is_no_order() {
         let mut siblings = Siblings::default();
-        assert_eq!(siblings.begins(10), None);
-        assert_eq!(siblings.begins(5), None);
-        assert_eq!(siblings.begins(5000), None);
+        assert!(siblings.begins(10).is_empty());
+        assert!(siblings.begins(10).is_empty());
+        assert!(siblings.begins(500).is_empty());
+        assert!(siblings.begins(5000).is_empty());
     }
 
     #[test]
     fn files_in_order_are_expected_half_the_way_ahead() {
         let mut siblings = Siblings::default();
-        let asked: Vec<(u32, Range<u32>)> = (1..100)
-            .filter_map(|node| Some((node, siblings.begins(node)?)))
-            .collect();
-        assert_eq!(asked, [(2, 3..67), (35, 36..100), (68, 69..133)]);
+        let mut asked = Vec::new();
+        for node in 1..100 {
+            let next = siblings.begins(node);
+            if !next.is_empty() {
+                asked.push((node, next));
+            }
+        }
+        let expected = [
+            (2, numbers(3..67)),
+            (35, numbers(36..100)),
+            (68, numbers(69..133)),
+        ];
+        assert_eq!(asked, expected);
+    }
+
+    #[test]
+    fn who_goes_backwards_is_followed_too() {
+        let mut siblings = Siblings::default();
+        assert!(siblings.begins(300).is_empty());
+        assert_eq!(siblings.begins(299), numbers((235..299).rev()));
+        assert!(siblings.begins(298).is_empty());
+        assert_eq!(siblings.begins(240), numbers((176..240).rev()));
+    }
+
+    /// A directory read by name has been expected as a whole after a few of its files.
+    #[test]
+    fn any_order_within_a_directory_is_good_enough() {
+        let mut siblings = Siblings::default();
+        let mut known: Vec<u32> = Vec::new();
+        let mut unknown = 0;
+        for at in 0..50 {
+            let node = 100 + at * 37 % 50;
+            if !known.contains(&node) {
+                unknown += 1;
+                known.extend(siblings.begins(node));
+            }
+        }
+        assert!(unknown <= 4, "{unknown}");
     }
 
     #[test]
     fn readers_do_not_disturb_each_other() {
         let mut siblings = Siblings::default();
-        let starts: Vec<u32> = (0..8).map(|reader| reader * 1000 + 1).collect();
+        let starts = numbers((0..8).map(|reader| reader * 1000 + 1));
         for start in &starts {
-            assert_eq!(siblings.begins(*start), None);
+            assert!(siblings.begins(*start).is_empty());
         }
         for start in starts.iter().rev() {
-            assert_eq!(siblings.begins(start + 1), Some(start + 2..start + 66));
+            assert_eq!(siblings.begins(start + 1), numbers(start + 2..start + 66));
         }
-        assert_eq!(siblings.begins(90_000), None);
-        assert_eq!(
-            siblings.begins(7004),
-            None,
-            "its reader was the one longest ago"
-        );
+        assert!(siblings.begins(90_000).is_empty());
+        let longest_ago = siblings.begins(7004);
+        assert!(longest_ago.is_empty(), "its reader is followed no longer");
     }
 
     #[test]
     fn numbers_end() {
         let mut siblings = Siblings::default();
-        assert_eq!(siblings.begins(u32::MAX - 1), None);
-        assert_eq!(siblings.begins(u32::MAX), Some(u32::MAX..u32::MAX));
+        assert!(siblings.begins(u32::MAX - 1).is_empty());
+        assert!(siblings.begins(u32::MAX).is_empty());
+        assert!(siblings.begins(1).is_empty());
+        assert_eq!(siblings.begins(0), numbers(0..0));
     }
 }

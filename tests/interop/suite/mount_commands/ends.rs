@@ -1,9 +1,11 @@
 //! How a mount ends: by being unmounted, by ^C, by other signals.
 
+use std::fs;
 use std::io::ErrorKind;
 
 use ironborg_testkit::{Mount, Program, Tried, tally};
 use rustix::process::Signal;
+use serde_json::Value;
 
 use super::Setting;
 
@@ -74,4 +76,29 @@ fn a_program_that_is_ended_leaves_no_empty_directory_behind() {
         .scene
         .create(Program::Stock, "three", &options, "tree");
     tally(Tried::Kills, 3);
+}
+
+#[test]
+fn an_archive_that_cannot_be_read_is_not_mounted() {
+    let setting = Setting::new("none");
+    let guard = setting.guard();
+    let (scene, one) = (&setting.scene, setting.scene.archive("one"));
+    let dumped = scene.run(Program::Ours, &["debug", "dump-archive", &one, "dump"]);
+    dumped.ok();
+    let dump = fs::read(scene.scratch.join("dump")).expect("what was written just now");
+    let dump: Value = serde_json::from_slice(&dump).expect("JSON");
+    let items = dump["_meta"]["items"][0]
+        .as_str()
+        .expect("a chunk of items")
+        .trim_start_matches('\u{7f}');
+    let deleted = scene.run(Program::Ours, &["debug", "delete-obj", scene.repo(), items]);
+    deleted.ok();
+    for options in [&["mount"][..], &["mount", "-f"]] {
+        let words = [options, &[one.as_str(), "mnt"]].concat();
+        let run = scene.run(Program::Ours, &words);
+        assert_eq!(run.code(), 2, "{run}");
+        let said = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert!(said.contains(items), "{run}");
+        assert!(!guard.is_mounted(), "{run}");
+    }
 }
