@@ -17,8 +17,8 @@ pub use reply::{Fault, Payload, Reply};
 pub use request::{BadCall, Request};
 pub use version::Version;
 
-/// Named in the first reply of servers that let one read without a lock; others do not know it, and clients of others
-/// look at nothing there but the version.
+/// Asked for in the first call of a client that would read without a lock, and in the reply of a server that lets it. Others
+/// pass over it.
 pub const SNAPSHOTS: &[u8] = b"snapshots";
 
 #[cfg(test)]
