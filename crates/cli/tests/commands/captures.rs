@@ -2,10 +2,11 @@
 //!
 //! What differs between any two runs (ids, times, sizes of stored data) is made equal first.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use regex::Regex;
@@ -156,27 +157,70 @@ fn make_tree(data: &Path) {
         };
         (0..len).map(|_| byte()).collect()
     };
-    let old = |name: &Path| set_old_time(name);
-    let write = |name: &str, content: &[u8]| fs::write(data.join(name), content).unwrap();
-    write("hard", b"hello\n");
+    let file = |content: &[u8]| {
+        let content = content.to_owned();
+        move |path: &Path| fs::write(path, &content).unwrap()
+    };
+    let mut order = Ascending::of(data);
+    order.make(b"hard", file(b"hello\n"));
     fs::hard_link(data.join("hard"), data.join("a.txt")).unwrap();
-    fs::create_dir(data.join("sub")).unwrap();
-    write("sub/b.bin", &noise(1, 3000));
-    write("big", &noise(2, 200_000));
-    std::os::unix::fs::symlink("a.txt", data.join("link")).unwrap();
-    assert!(
-        Command::new("mkfifo")
-            .arg(data.join("fifo"))
-            .status()
-            .unwrap()
-            .success()
-    );
-    write("dup", &noise(1, 3000));
-    write("caf\u{e9}", b"c");
-    let bad = data.join(OsString::from_vec(b"bad-\xff".to_vec()));
-    fs::write(&bad, b"b").unwrap();
+    order.make(b"sub", |path| fs::create_dir(path).unwrap());
+    fs::write(data.join("sub/b.bin"), noise(1, 3000)).unwrap();
+    order.make(b"big", file(&noise(2, 200_000)));
+    order.make(b"link", |path| {
+        std::os::unix::fs::symlink("a.txt", path).unwrap();
+    });
+    order.make(b"fifo", |path| {
+        let status = Command::new("mkfifo").arg(path).status().unwrap();
+        assert!(status.success());
+    });
+    order.make(b"dup", file(&noise(1, 3000)));
+    order.make("caf\u{e9}".as_bytes(), file(b"c"));
+    order.make(b"bad-\xff", file(b"b"));
+    fs::remove_dir_all(&order.others).unwrap();
     for name in ["hard", "sub/b.bin", "big", "dup", "caf\u{e9}"] {
-        old(&data.join(name));
+        set_old_time(&data.join(name));
+    }
+}
+
+/// Makes the entries of a directory so that their inode numbers ascend, whatever numbers other programs free meanwhile.
+struct Ascending<'a> {
+    directory: &'a Path,
+    /// Keeps the numbers that were too low in use.
+    others: PathBuf,
+    last: u64,
+    passed: u32,
+}
+
+impl<'a> Ascending<'a> {
+    fn of(directory: &'a Path) -> Self {
+        let others = directory.with_extension("others");
+        fs::create_dir(&others).unwrap();
+        Self {
+            directory,
+            others,
+            last: 0,
+            passed: 0,
+        }
+    }
+
+    fn make(&mut self, name: &[u8], make: impl Fn(&Path)) {
+        let path = self.directory.join(OsStr::from_bytes(name));
+        loop {
+            make(&path);
+            let number = fs::symlink_metadata(&path).unwrap().ino();
+            if number > self.last {
+                self.last = number;
+                return;
+            }
+            self.passed += 1;
+            assert!(
+                self.passed < 50_000,
+                "{number} is still below {}",
+                self.last
+            );
+            fs::rename(&path, self.others.join(self.passed.to_string())).unwrap();
+        }
     }
 }
 
