@@ -7,9 +7,17 @@ use std::os::unix::ffi::OsStrExt;
 pub(crate) const BORG_VERSION: &str = "1.4.5";
 
 /// Commands stock Borg does not have: under its name they are not mentioned.
-const OWN_COMMANDS: &[&str] = &["backup", "restore", "automount", "completions", "man"];
+const OWN_COMMANDS: &[&str] = &[
+    "backup",
+    "restore",
+    "automount",
+    "jobs",
+    "repos",
+    "completions",
+    "man",
+];
 /// Those about this program itself: under the name of stock Borg there are none.
-const ABOUT_ITSELF: &[&str] = &["automount", "completions", "man"];
+const ABOUT_ITSELF: &[&str] = &["automount", "jobs", "repos", "completions", "man"];
 /// The name that stands for one command, and that command.
 const SINGLE: (&str, &str) = ("borgfs", "mount");
 /// What mount(8) looks for to mount something of type `fuse.borgfs`, or `borgfs`.

@@ -42,7 +42,7 @@ pub(crate) const TOPICS: [(&str, &str); 3] = [
 pub(crate) const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Backing up without thinking about it",
-        &["backup", "restore"],
+        &["backup", "restore", "jobs"],
     ),
     (
         "Archives",
@@ -75,6 +75,7 @@ pub(crate) const GROUPS: [(&str, &[&str]); 5] = [
             "break-lock",
             "upgrade",
             "serve",
+            "repos",
         ],
     ),
     ("Looking inside", &["version", "benchmark", "debug"]),

@@ -59,6 +59,7 @@ pub(crate) mod help;
 pub(crate) mod import_tar;
 pub(crate) mod info;
 pub(crate) mod init;
+pub(crate) mod jobs;
 pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod man;
@@ -66,6 +67,7 @@ pub(crate) mod mount;
 pub(crate) mod prune;
 pub(crate) mod recreate;
 pub(crate) mod rename;
+pub(crate) mod repos;
 pub(crate) mod restore;
 pub(crate) mod serve;
 pub(crate) mod umount;
@@ -135,6 +137,10 @@ commands! {
     Umount(umount::UmountArgs),
     /// Show repositories that open when they are entered
     Automount => automount::AutomountCommand,
+    /// Back up by itself: jobs, schedules, notification
+    Jobs => jobs::JobsCommand,
+    /// Keep the repositories of a server's clients
+    Repos => repos::ReposCommand,
     /// Write an archive as a tarball
     ExportTar(export_tar::ExportTarArgs),
     /// Make an archive of a tarball
