@@ -37,5 +37,9 @@ pub enum Step {
     Drill {
         /// How long it takes at most, in seconds.
         budget: u64,
+        /// The newest archive whose name matches this is drilled, as `--glob-archives` has it.
+        archives: String,
+        /// The job's paths, which the live files to compare with are found by; none: there is nothing to compare with.
+        paths: Vec<String>,
     },
 }

@@ -60,10 +60,20 @@ pub struct Figures {
     /// Files a restore drill has compared and found equal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proven_files: Option<u64>,
+    /// Files a restore drill has restored whole, though there is nothing left to compare them with: they have changed or
+    /// are gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored_files: Option<u64>,
+    /// Bytes of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored_bytes: Option<u64>,
     /// Files that differ though they should not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub different_files: Option<u64>,
     /// Share of the archive's data that drills have proven restorable, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proven_share: Option<f64>,
+    /// When the oldest of these proofs was made, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proven_since: Option<i64>,
 }
