@@ -8,7 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use ironborg_types::BytePath;
-use rustix::fs::{Access, FileType, Mode, OFlags};
+use rustix::fs::{Access, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{ErrorFile, errno_text};
@@ -242,6 +242,53 @@ pub fn exists(path: &Path) -> bool {
     rustix::fs::lstat(path).is_ok()
 }
 
+/// Whether there is a file at a path, and no link, pipe or the like.
+pub fn is_regular_file(path: &Path) -> bool {
+    rustix::fs::lstat(path)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+}
+
+/// Gives a file another name in the same file system, in the place of whatever file has that name.
+pub fn rename(path: &Path, to: &Path) -> Result<(), NamedFileError> {
+    let renamed = rustix::fs::rename(path, to);
+    renamed.map_err(|errno| NamedFileError::new(errno, path.as_os_str()))
+}
+
+/// A file that is locked, by the process and no longer than that lives.
+#[derive(Debug)]
+pub struct LockedFile {
+    _file: OwnedFd,
+}
+
+/// Locks a file, made if it is not there; `None` if another process has locked it.
+pub fn try_lock(path: &Path) -> Result<Option<LockedFile>, NamedFileError> {
+    let fail = |errno| NamedFileError::new(errno, path.as_os_str());
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let flags = flags | OFlags::NONBLOCK; // For what is a pipe against all expectation.
+    let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map_err(fail)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(LockedFile { _file: file })),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(errno) => Err(fail(errno)),
+    }
+}
+
+/// Whether a process has locked a file; `None` if that cannot be told. Nothing is made or changed.
+pub fn is_locked(path: &Path) -> Option<bool> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Some(false),
+        Err(_) => return None,
+    };
+    // Shared and for an instant: who comes to lock it in that instant has to look twice.
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Some(false),
+        Err(Errno::WOULDBLOCK) => Some(true),
+        Err(_) => None,
+    }
+}
+
 /// Removes a file; one that is not there is no error.
 pub fn remove(path: &Path) -> Result<(), NamedFileError> {
     match rustix::fs::unlink(path) {
@@ -380,6 +427,24 @@ mod tests {
                 .unwrap_err()
                 .is_not_found()
         );
+    }
+
+    #[test]
+    fn a_file_is_locked_by_one_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        assert_eq!(super::is_locked(&path), Some(false));
+        let first = super::try_lock(&path).unwrap();
+        assert!(first.is_some());
+        assert!(super::try_lock(&path).unwrap().is_none());
+        assert_eq!(super::is_locked(&path), Some(true));
+        drop(first);
+        assert_eq!(super::is_locked(&path), Some(false));
+        assert!(super::try_lock(&path).unwrap().is_some());
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(super::try_lock(&link).is_err());
+        assert!(super::is_regular_file(&path) && !super::is_regular_file(&link));
     }
 
     #[test]
