@@ -188,8 +188,9 @@ pub struct Retry {
 pub struct Prune {
     /// Rules and values, as in `--keep-RULE VALUE`: `within`, `last`, `daily` and so on.
     pub keep: Vec<(String, String)>,
-    /// Archives whose names begin so are pruned, with Borg's placeholders.
-    pub prefix: String,
+    /// Archives whose names begin so are pruned, with Borg's placeholders; nothing: those this job has made, told by
+    /// base and date. The empty text is all there are.
+    pub prefix: Option<String>,
 }
 
 /// What is checked after a backup. A length of time is that since the last time.

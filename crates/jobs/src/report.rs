@@ -1,7 +1,11 @@
 //! What the process that works tells the one that watches: a line of JSON each, on standard output. What it says to people
 //! goes to standard error, as from any command.
 
+mod failure;
+
 use serde::{Deserialize, Serialize};
+
+pub use failure::{CHECK_FAILED, FailureKind, HOOK_FAILED, classify, failure};
 
 /// A line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -9,16 +13,21 @@ use serde::{Deserialize, Serialize};
 pub enum Told {
     /// A step begins.
     Begun {
+        /// Its place in the order, from 0.
+        number: usize,
         /// Its name.
         step: String,
     },
-    /// A step has ended.
+    /// A step has ended. One that there was no need for has no lines.
     Ended {
+        /// Its place in the order, from 0.
+        number: usize,
         /// Its name.
         step: String,
         /// Borg's exit code of it.
         code: u8,
-        /// The class of the error that ended it, such as `LockTimeout` or `ConnectionClosed`.
+        /// The class of the error that ended it, such as `LockTimeout` or `ConnectionClosed`; or [`HOOK_FAILED`] or
+        /// [`CHECK_FAILED`].
         #[serde(skip_serializing_if = "Option::is_none", default)]
         msgid: Option<String>,
         /// That error's message.
@@ -51,6 +60,9 @@ pub struct Figures {
     /// Bytes that were not in the repository before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deduplicated_size: Option<u64>,
+    /// Bytes that are stored no longer, or need not be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freed_size: Option<u64>,
     /// Archives that were deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted_archives: Option<u64>,
