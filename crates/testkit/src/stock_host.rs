@@ -28,12 +28,26 @@ use crate::{Home, Program, Run};
 /// A job is a line `run` with the length of what follows: directory, three files, number of arguments, arguments, variables;
 /// each ended by a zero byte. The files are opened before the process id is said.
 const SCRIPT: &str = "
-import gc, os, sys
+import gc, os, sys, time
 import borg.archiver, borg.helpers, borg.platform
 sys.path[0] = os.path.dirname(sys.argv[1])
 # What is loaded is not looked at for garbage, and so not copied for each run.
 gc.collect()
 gc.freeze()
+kill = os.kill
+def kill_who_waits(pid, number):
+    # A mount tells the one it leaves in the foreground, which can take that only while it sleeps: earlier, it ends by the
+    # signal, or does not notice it at all, depending on where Python is. On a busy machine that happens.
+    if number:
+        for _ in range(400):
+            with open(f'/proc/{pid}/syscall') as call:
+                if call.read().startswith(NANOSLEEP):
+                    break
+            time.sleep(0.01)
+    kill(pid, number)
+os.kill = kill_who_waits
+# Of clock_nanosleep.
+NANOSLEEP = {'x86_64': '230 ', 'aarch64': '115 '}.get(os.uname().machine, '')
 jobs, answers = os.fdopen(os.dup(0), 'rb'), os.fdopen(os.dup(1), 'w')
 def work():
     for line in jobs:

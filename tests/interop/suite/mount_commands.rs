@@ -195,7 +195,16 @@ fn borgfs_is_mount_under_a_name_of_its_own() {
             setting.assert_shown();
             setting.scene.run(Program::Ours, &["umount", "mnt"]).ok();
         }
-        let stock = borgfs(&setting, Program::Stock, args);
+        let mut stock = borgfs(&setting, Program::Stock, args);
+        for _ in 0..10 {
+            if code != 0 || !guard.is_mounted() || stock.err().contains("rc 0") {
+                break;
+            }
+            // On a busy machine what its background process tells the one in the foreground comes too early: that ends by
+            // the signal, or does not notice it at all.
+            setting.scene.run(Program::Ours, &["umount", "mnt"]).ok();
+            stock = borgfs(&setting, Program::Stock, args);
+        }
         assert_same_run(&ours, &stock);
         assert_eq!(ours.code(), code, "{ours}");
     }
