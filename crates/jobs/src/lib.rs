@@ -20,5 +20,6 @@
 
 pub mod history;
 pub mod job;
+pub mod notify;
 pub mod plan;
 pub mod report;
