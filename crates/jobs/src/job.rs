@@ -265,6 +265,8 @@ pub struct Notifier {
     pub body: Option<String>,
     /// The same is not told again for so long.
     pub at_most_every: Duration,
+    /// Certificates of authorities (PEM) that are trusted instead of the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// How somebody is told.
@@ -287,7 +289,7 @@ pub enum Way {
     /// By ntfy.
     Ntfy {
         /// The topic's address.
-        url: String,
+        url: Secret,
         /// An access token.
         token: Option<Secret>,
         /// `min` to `urgent`.
@@ -295,17 +297,19 @@ pub enum Way {
     },
     /// By a request to any web service.
     Webhook {
-        /// The address, with placeholders.
-        url: String,
+        /// The address, with placeholders. Whoever knows it can often use it.
+        url: Secret,
         /// `POST`, `PUT` or `GET`.
         method: String,
-        /// Headers.
+        /// Headers, with placeholders.
         headers: BTreeMap<String, String>,
+        /// A token that is sent as `Authorization: Bearer`.
+        token: Option<Secret>,
     },
     /// By Healthchecks and what speaks like it: start, success, failure with log.
     Healthchecks {
-        /// The check's address.
-        url: String,
+        /// The check's address; with `{target}` in it each repository has its own.
+        url: Secret,
     },
     /// By a shell command that finds everything in variables.
     Command {
@@ -336,7 +340,7 @@ pub enum MailTransport {
 }
 
 /// Something that should not be in the configuration, though it may.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Secret {
     /// It is there nevertheless.
     Text(String),
@@ -344,4 +348,15 @@ pub enum Secret {
     File(PathBuf),
     /// It is the credential of this name.
     Credential(String),
+}
+
+/// What is secret is not shown.
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("[secret]"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Credential(name) => f.debug_tuple("Credential").field(name).finish(),
+        }
+    }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::notice::{Kind, Notice};
 use super::{Parcel, SendError, Sent, Telling, words};
-use crate::job::{Notifier, Notify, Way};
+use crate::job::{Notifier, Notify, Secret, Way};
 
 /// News this good is not told any more when it is so old.
 const GOOD_NEWS_AGE_MAX: Duration = Duration::from_hours(168);
@@ -214,12 +214,10 @@ fn listening<'a>(telling: &'a Telling<'_>) -> impl Iterator<Item = (&'a str, &'a
 
 /// What a service that keeps records of its own hears: each repository's outcome if it has an address for each, otherwise
 /// the worst.
-fn pings<'a>(url: &str, notices: &'a [Notice]) -> Vec<(&'a str, &'a Notice)> {
+fn pings<'a>(url: &Secret, notices: &'a [Notice]) -> Vec<(&'a str, &'a Notice)> {
     let heard = notices.iter().filter(|notice| notice.kind != Kind::Silence);
-    if ["{target}", "{repository}"]
-        .iter()
-        .any(|each| url.contains(each))
-    {
+    let each = ["{target}", "{repository}"];
+    if matches!(url, Secret::Text(url) if each.iter().any(|each| url.contains(each))) {
         return heard
             .map(|notice| (notice.target.as_str(), notice))
             .collect();
