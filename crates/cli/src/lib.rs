@@ -30,6 +30,7 @@ mod program;
 mod questions;
 mod related_secrets;
 mod remote;
+mod service_manager;
 mod shell_words;
 mod signals;
 mod stored_passphrase;

@@ -8,10 +8,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ironborg_jobs::units::escape;
 use ironborg_source::named_file;
 use ironborg_types::text;
 
-use super::escape;
 use crate::credential::{self, PassphraseOrigin};
 use crate::location::{Location, Protocol};
 use crate::shell_words;

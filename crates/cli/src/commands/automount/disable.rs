@@ -7,12 +7,13 @@ use ironborg_source::named_file;
 
 use super::config::Config;
 use super::mounts::{self, OnIt};
-use super::{enabled, service_manager, shown, unit};
+use super::{enabled, shown, unit};
 use crate::args::ParseError;
 use crate::commands::{Run, Traits};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::parse::ParseContext;
+use crate::service_manager::{self, ServiceManager};
 
 /// What may be typed.
 ///
@@ -70,8 +71,8 @@ impl Run for DisableOptions {
             return disable(context, &directory);
         }
         config.save(&context.config())?;
-        if service_manager::is_running() {
-            service_manager::order(&["restart", "--", &unit::name(&directory)])?;
+        if ServiceManager::User.is_running() {
+            ServiceManager::User.order(&["restart", "--", &unit::name(&directory)])?;
         }
         Ok(())
     }
@@ -80,20 +81,20 @@ impl Run for DisableOptions {
 /// Stops the service and removes everything that `enable` made but the directory.
 fn disable(context: &Context, directory: &Path) -> Result<(), CliError> {
     let fail = |error: named_file::NamedFileError| CliError::generic(error.to_string());
-    let has_manager = service_manager::is_running();
+    let has_manager = ServiceManager::User.is_running();
     if has_manager {
         // It may be that it is not known yet, or any more.
-        let _ = service_manager::order(&["stop", "--", &unit::name(directory)]);
+        let _ = ServiceManager::User.order(&["stop", "--", &unit::name(directory)]);
     }
     if OnIt::look(directory) == OnIt::Dead {
         mounts::take_away(directory);
     }
-    let units = service_manager::units(context);
+    let units = service_manager::user_units(context);
     named_file::remove(&unit::link(&units, directory)).map_err(fail)?;
     named_file::remove(&unit::file(&units, directory)).map_err(fail)?;
     Config::remove(&context.config(), directory)?;
     if has_manager {
-        service_manager::order(&["daemon-reload"])?;
+        ServiceManager::User.order(&["daemon-reload"])?;
     }
     if OnIt::look(directory) == OnIt::Alive {
         let message = format!(

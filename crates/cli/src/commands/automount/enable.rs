@@ -12,7 +12,7 @@ use ironborg_types::{ErrorKind, Level};
 use super::config::{Config, Credential, Shown, is_name};
 use super::mounts::OnIt;
 use super::unit::{self, Unit};
-use super::{duration, service_manager, shown};
+use super::{duration, shown};
 use crate::args::ParseError;
 use crate::commands::{Run, Traits};
 use crate::context::{Access, Context};
@@ -23,6 +23,7 @@ use crate::error::{Cause, CliError};
 use crate::location::Location;
 use crate::output::shell;
 use crate::parse::ParseContext;
+use crate::service_manager::{self, ServiceManager};
 use crate::unattended::unattended;
 
 /// Name of a repository that has none.
@@ -323,17 +324,13 @@ fn prepare(directory: &Path, is_new: bool) -> Result<(), CliError> {
 /// Writes the unit and has it wanted by the session.
 fn write_unit(context: &Context, program: &Path, config: &Config) -> Result<(), CliError> {
     let fail = |error: named_file::NamedFileError| CliError::generic(error.to_string());
-    let known = unit::VARIABLES.iter().filter_map(|name| {
-        let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
-        Some(((*name).to_owned(), value))
-    });
-    let environment: Vec<(String, OsString)> = known.collect();
+    let environment = service_manager::lasting_environment();
     let unit = Unit {
         program,
         config,
         environment: &environment,
     };
-    let units = service_manager::units(context);
+    let units = service_manager::user_units(context);
     let file = unit::file(&units, &config.directory);
     named_file::replace_private(&file, unit.content().as_bytes()).map_err(fail)?;
     let link = unit::link(&units, &config.directory);
@@ -350,9 +347,9 @@ fn start(
     if no_start {
         return Ok(());
     }
-    if service_manager::is_running() {
-        service_manager::order(&["daemon-reload"])?;
-        return service_manager::order(&["restart", "--", &unit::name(directory)]);
+    if ServiceManager::User.is_running() {
+        ServiceManager::User.order(&["daemon-reload"])?;
+        return ServiceManager::User.order(&["restart", "--", &unit::name(directory)]);
     }
     let words = unit::words(program, "serve", directory);
     let words: Vec<String> = words.iter().map(|word| shown(word)).collect();

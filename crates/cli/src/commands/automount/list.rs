@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use super::mounts::OnIt;
-use super::{service_manager, shown, unit};
+use super::{shown, unit};
 use crate::args::ParseError;
 use crate::commands::{Run, Traits};
 use crate::console::Stdout;
@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::output::json::Json;
 use crate::parse::ParseContext;
+use crate::service_manager::ServiceManager;
 
 /// What may be typed.
 #[derive(Debug, clap::Args)]
@@ -47,10 +48,12 @@ impl Run for ListOptions {
     }
 
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
-        let has_manager = service_manager::is_running();
+        let has_manager = ServiceManager::User.is_running();
         let found = Config::all(&context.config())?.into_iter().map(|config| {
             let unit = unit::name(&config.directory);
-            let state = has_manager.then(|| service_manager::state(&unit)).flatten();
+            let state = has_manager
+                .then(|| ServiceManager::User.state(&unit))
+                .flatten();
             Directory {
                 state: state.unwrap_or_else(|| "unknown".to_owned()),
                 mounted: OnIt::look(&config.directory),

@@ -4,8 +4,7 @@
 //! enable, disable, list   what people type
 //! serve, clean            what the service runs
 //! config                  what is shown where: a file for each directory
-//! unit, escape            the service, as a unit of the user's service manager
-//! service_manager         that manager, if there is one
+//! unit                    the service, as a unit of the user's service manager
 //! notify                  what it is told
 //! mounts                  what is mounted on a directory
 //! ```
@@ -14,12 +13,10 @@ pub(crate) mod clean;
 mod config;
 pub(crate) mod disable;
 pub(crate) mod enable;
-mod escape;
 pub(crate) mod list;
 mod mounts;
 mod notify;
 pub(crate) mod serve;
-mod service_manager;
 mod unit;
 
 use std::ffi::{OsStr, OsString};

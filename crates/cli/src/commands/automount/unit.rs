@@ -8,36 +8,15 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use ironborg_jobs::units::escape::{self, Dollar};
 use ironborg_types::text;
 
 use super::config::Config;
-use super::escape::{self, Dollar};
 
 /// How names of units begin.
 const PREFIX: &str = "ironborg-automount-";
 /// What they are wanted by: the target of a session.
 const WANTED_BY: &str = "default.target";
-
-/// Variables a service does not have by itself but needs to find what the user meant; never a passphrase.
-///
-/// `PATH` is among them: where programs such as `fusermount3` are elsewhere the service manager does not know it.
-pub(super) const VARIABLES: &[&str] = &[
-    "PATH",
-    "BORG_BASE_DIR",
-    "BORG_CONFIG_DIR",
-    "BORG_CACHE_DIR",
-    "BORG_KEYS_DIR",
-    "BORG_SECURITY_DIR",
-    "BORG_KEY_FILE",
-    "BORG_HOST_ID",
-    "BORG_LOGGING_CONF",
-    "BORG_WORKAROUNDS",
-    "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK",
-    "BORG_RELOCATED_REPO_ACCESS_IS_OK",
-    "XDG_CONFIG_HOME",
-    "XDG_CACHE_HOME",
-    "XDG_DATA_HOME",
-];
 
 /// What a unit is made of.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ const ESCAPED_LEN_MAX: usize = 180;
 const DIGEST_LEN: usize = 8;
 
 /// The path of a directory as `systemd-escape --path` has it; a long one is cut and made unique again.
-pub(super) fn file_name(path: &Path) -> String {
+pub fn file_name(path: &Path) -> String {
     let escaped = escaped_path(path.as_os_str().as_bytes());
     if escaped.len() <= ESCAPED_LEN_MAX {
         return escaped;
@@ -56,7 +56,7 @@ fn escaped_path(path: &[u8]) -> String {
 /// A word of a command line or of `Environment=`, in double quotes.
 ///
 /// `%` would begin a specifier. Bytes that are not text are written as escapes.
-pub(super) fn word(bytes: &[u8], dollar: Dollar) -> String {
+pub fn word(bytes: &[u8], dollar: Dollar) -> String {
     let mut out = String::from("\"");
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -84,7 +84,7 @@ pub(super) fn word(bytes: &[u8], dollar: Dollar) -> String {
 
 /// What a `$` has to be to be one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Dollar {
+pub enum Dollar {
     /// In command lines it begins a variable.
     Doubled,
     /// Elsewhere it means nothing.
@@ -92,7 +92,7 @@ pub(super) enum Dollar {
 }
 
 /// Text of a setting such as `Description=`, in one line. A backslash at the end of that would join the next to it.
-pub(super) fn line(bytes: &[u8]) -> String {
+pub fn line(bytes: &[u8]) -> String {
     let shown = ironborg_types::text::display(bytes);
     shown.replace(char::is_control, "?").replace('%', "%%")
 }
