@@ -24,3 +24,4 @@ pub mod notify;
 pub mod plan;
 pub mod report;
 pub mod units;
+pub mod schedule;
