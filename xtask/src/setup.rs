@@ -176,6 +176,11 @@ const TOOLS: &[Need] = &[
         why: "systemd-analyze, which reads our units; nothing of it is started",
         present: || on_path("systemd-analyze"),
     },
+    Need {
+        package: "nix-bin",
+        why: "nix-instantiate, which evaluates our NixOS modules; nothing is built",
+        present: || on_path("nix-instantiate"),
+    },
 ];
 
 /// Brings `sshd`, and a service nobody asked for.

@@ -38,6 +38,7 @@ mod mount_commands;
 mod mount_follow;
 mod mount_helpers;
 mod mount_reading;
+mod nix;
 mod patterns;
 mod prune;
 mod questions;

@@ -1,0 +1,9 @@
+# All of it.
+{
+  imports = [
+    ./jobs.nix
+    ./repos.nix
+    ./automount.nix
+    ./borgbackup.nix
+  ];
+}

@@ -1,0 +1,4 @@
+# services.borgbackup with this program.
+{
+  services.ironborg.replaceBorgbackup = true;
+}
