@@ -11,6 +11,8 @@ use ironborg_repository::LockOptions;
 use ironborg_storage::{LocalStorage, Storage};
 use ironborg_types::{ErrorKind, Event, Interrupt, Level, Questioner, Reporter, RepositoryId};
 
+use crate::unlocked::UnlockedKey;
+
 /// Why there is no passphrase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PassphraseError {
@@ -80,6 +82,8 @@ pub struct Client {
     pub passphrases: Arc<dyn PassphraseSource>,
     /// What signals ask for.
     pub interrupt: &'static Interrupt,
+    /// What was unlocked before, where one process opens the same repository several times.
+    pub unlocked: Option<Arc<UnlockedKey>>,
     /// Reading what would be refused.
     pub workarounds: Workarounds,
     /// Recorded in archives.

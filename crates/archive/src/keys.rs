@@ -12,6 +12,7 @@ use ironborg_types::Level;
 use crate::client::Client;
 use crate::error::ArchiveError;
 use crate::key_files;
+use crate::unlocked::Kept;
 
 /// How often a person is asked for the passphrase of an existing key.
 const PASSPHRASE_TRIES: usize = 3;
@@ -39,7 +40,7 @@ impl KeyTarget {
 }
 
 /// A key with what has to be known to keep it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct OpenedKey {
     /// The key.
     pub key: Key,
@@ -133,15 +134,33 @@ impl LockedKey<'_> {
             }
             other => other?,
         };
-        Ok(key.map(|key| OpenedKey {
+        let opened = key.map(|key| OpenedKey {
             key,
             target: self.target.clone(),
             passphrase,
-        }))
+        });
+        if let (Some(unlocked), Some(opened)) = (&self.client.unlocked, &opened) {
+            unlocked.remember(self.kept(), opened.clone());
+        }
+        Ok(opened)
     }
 
-    /// The key, with the passphrase that was given, or with none; `None` if somebody has to be asked.
+    fn kept(&self) -> Kept {
+        Kept {
+            mode: self.mode,
+            text: self.text.clone(),
+            tam_required: self.tam_required,
+        }
+    }
+
+    /// The key, as it was unlocked before, or with the passphrase that was given, or with none; `None` if somebody has
+    /// to be asked.
     fn unlock_unasked(&self) -> Result<Option<OpenedKey>, ArchiveError> {
+        let unlocked = self.client.unlocked.as_ref();
+        if let Some(opened) = unlocked.and_then(|unlocked| unlocked.recall(&self.kept())) {
+            let target = self.target.clone();
+            return Ok(Some(OpenedKey { target, ..opened }));
+        }
         if let Some(passphrase) = self.client.passphrases.given()? {
             let opened = self.unlock(passphrase)?;
             return opened.ok_or(ArchiveError::PassphraseWrong).map(Some);

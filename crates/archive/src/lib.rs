@@ -31,9 +31,11 @@ mod item_stream;
 mod key_files;
 mod save;
 mod stored;
+mod unlocked;
 
 pub use client::{
     Client, ClientDirectories, Identity, PassphraseError, PassphraseSource, Workarounds,
 };
 pub use error::ArchiveError;
 pub use session::{Archive, ManifestDemand, Reopening, Session};
+pub use unlocked::UnlockedKey;

@@ -120,6 +120,7 @@ impl Machine {
                 .lock()
                 .unwrap()
                 .map_or(&NEVER, |(_, interrupt)| interrupt),
+            unlocked: None,
             workarounds: Workarounds::default(),
             identity: Identity {
                 cwd: b"/".to_vec(),

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ironborg_archive::items::PartFiles;
@@ -12,6 +12,7 @@ use ironborg_archive::{ArchiveError, Client, ClientDirectories, Identity, Sessio
 use ironborg_cache::CacheError;
 use ironborg_crypto::{KeyMode, RelatedSecrets};
 use ironborg_format::Operation;
+use ironborg_jobs::report::Figures;
 use ironborg_repository::{
     CreateOptions, LocalRepository, LockMode, LockOptions, LockOwner, OpenOptions, Repository,
     RepositoryError, process_identity,
@@ -26,6 +27,7 @@ use crate::directories::Directories;
 use crate::environment::{Environment, PassphraseVariables};
 use crate::error::{Cause, CliError};
 use crate::identity::HostIdentity;
+use crate::kept::Kept;
 use crate::location::Location;
 use crate::output::json::{self, Json};
 use crate::output::size::SizeUnits;
@@ -58,6 +60,10 @@ pub(crate) struct Context {
     pub(crate) reporter: Arc<ConsoleReporter>,
     /// The way to the background, if that is where the command is going.
     pub(crate) background: Background,
+    /// What the command has done, for the records of a run.
+    pub(crate) figures: Mutex<Figures>,
+    /// The repository that the commands of a run have in common.
+    pub(crate) kept: Option<Arc<Kept>>,
 }
 
 /// What a command does with a repository.
@@ -75,6 +81,11 @@ impl Context {
     /// Logs a message of the command itself.
     pub(crate) fn log(&self, level: Level, message: impl AsRef<str>) {
         self.reporter.log(level, message.as_ref());
+    }
+
+    /// Notes what the command has done.
+    pub(crate) fn note(&self, note: impl FnOnce(&mut Figures)) {
+        note(&mut self.figures.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The current directory.
@@ -148,6 +159,7 @@ impl Context {
             questioner: Arc::new(questioner),
             passphrases: Arc::new(ConsolePassphrases::new(passphrases, questioner, reporter)),
             interrupt: &signals::INTERRUPT,
+            unlocked: self.kept.as_ref().map(|kept| Arc::clone(&kept.unlocked)),
             workarounds: Workarounds {
                 authenticated_no_key: self.environment.workaround("authenticated_no_key"),
                 ignore_invalid_archive_tam: self
@@ -204,6 +216,35 @@ impl Context {
             takes_long: self.takes_long,
             background: Background::default(),
             reporter: Arc::clone(&self.reporter),
+            figures: Mutex::default(),
+            kept: None,
+        }
+    }
+
+    /// The same for one of the commands of a run: with its options and words, telling its own reporter what happens, and
+    /// the repository in common with the others.
+    pub(crate) fn for_step(
+        &self,
+        common: CommonArgs,
+        words: Vec<OsString>,
+        reporter: Arc<ConsoleReporter>,
+        kept: Arc<Kept>,
+    ) -> Self {
+        let program = self.command_line.first().cloned();
+        Self {
+            program: self.program.clone(),
+            command_line: program.into_iter().chain(words).collect(),
+            environment: self.environment.clone(),
+            directories: self.directories.clone(),
+            identity: Arc::clone(&self.identity),
+            cwd: self.cwd.clone(),
+            common,
+            // The connection serves them all.
+            takes_long: true,
+            background: Background::default(),
+            reporter,
+            figures: Mutex::default(),
+            kept: Some(kept),
         }
     }
 
@@ -241,7 +282,7 @@ impl Context {
 
     /// How a repository is opened.
     pub(crate) fn open_options(&self, access: Access) -> OpenOptions {
-        let reporter: Arc<dyn Reporter> = self.reporter.clone();
+        let reporter = self.repository_reporter();
         OpenOptions {
             lock: match access {
                 _ if self.common.bypass_lock => LockMode::None,
@@ -257,8 +298,30 @@ impl Context {
         }
     }
 
+    /// Who is told what happens in a repository.
+    pub(crate) fn repository_reporter(&self) -> Arc<dyn Reporter> {
+        match &self.kept {
+            Some(kept) => kept.reporter(),
+            None => self.reporter.clone(),
+        }
+    }
+
     /// Opens the repository of a location.
     pub(crate) fn open_repository(
+        &self,
+        location: &Location,
+        access: Access,
+    ) -> Result<Box<dyn Repository>, CliError> {
+        match &self.kept {
+            Some(kept) if access != Access::Unlocked && !self.common.bypass_lock => {
+                kept.lend(self, location)
+            }
+            _ => self.open_anew(location, access),
+        }
+    }
+
+    /// The same, though it may be at hand.
+    pub(crate) fn open_anew(
         &self,
         location: &Location,
         access: Access,

@@ -24,6 +24,7 @@ mod directories;
 mod environment;
 mod followed;
 mod identity;
+mod kept;
 mod lock_holders;
 mod passphrase;
 mod program;

@@ -13,7 +13,7 @@ use ironborg_rpc::client::{JournalOptions, ReconnectOptions, ServerCommand};
 use ironborg_rpc::message::Open;
 use ironborg_rpc::{RemoteOptions, RemoteRepository};
 use ironborg_source::named_file;
-use ironborg_types::{Level, Reporter, text};
+use ironborg_types::{Level, text};
 
 use crate::context::{Access, Context};
 use crate::error::CliError;
@@ -118,7 +118,7 @@ impl Context {
             .collect();
         let message = format!("SSH command line: [{}]", shown.join(", "));
         self.reporter.record(Level::Debug, LOGGER, &message, None);
-        let reporter: Arc<dyn Reporter> = self.reporter.clone();
+        let reporter = self.repository_reporter();
         let positive =
             |number: Option<i64>| number.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
         let buffer = positive(self.common.upload_buffer).saturating_mul(1024 * 1024);
@@ -153,7 +153,7 @@ impl Context {
     }
 
     /// The words of the command that starts a server for a location.
-    fn server_command(
+    pub(crate) fn server_command(
         &self,
         location: &Location,
         storage_quota: Option<u64>,
@@ -186,9 +186,11 @@ impl Context {
             (Level::Warning, None),
             (Level::Error, Some("--error")),
         ];
+        // A server that several commands use has to say what any of them wants to hear.
+        let wanted = |level: Level| self.kept.as_ref().is_some_and(|kept| level >= kept.level);
         let shown = switches
             .into_iter()
-            .find(|(level, _)| self.reporter.shows(*level, ROOT_LOGGER));
+            .find(|(level, _)| wanted(*level) || self.reporter.shows(*level, ROOT_LOGGER));
         shown.map_or(Some("--critical"), |(_, switch)| switch)
     }
 

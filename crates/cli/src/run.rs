@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use ironborg_types::Level;
 
@@ -146,7 +146,7 @@ fn heed_client(
 
 /// Complains of the command line. Under stock Borg's name what goes into a pipe or a file is what stock Borg
 /// says, to the letter; people are told more.
-fn usage(program: &Program, error: &UsageError) -> u8 {
+pub(crate) fn usage(program: &Program, error: &UsageError) -> u8 {
     console::stderr_line(&error.to_string());
     if let Some(hint) = &error.hint
         && (program.is_ironborg() || console::stderr_is_terminal())
@@ -199,12 +199,14 @@ fn start(surroundings: Surroundings, ordered: Ordered) -> u8 {
         common,
         reporter,
         background,
+        figures: Mutex::default(),
+        kept: None,
     };
-    perform(&context, command, &traits)
+    perform(&context, command, &traits).code
 }
 
 /// An error before there is a reporter: plain text whatever the options say.
-fn early(error: &CliError, environment: &Environment) -> u8 {
+pub(crate) fn early(error: &CliError, environment: &Environment) -> u8 {
     console::stderr_line(&error.message);
     if error.shows_traceback() && environment.show_sysinfo {
         console::stderr_line(&system_information::text());
@@ -212,7 +214,7 @@ fn early(error: &CliError, environment: &Environment) -> u8 {
     error.exit_code(environment.exit_codes)
 }
 
-fn reporter(
+pub(crate) fn reporter(
     common: &args::global::CommonArgs,
     traits: &Traits,
     environment: &Environment,
@@ -265,7 +267,16 @@ fn logging(environment: &Environment) -> (Option<Logging>, Option<String>) {
     }
 }
 
-fn perform(context: &Context, command: Box<dyn Run>, traits: &Traits) -> u8 {
+/// How a command has ended.
+pub(crate) struct Ended {
+    /// The exit code.
+    pub(crate) code: u8,
+    /// The error that has ended it.
+    pub(crate) error: Option<CliError>,
+}
+
+/// Runs a command. All that there is to say about its end has been said then.
+pub(crate) fn perform(context: &Context, command: Box<dyn Run>, traits: &Traits) -> Ended {
     let reporter = &context.reporter;
     for option in &traits.ignored {
         let text = format!("Ignoring {option}. It is not supported when using --dry-run.");
@@ -279,21 +290,22 @@ fn perform(context: &Context, command: Box<dyn Run>, traits: &Traits) -> u8 {
         (Ok(Ok(())), None) => Ok(reporter.exit.code()),
         (Ok(Err(error)), None) => Err(error),
     };
-    if result.is_ok() {
-        hints::say(context, None);
-    }
-    let code = result.unwrap_or_else(|error| {
-        show_error(context, &error);
-        hints::say(context, Some(&error));
-        error.exit_code(context.environment.exit_codes)
-    });
+    let (code, error) = match result {
+        Ok(code) => (code, None),
+        Err(error) => {
+            show_error(context, &error);
+            let code = error.exit_code(context.environment.exit_codes);
+            (code, Some(error))
+        }
+    };
+    hints::say(context, error.as_ref());
     if context.common.show_rc {
         reporter.show_rc(code);
     }
-    code
+    Ended { code, error }
 }
 
-fn show_error(context: &Context, error: &CliError) {
+pub(crate) fn show_error(context: &Context, error: &CliError) {
     let reporter = &context.reporter;
     reporter.record(Level::Error, ARCHIVER, &error.message, error.msgid());
     let level = if error.shows_traceback() {

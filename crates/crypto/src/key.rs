@@ -58,6 +58,7 @@ impl std::fmt::Debug for RelatedSecrets {
 /// The key of a repository, ready for use. Secrets are zeroed on drop and never printed.
 ///
 /// Shared by reference between threads; nothing in it changes while it is used.
+#[derive(Clone)]
 pub struct Key {
     mode: KeyMode,
     /// `None` in mode `none` and for a key that was opened without its secrets.

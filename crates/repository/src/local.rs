@@ -62,6 +62,8 @@ pub struct LocalRepository {
     /// What is loaded is what a repair would leave: nothing may be written. The ids in storage order, if
     /// the segments do not lead to all of them.
     planned: Option<Vec<ChunkId>>,
+    /// Bytes the last compaction has freed.
+    freed: Option<u64>,
     /// Made in this session and never committed to: not worth keeping if the first commit fails.
     created: bool,
 }
@@ -165,6 +167,7 @@ impl LocalRepository {
             phase: Phase::Idle,
             grows: false,
             planned: None,
+            freed: None,
             created: false,
         })
     }
@@ -600,6 +603,10 @@ impl Repository for LocalRepository {
     fn commit_compact(&mut self, options: CompactOptions) -> Result<(), RepositoryError> {
         self.begin()?;
         self.commit_transaction(Some(options))
+    }
+
+    fn freed(&self) -> Option<u64> {
+        self.freed
     }
 
     fn rollback(&mut self) -> Result<(), RepositoryError> {

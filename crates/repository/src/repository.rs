@@ -149,6 +149,11 @@ pub trait Repository: Send + Sync {
     /// In append-only mode this is a plain commit.
     fn commit_compact(&mut self, options: CompactOptions) -> Result<(), RepositoryError>;
 
+    /// Bytes that need not be stored any more since the last [`Repository::commit_compact`], if that is known.
+    fn freed(&self) -> Option<u64> {
+        None
+    }
+
     /// Forgets the transaction.
     fn rollback(&mut self) -> Result<(), RepositoryError>;
 

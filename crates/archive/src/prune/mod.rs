@@ -41,6 +41,8 @@ pub struct PruneOptions<'a> {
 /// What was deleted.
 #[derive(Debug)]
 pub struct PruneOutcome {
+    /// How many were deleted.
+    pub count: usize,
     /// Figures of the deleted archives, negative.
     pub deleted: ArchiveStatistics,
     /// The references that are left, if they were counted: not if nothing was deleted.
@@ -78,6 +80,7 @@ pub fn prune_archives(
         }
         steps.finish();
         return Ok(PruneOutcome {
+            count: 0,
             deleted: ArchiveStatistics::default(),
             references: None,
         });
@@ -97,8 +100,10 @@ pub fn prune_archives(
         }
     }
     steps.finish();
+    let count = doomed.len();
     let (deleted, references) = removal.finish()?;
     Ok(PruneOutcome {
+        count,
         deleted,
         references: Some(references),
     })

@@ -199,6 +199,7 @@ impl Laboratory {
             })),
             passphrases: Arc::new(Fixed),
             interrupt: &NEVER,
+            unlocked: None,
             workarounds: Workarounds::default(),
             identity: Identity {
                 cwd: b"/".to_vec(),

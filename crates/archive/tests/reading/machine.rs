@@ -180,6 +180,7 @@ impl Machine {
             questioner: Arc::new(Yes),
             passphrases: Arc::new(SamplePassphrase),
             interrupt: self.interrupt,
+            unlocked: None,
             workarounds: Workarounds::default(),
             identity: Identity::default(),
             threads: self.threads,

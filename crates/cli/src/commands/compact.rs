@@ -82,6 +82,7 @@ impl Run for CompactOptions {
             cleanup_commits: self.cleanup_commits,
             interrupt: Some(&signals::INTERRUPT),
         })?;
+        context.note(|figures| figures.freed_size = repository.freed());
         if signals::INTERRUPT.stop_requested() {
             return Err(CliError::generic("Got Ctrl-C / SIGINT."));
         }

@@ -392,6 +392,14 @@ impl Run for CreateOptions {
         announce();
         let _polled = PolledOperation::begin();
         let created = create::create(&mut session, &self.archive)?;
+        context.note(|figures| {
+            let stats = &created.stats;
+            figures.archive = Some(text::display(&created.name).into_owned());
+            figures.files = Some(stats.nfiles);
+            figures.original_size = Some(stats.size);
+            figures.compressed_size = Some(stats.csize);
+            figures.deduplicated_size = Some(stats.unique_csize);
+        });
         self.shown.show(context, &session, &created)
     }
 }

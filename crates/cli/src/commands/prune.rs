@@ -205,6 +205,11 @@ impl Run for PruneOptions {
         };
         let _polled = PolledOperation::begin();
         let outcome = prune::prune_archives(&mut session, &options)?;
+        context.note(|figures| {
+            let bytes = outcome.deleted.deduplicated_size.unsigned_abs();
+            figures.deleted_archives = Some(outcome.count as u64);
+            figures.freed_size = Some(bytes);
+        });
         self.show_statistics(context, &session, &outcome)
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use ironborg_archive::rename::rename;
 use ironborg_format::Operation;
+use ironborg_types::text;
 
 use super::{Run, Traits};
 use crate::args::ParseError;
@@ -50,6 +51,9 @@ impl Run for RenameOptions {
             context.open_session(&self.location, Access::Write, &[Operation::Check])?;
         let old = self.location.archive.as_deref().unwrap_or_default();
         rename(&mut session, old, &self.name)?;
+        context.note(|figures| {
+            figures.archive = Some(text::display(&self.name).into_owned());
+        });
         Ok(())
     }
 }

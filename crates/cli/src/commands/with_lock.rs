@@ -3,12 +3,9 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::process::{Child, ExitStatus};
-use std::time::{Duration, Instant};
 
 use ironborg_source::named_file;
 use ironborg_types::text;
-use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Run, Traits};
 use crate::args::ParseError;
@@ -17,13 +14,8 @@ use crate::error::CliError;
 use crate::location::Location;
 use crate::output::pyformat::repr;
 use crate::parse::{ArchivePart, ParseContext};
-use crate::signals::{self, PolledOperation};
+use crate::signals::PolledOperation;
 use crate::subprocess;
-
-/// Longest pause between two looks at the command.
-const LOOK_INTERVAL_MAX: Duration = Duration::from_millis(50);
-/// How long the command may take to end by itself when the program is told to end.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// What may be typed.
 #[derive(Debug, clap::Args)]
@@ -74,7 +66,7 @@ impl Run for WithLockOptions {
         let status = subprocess::command(&self.command)
             .args(&self.args)
             .spawn()
-            .and_then(|mut child| wait(&mut child))
+            .and_then(|mut child| subprocess::wait_or_end(&mut child))
             .map_err(|error| self.failed(&self.words_of(&error)))?;
         repository.close()?;
         let code = subprocess::exit_code(status).map_err(|reason| self.failed(&reason))?;
@@ -93,28 +85,5 @@ impl WithLockOptions {
         let number = error.raw_os_error().unwrap_or(0);
         let command = repr(&text::display(self.command.as_bytes()));
         format!("{}: {command}", named_file::error_text(number))
-    }
-}
-
-/// Waits for the command; ends it when the program is told to end.
-fn wait(child: &mut Child) -> io::Result<ExitStatus> {
-    let mut pause = Duration::from_millis(1);
-    let mut told: Option<Instant> = None;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status);
-        }
-        match told {
-            None if signals::ending().is_some() => {
-                told = Some(Instant::now());
-                let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-                // A child that is gone already needs no signal.
-                let _ = pid.map(|pid| kill_process(pid, Signal::TERM));
-            }
-            Some(since) if since.elapsed() > STOP_LIMIT => child.kill()?,
-            _ => {}
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(LOOK_INTERVAL_MAX);
     }
 }

@@ -235,6 +235,7 @@ fn client(dir: &TempDir) -> Client {
         questioner: Arc::new(Yes),
         passphrases: Arc::new(Given),
         interrupt: &NEVER,
+        unlocked: None,
         workarounds: Workarounds::default(),
         identity: Identity::default(),
         threads: 1,

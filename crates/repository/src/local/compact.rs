@@ -28,9 +28,11 @@ impl LocalRepository {
         &mut self,
         options: CompactOptions,
     ) -> Result<Option<SegmentId>, RepositoryError> {
+        self.freed = Some(0);
         let index_id = self.with_loaded(|loaded| loaded.id)?;
         let reporter = std::sync::Arc::clone(&self.reporter);
-        self.change(|log, state| {
+        let mut freed = 0;
+        let id = self.change(|log, state| {
             if options.cleanup_commits {
                 list_commit_segments(log, state)?;
             }
@@ -50,14 +52,16 @@ impl LocalRepository {
                 unsynced: BTreeSet::new(),
             };
             let id = compaction.run()?;
-            let freed = used_before - state.hints.storage_quota_use;
+            freed = used_before - state.hints.storage_quota_use;
             let message = format!(
                 "compaction freed about {} repository space.",
                 format_size(freed as f64)
             );
             reporter.report(Event::log(Level::Info, LOGGER, message));
             Ok(Some(id))
-        })
+        })?;
+        self.freed = u64::try_from(freed).ok();
+        Ok(id)
     }
 }
 

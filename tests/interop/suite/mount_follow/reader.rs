@@ -153,6 +153,7 @@ impl Again {
             questioner: Arc::new(Nobody),
             passphrases: Arc::new(Given(self.passphrase())),
             interrupt: &NEVER,
+            unlocked: None,
             workarounds: Workarounds::default(),
             identity: Identity::default(),
             threads: 2,

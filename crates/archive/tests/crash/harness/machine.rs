@@ -159,6 +159,7 @@ impl Machine {
             questioner: Arc::clone(&self.notes) as Arc<dyn Questioner>,
             passphrases: Arc::new(Known(self.passphrase.clone())),
             interrupt: &NEVER,
+            unlocked: None,
             workarounds: Workarounds::default(),
             identity: Identity {
                 cwd: b"/".to_vec(),
