@@ -74,6 +74,8 @@ pub(crate) struct DirectoryVariables {
     pub(crate) xdg_cache: Option<PathBuf>,
     /// `XDG_DATA_HOME`, if not empty.
     pub(crate) xdg_data: Option<PathBuf>,
+    /// `XDG_STATE_HOME`, if not empty.
+    pub(crate) xdg_state: Option<PathBuf>,
     /// `HOME`, if not empty.
     pub(crate) home: Option<PathBuf>,
     /// `USER`, if not empty.
@@ -161,6 +163,7 @@ impl Environment {
                 xdg_config: path("XDG_CONFIG_HOME"),
                 xdg_cache: path("XDG_CACHE_HOME"),
                 xdg_data: filled_path("XDG_DATA_HOME"),
+                xdg_state: filled_path("XDG_STATE_HOME"),
                 home: filled_path("HOME"),
                 user: filled("USER"),
             },

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::config::ConfigError;
+
 /// Everything that configuration files say.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Jobs {
@@ -15,6 +17,10 @@ pub struct Jobs {
     pub metrics: Option<PathBuf>,
     /// The files this was read from.
     pub files: Vec<PathBuf>,
+    /// What is allowed, though it may not be meant.
+    pub remarks: Vec<ConfigError>,
+    /// Where secrets are written in the files.
+    pub secrets: Vec<ConfigError>,
 }
 
 /// What is backed up where, when and how.
@@ -123,6 +129,8 @@ pub struct ArchiveNaming {
     pub base: String,
     /// The date as strftime writes it; nothing: none.
     pub date_format: Option<String>,
+    /// Whether it is that of UTC, not of the local time zone.
+    pub utc: bool,
     /// Whether it is called `NAME.failed` until everything went well.
     pub failed_suffix: bool,
 }

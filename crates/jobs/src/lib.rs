@@ -18,6 +18,7 @@
 //! Nothing here reads the environment, prints or exits. What starts programs, waits or asks the machine is behind a trait
 //! where a test would have to wait for it.
 
+pub mod config;
 pub mod history;
 pub mod job;
 pub mod notify;

@@ -8,7 +8,7 @@ mod naming;
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::{Job, Source, Target};
+use crate::job::{Job, Prune, Source, Target};
 pub use naming::{NamingError, archive_name, own_archives};
 
 /// What the process that works is given to do, for one repository.
@@ -197,13 +197,18 @@ fn prune(job: &Job) -> Option<Step> {
     let mut options: Vec<String> = rules
         .map(|(rule, value)| format!("--keep-{rule}={value}"))
         .collect();
-    let glob = match prune.prefix.as_deref() {
+    let glob = pruned_archives(job, prune);
+    options.extend(glob.map(|glob| format!("--glob-archives={glob}")));
+    Some(command(job, "prune", &job.arguments.prune, options))
+}
+
+/// The glob of the archives that are looked at when some are deleted; nothing: all there are.
+pub fn pruned_archives(job: &Job, prune: &Prune) -> Option<String> {
+    match prune.prefix.as_deref() {
         None => Some(own_archives(&job.archive)),
         Some("") => None,
         Some(prefix) => Some(naming::beginning_with(prefix)),
-    };
-    options.extend(glob.map(|glob| format!("--glob-archives={glob}")));
-    Some(command(job, "prune", &job.arguments.prune, options))
+    }
 }
 
 fn checks(job: &Job, due: DueChecks) -> Vec<Step> {

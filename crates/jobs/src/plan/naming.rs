@@ -28,6 +28,8 @@ pub fn archive_name(naming: &ArchiveNaming, now: &Zoned) -> Result<String, Namin
         format: format.clone(),
         reason,
     };
+    let utc = naming.utc.then(|| now.with_time_zone(jiff::tz::TimeZone::UTC));
+    let now = utc.as_ref().unwrap_or(now);
     let date =
         jiff::fmt::strtime::format(format, now).map_err(|error| failed(error.to_string()))?;
     if date.contains('/') || date.contains("::") {
@@ -187,6 +189,7 @@ mod tests {
         ArchiveNaming {
             base: base.to_owned(),
             date_format: (!date_format.is_empty()).then(|| date_format.to_owned()),
+            utc: false,
             failed_suffix: false,
         }
     }

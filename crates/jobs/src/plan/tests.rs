@@ -23,6 +23,7 @@ fn job() -> Job {
         archive: ArchiveNaming {
             base: "home".to_owned(),
             date_format: Some("%F".to_owned()),
+            utc: false,
             failed_suffix: false,
         },
         compression: None,

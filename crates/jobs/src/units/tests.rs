@@ -20,6 +20,7 @@ fn job(name: &str) -> Job {
         archive: ArchiveNaming {
             base: "x".to_owned(),
             date_format: None,
+            utc: false,
             failed_suffix: true,
         },
         compression: None,

@@ -8,6 +8,7 @@ pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod notify_test;
+mod place;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod status;
@@ -17,13 +18,18 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use ironborg_jobs::job::{Job, Jobs};
+
+use self::place::{Files, Whose};
+use crate::context::Context;
+use crate::error::CliError;
 use crate::parse::ParseContext;
 
 /// Where configuration and records are.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct PlaceArgs {
-    /// Configuration [default: /etc/ironborg/jobs.toml and jobs.d, or those in ~/.config/ironborg]
-    #[arg(long, value_name = "FILE")]
+    /// Configuration: a file, or a directory with jobs.toml and jobs.d [default: /etc/ironborg or ~/.config/ironborg]
+    #[arg(long, value_name = "PATH")]
     config: Option<OsString>,
     /// Directory of the records [default: /var/lib/ironborg, or ~/.local/state/ironborg]
     #[arg(long, value_name = "DIRECTORY")]
@@ -33,7 +39,7 @@ pub(crate) struct PlaceArgs {
 /// Where configuration and records are.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
-    /// The file that was named; nothing: the usual ones.
+    /// The file or directory that was named; nothing: the usual one.
     pub(crate) config: Option<PathBuf>,
     /// The directory of the records, if it was named.
     pub(crate) state: Option<PathBuf>,
@@ -48,6 +54,58 @@ impl PlaceArgs {
             config: self.config.map(absolute),
             state: self.state.map(absolute),
         }
+    }
+}
+
+impl Place {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// There is none, it cannot be read, or something is wrong with it: all of that is said then.
+    pub(crate) fn load(&self, context: &Context) -> Result<Jobs, CliError> {
+        let files = self.read(context)?;
+        files.load(&self.whose(context))
+    }
+
+    /// Reads the configuration, and finds a job in it.
+    ///
+    /// # Errors
+    /// As [`Place::load`]; there is no such job.
+    pub(crate) fn load_job(&self, context: &Context, name: &str) -> Result<(Jobs, Job), CliError> {
+        let jobs = self.load(context)?;
+        let found = jobs.jobs.iter().find(|job| job.name == name).cloned();
+        match found {
+            Some(job) => Ok((jobs, job)),
+            None => Err(place::no_such_job(&jobs, name)),
+        }
+    }
+
+    /// Reads the configuration's files as they are.
+    pub(crate) fn read(&self, context: &Context) -> Result<Files, CliError> {
+        Files::read(&self.config_path(context))
+    }
+
+    /// The file or directory with the configuration.
+    pub(crate) fn config_path(&self, context: &Context) -> PathBuf {
+        let usual = || self.whose(context).config();
+        self.config.clone().unwrap_or_else(usual)
+    }
+
+    /// The directory with the records of all jobs.
+    pub(crate) fn state_root(&self, context: &Context) -> PathBuf {
+        let usual = || self.whose(context).state();
+        self.state.clone().unwrap_or_else(usual)
+    }
+
+    /// The directory with the records of a job.
+    pub(crate) fn state_of(&self, context: &Context, job: &str) -> PathBuf {
+        self.state_root(context).join(job)
+    }
+
+    /// Whose jobs they are: the system's or a user's.
+    #[allow(clippy::unused_self)] // One day there may be a word for it on the command line.
+    pub(crate) fn whose(&self, context: &Context) -> Whose {
+        Whose::of(context)
     }
 }
 

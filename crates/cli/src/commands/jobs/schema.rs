@@ -1,32 +1,27 @@
 //! `jobs schema`: what a configuration may contain, as JSON schema.
 
-use super::{Place, PlaceArgs};
+use ironborg_jobs::config;
+
 use crate::args::ParseError;
 use crate::commands::{Run, Traits};
+use crate::console::Stdout;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::parse::ParseContext;
 
 /// What may be typed.
 #[derive(Debug, clap::Args)]
-pub(crate) struct SchemaArgs {
-    #[command(flatten)]
-    place: PlaceArgs,
-}
+pub(crate) struct SchemaArgs {}
 
 /// What will be done.
 #[derive(Debug)]
-pub(crate) struct SchemaOptions {
-    place: Place,
-}
+pub(crate) struct SchemaOptions;
 
 impl SchemaArgs {
-    /// Finds the files.
+    /// There is nothing to resolve.
     #[allow(clippy::unnecessary_wraps)] // As the other commands have it.
-    pub(crate) fn resolve(self, parse: &ParseContext<'_>) -> Result<SchemaOptions, ParseError> {
-        Ok(SchemaOptions {
-            place: self.place.resolve(parse),
-        })
+    pub(crate) fn resolve(self, _parse: &ParseContext<'_>) -> Result<SchemaOptions, ParseError> {
+        Ok(SchemaOptions)
     }
 }
 
@@ -36,7 +31,8 @@ impl Run for SchemaOptions {
     }
 
     fn run(self: Box<Self>, _context: &Context) -> Result<(), CliError> {
-        let _ = self.place;
-        Err(CliError::generic("not there yet"))
+        let mut stdout = Stdout::new();
+        stdout.text(&format!("{:#}\n", config::schema()))?;
+        stdout.finish()
     }
 }
