@@ -24,5 +24,5 @@ pub mod job;
 pub mod notify;
 pub mod plan;
 pub mod report;
-pub mod units;
 pub mod schedule;
+pub mod units;

@@ -3,8 +3,12 @@
 use std::fmt::Write as _;
 
 use jiff::Zoned;
+use jiff::tz::TimeZone;
 
 use crate::job::ArchiveNaming;
+
+/// What `{now}` and `{utcnow}` stand for if nothing else is said.
+const ISO_FORMAT: &str = "%Y-%m-%dT%H:%M:%S";
 
 /// A date cannot be written as wanted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,20 +20,34 @@ pub struct NamingError {
     pub reason: String,
 }
 
-/// What an archive made now is called. Placeholders of the base are left to be replaced.
+/// What an archive made now is called. Placeholders of the base are left to be replaced, but for those of the time: the
+/// archive is meant by that name in every step of a run.
 ///
 /// # Errors
 /// A date format with something in it that is not one of strftime's.
 pub fn archive_name(naming: &ArchiveNaming, now: &Zoned) -> Result<String, NamingError> {
+    let base = with_time(&naming.base, now)?;
     let Some(format) = &naming.date_format else {
-        return Ok(naming.base.clone());
+        return Ok(base);
     };
+    let date = written(format, &zoned(now, naming.utc))?;
+    Ok(joined(&base, &date))
+}
+
+fn zoned(now: &Zoned, utc: bool) -> Zoned {
+    if utc {
+        now.with_time_zone(TimeZone::UTC)
+    } else {
+        now.clone()
+    }
+}
+
+/// The time in a format, as a part of a name with placeholders.
+fn written(format: &str, now: &Zoned) -> Result<String, NamingError> {
     let failed = |reason: String| NamingError {
-        format: format.clone(),
+        format: format.to_owned(),
         reason,
     };
-    let utc = naming.utc.then(|| now.with_time_zone(jiff::tz::TimeZone::UTC));
-    let now = utc.as_ref().unwrap_or(now);
     let date =
         jiff::fmt::strtime::format(format, now).map_err(|error| failed(error.to_string()))?;
     if date.contains('/') || date.contains("::") {
@@ -38,8 +56,81 @@ pub fn archive_name(naming: &ArchiveNaming, now: &Zoned) -> Result<String, Namin
         )));
     }
     // What the date says is meant as it is: it has no placeholders.
-    let date = date.replace('{', "{{").replace('}', "}}");
-    Ok(joined(&naming.base, &date))
+    Ok(date.replace('{', "{{").replace('}', "}}"))
+}
+
+/// A base whose `{now}`, `{utcnow}` and `{unixtime}` have been replaced.
+fn with_time(base: &str, now: &Zoned) -> Result<String, NamingError> {
+    let mut name = String::new();
+    for piece in Piece::all(base) {
+        match piece {
+            Piece::Literal(text) => name.push_str(text),
+            Piece::Field {
+                name: field,
+                format,
+                whole,
+            } => match field {
+                "now" | "utcnow" => {
+                    let format = if format.is_empty() {
+                        ISO_FORMAT
+                    } else {
+                        format
+                    };
+                    name.push_str(&written(format, &zoned(now, field == "utcnow"))?);
+                }
+                "unixtime" if format.is_empty() => {
+                    let _ = write!(name, "{}", now.timestamp().as_second());
+                }
+                _ => name.push_str(whole),
+            },
+        }
+    }
+    Ok(name)
+}
+
+/// A piece of a text with placeholders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Piece<'t> {
+    /// Text, or what stands for one brace.
+    Literal(&'t str),
+    /// A placeholder: its name, what follows the colon, and all of it with its braces.
+    Field {
+        name: &'t str,
+        format: &'t str,
+        whole: &'t str,
+    },
+}
+
+impl<'t> Piece<'t> {
+    /// The pieces of a text. A brace that is not closed is text: that it is wrong is found where it is replaced.
+    fn all(text: &'t str) -> impl Iterator<Item = Self> {
+        let mut rest = text;
+        std::iter::from_fn(move || {
+            let first = rest.chars().next()?;
+            let second = rest
+                .get(first.len_utf8()..)
+                .and_then(|rest| rest.chars().next());
+            let end = match (first, second) {
+                ('{', Some('{')) | ('}', Some('}')) => 2,
+                ('{', _) => rest.find('}').map_or(1, |end| end + 1),
+                ('}', _) => 1,
+                _ => rest.find(['{', '}']).unwrap_or(rest.len()),
+            };
+            let (piece, after) = rest.split_at(end);
+            rest = after;
+            let field = piece
+                .strip_prefix('{')
+                .and_then(|field| field.strip_suffix('}'));
+            Some(field.map_or(Self::Literal(piece), |field| {
+                let (name, format) = field.split_once(':').unwrap_or((field, ""));
+                Self::Field {
+                    name,
+                    format,
+                    whole: piece,
+                }
+            }))
+        })
+    }
 }
 
 fn joined(base: &str, date: &str) -> String {
@@ -97,31 +188,21 @@ fn push_literal(c: char, glob: &mut String) {
 
 /// A base with placeholders: those that differ from run to run become what they may be.
 fn push_base(base: &str, glob: &mut String) {
-    let mut rest = base;
-    while let Some(c) = rest.chars().next() {
-        let field = rest
-            .strip_prefix('{')
-            .filter(|after| !after.starts_with('{'))
-            .and_then(|after| after.split_once('}'));
-        let Some((field, after)) = field else {
-            push_literal(c, glob);
-            rest = &rest[c.len_utf8()..];
-            if matches!(c, '{' | '}') && rest.starts_with(c) {
-                glob.push(c);
-                rest = &rest[1..];
-            }
-            continue;
-        };
-        rest = after;
-        let (name, format) = field.split_once(':').unwrap_or((field, ""));
-        match (name, format) {
-            ("now" | "utcnow", "") => push_date("%Y-%m-%dT%H:%M:%S", glob),
-            ("now" | "utcnow", format) => push_date(format, glob),
-            ("pid" | "unixtime" | "uuid4", _) => push_any(glob),
-            _ => {
-                // In the end this is a glob too; what it stands for is known by then only.
-                let _ = write!(glob, "{{{field}}}");
-            }
+    for piece in Piece::all(base) {
+        match piece {
+            Piece::Literal(text @ ("{{" | "}}")) => glob.push_str(text),
+            Piece::Literal(text) => text.chars().for_each(|c| push_literal(c, glob)),
+            Piece::Field {
+                name,
+                format,
+                whole,
+            } => match (name, format) {
+                ("now" | "utcnow", "") => push_date(ISO_FORMAT, glob),
+                ("now" | "utcnow", format) => push_date(format, glob),
+                ("pid" | "unixtime" | "uuid4", _) => push_any(glob),
+                // What it stands for is known by then only.
+                _ => glob.push_str(whole),
+            },
         }
     }
 }
@@ -214,6 +295,13 @@ mod tests {
         check("", "%F", "2020-06-10");
         check("{hostname}-x", "", "{hostname}-x");
         check("a", "{%y}", "a-{{20}}");
+        check(
+            "{now:%F}-{{now}}-{pid}",
+            "%y",
+            "2020-06-10-{{now}}-{pid}-20",
+        );
+        check("a{utcnow}{unixtime}", "", "a2020-06-09T21:00:461591736446");
+        check("a{now", "", "a{now");
     }
 
     #[test]
