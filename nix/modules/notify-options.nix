@@ -54,7 +54,13 @@ in
     passwordCredential = optional types.str "Name of a systemd credential that holds the password.";
   };
 
-  url = optional types.str "Of `ntfy`, `webhook` and `healthchecks`: the address.";
+  url = optional types.str ''
+    Of `ntfy`, `webhook` and `healthchecks`: the address. It ends up in the world-readable store: if it is a secret, use
+    one of the next two.
+  '';
+  urlFile = optional types.str "File that holds the address.";
+  urlCredential = optional types.str "Name of a systemd credential that holds the address.";
+  caFile = optional types.str "File with certificates of authorities that are trusted too.";
   token = optional types.str "Of `ntfy`: an access token. It ends up in the world-readable store.";
   tokenFile = optional types.str "File that holds the token.";
   tokenCredential = optional types.str "Name of a systemd credential that holds the token.";

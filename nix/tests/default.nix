@@ -177,6 +177,8 @@ in
 {
   examples = builtins.mapAttrs (_: file: machine (evaluated [ (borgbackup true) file ])) examples;
   options = map (builtins.concatStringsSep ".") (declared [ ] ours);
+  # As keys of jobs.toml are called.
+  keys = map (path: builtins.concatStringsSep "." (map (import ../lib).snakeCase path)) (declared [ ] ours);
   withoutExample = map (builtins.concatStringsSep ".") withoutExample;
 
   oldRelease = machine (evaluated [

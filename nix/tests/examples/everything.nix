@@ -169,7 +169,7 @@
       desk = {
         type = "desktop";
         users = [ "me" ];
-        subject = "backup of {job}: {outcome}";
+        subject = "backup of {job} on {host}";
       };
       mail = {
         type = "mail";
@@ -219,12 +219,13 @@
       };
       phone-too = {
         type = "ntfy";
-        url = "https://ntfy.sh/my-backups";
+        urlFile = "/root/ntfy-address";
+        caFile = "/etc/ssl/own-authority.pem";
         token = "tk_in_the_store";
       };
       phone-three = {
         type = "ntfy";
-        url = "https://ntfy.sh/my-backups";
+        urlCredential = "ntfy-address";
         tokenCredential = "ntfy";
       };
       hook = {

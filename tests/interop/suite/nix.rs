@@ -10,7 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use ironborg_testkit::{Scratch, workspace};
+use ironborg_testkit::{Home, Program, Run, Scratch, workspace};
 use serde_json::{Map, Value};
 
 /// Names a `lib` of nixpkgs to evaluate with in place of the stand-in.
@@ -136,6 +136,91 @@ fn every_option_has_an_example() {
     assert!(strings(&options).len() > 150, "{options}");
     let without = tested("withoutExample");
     assert!(strings(&without).is_empty(), "{without}");
+}
+
+/// The tables of the program's schema, and the options that are written into them.
+const TABLES: [(&str, &str); 11] = [
+    ("job", "jobs.<name>."),
+    ("job", "defaults."),
+    ("encryption", "jobs.<name>.encryption."),
+    ("repository", "jobs.<name>.repos."),
+    ("prune", "jobs.<name>.prune."),
+    ("checks", "jobs.<name>.checks."),
+    ("drill", "jobs.<name>.checks.drill."),
+    ("conditions", "jobs.<name>.conditions."),
+    ("retry", "jobs.<name>.retry."),
+    ("told", "jobs.<name>.notify."),
+    ("smtp", "notify.<name>.smtp."),
+];
+/// Options that are no keys: what is written as it stands, and what NixOS does with a job.
+const NOT_KEYS: [&str; 2] = ["settings", "wrapper"];
+/// What two jobs cannot share.
+const NOT_SHARED: &str = "archive_base_name";
+
+/// Whatever the configuration can say has an option, and no option says what it cannot.
+#[test]
+fn options_are_the_keys_of_the_program() {
+    let schema = program(&["jobs", "schema"]).ok().json();
+    let keys = tested("keys");
+    let keys = strings(&keys);
+    for (table, prefix) in TABLES.into_iter().chain([("notifier", "notify.<name>.")]) {
+        let mut expected: BTreeSet<&str> = object(&schema["$defs"][table]["properties"])
+            .keys()
+            .map(String::as_str)
+            .collect();
+        if prefix == "defaults." {
+            assert!(expected.remove(NOT_SHARED));
+        }
+        let mut found: BTreeSet<&str> = keys
+            .iter()
+            .filter_map(|key| key.strip_prefix(prefix))
+            .map(|key| key.split_once('.').map_or(key, |(first, _)| first))
+            .collect();
+        found.retain(|key| !NOT_KEYS.contains(key));
+        assert_eq!(found, expected, "{table}: {prefix}");
+    }
+    let tables: BTreeSet<&str> = object(&schema["$defs"])
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let known: BTreeSet<&str> = TABLES
+        .iter()
+        .map(|(table, _)| *table)
+        .chain(["notifier"])
+        .collect();
+    assert_eq!(tables, known);
+    assert_eq!(
+        object(&schema["properties"]).len(),
+        4,
+        "a table that has no option: {}",
+        schema["properties"]
+    );
+}
+
+/// The program takes every configuration that the modules write, though nothing it speaks of is on this machine.
+#[test]
+fn the_program_takes_what_is_written() {
+    let scratch = Scratch::new();
+    let examples = tested("examples");
+    let vm = tested("vm");
+    let mut count = 0;
+    for (name, machine) in object(&examples).iter().chain([(&"vm".to_owned(), &vm)]) {
+        if let Some(jobs) = machine["jobs"].as_str() {
+            let file = scratch.join(format!("{name}.toml"));
+            fs::write(&file, jobs).expect("it can be written");
+            let file = file.to_str().expect("a plain path");
+            program(&["jobs", "check-config", "--config", file]).ok();
+            count += 1;
+        }
+    }
+    assert!(count > 7, "{count}");
+}
+
+/// Ours by its own name, as a build of the system starts it: with no home to speak of.
+fn program(words: &[&str]) -> Run {
+    let scratch = Scratch::new();
+    let home = Home::new(&scratch, "build");
+    home.tool(Program::Ours.path(), words).run()
 }
 
 /// What makes no sense ends the evaluation, or is told as an assertion.
