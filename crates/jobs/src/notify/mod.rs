@@ -4,6 +4,7 @@
 //! notice     what happened, as the run or the silence check hands it over
 //! rules      what of it each notifier is to hear, from what it has been told before
 //! template   texts with placeholders, and what may stand in them
+//! amounts    times and sizes in words
 //! words      our own texts, for who wrote none
 //! harmless   what comes from elsewhere made fit for a line, a header, a page
 //! ways       each way of telling: mail, requests, programs, the desktop
@@ -12,6 +13,7 @@
 //! What is owed is written down before it is sent and crossed out afterwards, so a notice survives a process that is
 //! killed and a network that is down; at worst it is told twice. That a notifier fails is told in the log and nowhere else.
 
+mod amounts;
 pub mod harmless;
 mod notice;
 mod rules;

@@ -117,6 +117,8 @@ pub struct Message {
     pub subject: String,
     /// Some lines.
     pub body: String,
+    /// The same in a few lines, without the log.
+    pub short: String,
     /// What placeholders stand for, by their names.
     pub fields: Vec<(&'static str, String)>,
     /// Whom the job belongs to.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::amounts::{age_text, ordinal, size_text, span_text, time_text};
 use super::harmless;
 use super::notice::{Kind, Message, Notice};
 use super::rules::Failing;
@@ -118,9 +119,10 @@ pub(super) fn message(
     };
     fields.push(("body", body.clone()));
     Message {
-        notice,
         subject,
         body,
+        short: short(&notice, failing, zone),
+        notice,
         fields,
         user: None,
         failures: failing.map_or(0, |failing| failing.count),
@@ -195,66 +197,79 @@ fn our_subject(notice: &Notice, failing: Option<Failing>) -> String {
 }
 
 fn our_body(notice: &Notice, failing: Option<Failing>, zone: &TimeZone) -> String {
-    let mut lines = vec![first_line(notice, zone), String::new()];
-    let mut fact = |name: &str, value: Option<String>| {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            lines.push(format!("{name}: {value}"));
-        }
-    };
-    fact("Repository", Some(notice.repository.clone()));
-    fact("Error", notice.message.clone());
-    fact(
-        "Failing since",
-        failing.filter(|failing| failing.count > 1).map(|failing| {
-            let since = time_text(failing.since, zone);
-            match notice.kind {
-                Kind::Failure => format!("{since}, this was the {} time", ordinal(failing.count)),
-                Kind::Silence => format!("{since}, {} times", failing.count),
-                _ => format!("{since}, {} times, until now", failing.count),
-            }
-        }),
-    );
+    let mut paragraphs = vec![first_line(notice, zone)];
+    let mut facts = facts(notice, failing, zone);
+    facts.extend(figures(notice));
+    paragraphs.push(facts.join("\n"));
     if notice.kind.is_bad() {
-        let last = notice.last_success.map(|last| {
-            let age = age_text(last, notice.at);
-            format!("{}, {age} before this", time_text(last, zone))
-        });
-        fact(
-            "Last backup",
-            Some(last.unwrap_or_else(|| "none".to_owned())),
-        );
-    }
-    fact("Archive", notice.figures.archive.clone());
-    fact("Files", notice.figures.files.map(|files| files.to_string()));
-    fact(
-        "Size",
-        notice
-            .figures
-            .original_size
-            .map(|size| match notice.figures.deduplicated_size {
-                Some(new) => format!("{}, {} of it new", size_text(size), size_text(new)),
-                None => size_text(size),
-            }),
-    );
-    fact("Duration", notice.duration.map(span_text));
-    if notice.kind.is_bad() {
-        lines.push(String::new());
-        lines.push(format!("To see what happened:  {}", log_command(notice)));
-        lines.push(format!(
-            "To try again now:      ironborg jobs run {}",
+        paragraphs.push(format!(
+            "To see what happened:  {}\nTo try again now:      ironborg jobs run {}",
+            log_command(notice),
             notice.job
         ));
     }
-    if notice.kind != Kind::Started && !notice.log_tail.trim().is_empty() {
-        lines.push(String::new());
-        lines.push("The end of the log:".to_owned());
-        lines.push(notice.log_tail.trim_end().to_owned());
+    let log = notice.log_tail.trim_end();
+    if notice.kind != Kind::Started && !log.is_empty() {
+        paragraphs.push(format!("The end of the log:\n{log}"));
     }
-    while lines.last().is_some_and(String::is_empty) {
-        lines.pop();
+    paragraphs.retain(|paragraph| !paragraph.is_empty());
+    format!("{}\n", paragraphs.join("\n\n"))
+}
+
+/// What fits the corner of a screen.
+fn short(notice: &Notice, failing: Option<Failing>, zone: &TimeZone) -> String {
+    let mut lines = vec![first_line(notice, zone)];
+    if notice.kind.is_bad() {
+        lines.extend(facts(notice, failing, zone));
+        lines.push(format!("Details: {}", log_command(notice)));
     }
-    lines.push(String::new());
     lines.join("\n")
+}
+
+/// `Name: value`, if there is a value.
+fn fact(name: &str, value: Option<String>) -> Option<String> {
+    let value = value.filter(|value| !value.is_empty())?;
+    Some(format!("{name}: {value}"))
+}
+
+fn facts(notice: &Notice, failing: Option<Failing>, zone: &TimeZone) -> Vec<String> {
+    let failing = failing.filter(|failing| failing.count > 1).map(|failing| {
+        let since = time_text(failing.since, zone);
+        match notice.kind {
+            Kind::Failure => format!("{since}, this was the {} time", ordinal(failing.count)),
+            Kind::Silence => format!("{since}, {} times", failing.count),
+            _ => format!("{since}, {} times, until now", failing.count),
+        }
+    });
+    let last = notice.last_success.map(|last| {
+        let age = age_text(last, notice.at);
+        format!("{}, {age} before this", time_text(last, zone))
+    });
+    let last = last.unwrap_or_else(|| "none".to_owned());
+    let facts = [
+        fact("Repository", Some(notice.repository.clone())),
+        fact("Error", notice.message.clone()),
+        fact("Failing since", failing),
+        fact("Last backup", notice.kind.is_bad().then_some(last)),
+    ];
+    facts.into_iter().flatten().collect()
+}
+
+fn figures(notice: &Notice) -> Vec<String> {
+    let figures = &notice.figures;
+    let size = figures
+        .original_size
+        .map(|size| match figures.deduplicated_size {
+            Some(new) => format!("{}, {} of it new", size_text(size), size_text(new)),
+            None => size_text(size),
+        });
+    let facts = [
+        fact("Archive", figures.archive.clone()),
+        fact("Files", figures.files.map(|files| files.to_string())),
+        fact("Size", size),
+        fact("Duration", notice.duration.map(span_text)),
+    ];
+    facts.into_iter().flatten().collect()
 }
 
 fn first_line(notice: &Notice, zone: &TimeZone) -> String {
@@ -288,71 +303,4 @@ fn log_command(notice: &Notice) -> String {
         Some(command) => harmless::line(command, LINE_LEN_MAX),
         None => format!("ironborg jobs status {}", notice.job),
     }
-}
-
-fn ordinal(number: u64) -> String {
-    let ending = match (number % 10, number % 100) {
-        (_, 11..=13) => "th",
-        (1, _) => "st",
-        (2, _) => "nd",
-        (3, _) => "rd",
-        _ => "th",
-    };
-    format!("{number}{ending}")
-}
-
-fn time_text(at: Timestamp, zone: &TimeZone) -> String {
-    let local = at.to_zoned(zone.clone());
-    local.strftime("%Y-%m-%d %H:%M:%S").to_string()
-}
-
-fn age_text(since: Timestamp, until: Timestamp) -> String {
-    span_text(until.duration_since(since).as_secs_f64().max(0.0))
-}
-
-/// A length of time in the one or two units that matter.
-fn span_text(seconds: f64) -> String {
-    const UNITS: [(f64, &str, f64); 3] = [
-        (86_400.0, "day", 3600.0),
-        (3600.0, "hour", 60.0),
-        (60.0, "minute", 1.0),
-    ];
-    const SMALLER: [&str; 3] = ["hour", "minute", "second"];
-    let count = |number: f64, unit: &str| match number {
-        1.0 => format!("1 {unit}"),
-        _ => format!("{number:.0} {unit}s"),
-    };
-    let seconds = seconds.max(0.0);
-    for ((unit, name, smaller), smaller_name) in UNITS.iter().zip(SMALLER) {
-        if seconds >= *unit {
-            let whole = (seconds / unit).floor();
-            let rest = ((seconds - whole * unit) / smaller).floor();
-            // Nobody counts the hours of a week.
-            return if whole < 7.0 && rest > 0.0 {
-                format!("{} {}", count(whole, name), count(rest, smaller_name))
-            } else {
-                count(whole, name)
-            };
-        }
-    }
-    if seconds < 10.0 && seconds.fract() >= 0.05 {
-        return format!("{seconds:.1} seconds");
-    }
-    count(seconds.round(), "second")
-}
-
-/// A size in Borg's units.
-fn size_text(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
-    if bytes < 1000 {
-        return format!("{bytes} B");
-    }
-    let mut size = bytes as f64 / 1000.0;
-    let mut units = UNITS.iter();
-    let mut unit = units.next().expect("there are six");
-    while size >= 1000.0 {
-        let Some(larger) = units.next() else { break };
-        (size, unit) = (size / 1000.0, larger);
-    }
-    format!("{size:.2} {unit}")
 }
