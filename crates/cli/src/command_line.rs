@@ -182,7 +182,16 @@ impl Reader {
 
     /// The same for another name of the program.
     pub fn for_program(program: &'static str) -> Self {
-        let environment = Environment::from_lookup(|_| None);
+        Self::in_environment(program, Environment::from_lookup(|_| None))
+    }
+
+    /// The same where `BORG_REPO` is set.
+    pub(crate) fn for_repository(program: &'static str, location: &str) -> Self {
+        let is_set = |name: &str| (name == "BORG_REPO").then(|| location.into());
+        Self::in_environment(program, Environment::from_lookup(is_set))
+    }
+
+    fn in_environment(program: &'static str, environment: Environment) -> Self {
         Self {
             program,
             description: args::description(),

@@ -362,6 +362,27 @@ pub fn modified(path: &OsStr) -> Option<(i64, i64)> {
     ))
 }
 
+/// Whose a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ownership {
+    /// The owner.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+    /// Who may do what with it.
+    pub mode: u32,
+}
+
+/// Whose the file is that a path leads to; `None` if there is none.
+pub fn ownership(path: &Path) -> Option<Ownership> {
+    let status = rustix::fs::stat(path).ok()?;
+    Some(Ownership {
+        uid: status.st_uid,
+        gid: status.st_gid,
+        mode: status.st_mode & 0o7777,
+    })
+}
+
 /// Whether a directory can be read, written to and entered by who runs this.
 pub fn is_open_directory(path: &Path) -> bool {
     let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;

@@ -18,6 +18,9 @@ const FILE_LEN_MAX: usize = 4 << 20;
 /// Longest part of somebody's text that is repeated in a message, in characters.
 const SHOWN_LEN_MAX: usize = 80;
 
+/// Longest message, in characters.
+const MESSAGE_LEN_MAX: usize = 600;
+
 /// Where something is written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -98,9 +101,10 @@ impl<'a> Reading<'a> {
 
     /// Puts a mistake on the list.
     pub fn error(&self, place: &Place, message: impl Into<String>) {
+        let message = bounded(message.into());
         let mut errors = self.errors.borrow_mut();
         if errors.len() < PROBLEMS_MAX {
-            errors.insert((place.clone(), message.into()));
+            errors.insert((place.clone(), message));
         }
     }
 
@@ -184,6 +188,15 @@ fn line_starts(text: &str) -> Vec<usize> {
     std::iter::once(0)
         .chain(ends.map(|(offset, _)| offset + 1))
         .collect()
+}
+
+/// A message that quotes no more than a few lines.
+fn bounded(mut message: String) -> String {
+    if let Some((end, _)) = message.char_indices().nth(MESSAGE_LEN_MAX) {
+        message.truncate(end);
+        message.push('…');
+    }
+    message
 }
 
 /// Somebody's text as far as messages repeat it.

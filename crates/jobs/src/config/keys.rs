@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::document::Node;
 use super::setting::{ByName, Definitions, Field, Integer, OneOrMany, Setting, Settings};
 use super::values::{
-    AbsolutePath, Compression, EncryptionMode, Exclude, HttpMethod, IoClass, Keep, MailSecurity,
-    PatternText, SecretText, Span, Text, Urgency, Url, WayName, Words,
+    AbsolutePath, Compression, EncryptionMode, Exclude, Expression, HttpMethod, IoClass, Keep,
+    MailSecurity, PatternText, SecretText, Span, Text, Urgency, Url, WayName, Words,
 };
 use crate::settings;
 
@@ -41,7 +41,7 @@ settings! {
         /// Whether an archive is called NAME.failed until it is complete. Default: true.
         replace append_failed_suffix: bool,
         /// When it runs by itself: calendar expressions of systemd, or lines of cron; an empty list: never. Default: daily.
-        replace start_at: OneOrMany<Text>,
+        replace start_at: OneOrMany<Expression>,
         /// Whether a run that was missed is caught up with. Default: true.
         replace persistent_timer: bool,
         /// It starts up to so much later, each machine at another time. Default: 0.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::document::{Node, shorten};
 use super::setting::{Definitions, Join, Setting};
 use super::words;
+use crate::schedule::{self, parse_duration};
 
 /// A text that must not be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +90,9 @@ impl Span {
     /// # Errors
     /// What is expected instead.
     pub fn parse(text: &str) -> Result<Self, String> {
-        words::duration(text).map(Self)
+        parse_duration(text)
+            .map(Self)
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -105,6 +108,24 @@ impl Setting for Span {
 
     fn schema(_: &mut Definitions) -> Value {
         json!({ "type": "string", "pattern": "^ *[0-9]", "examples": ["90s", "10min", "2h", "1 day", "4 weeks", "1 month"] })
+    }
+}
+
+/// When something starts by itself: a calendar expression of systemd or a line of cron.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expression(pub String);
+
+impl Setting for Expression {
+    fn read(node: &Node<'_>) -> Option<Self> {
+        let text = Text::read(node)?.0;
+        match schedule::Schedule::parse(std::slice::from_ref(&text)) {
+            Ok(_) => Some(Self(text)),
+            Err(error) => node.refuse(error.to_string()),
+        }
+    }
+
+    fn schema(_: &mut Definitions) -> Value {
+        json!({ "type": "string", "minLength": 1, "examples": ["daily", "Mon..Fri *-*-* 02:30", "0 4 * * *"] })
     }
 }
 

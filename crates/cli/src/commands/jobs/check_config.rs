@@ -1,12 +1,14 @@
 //! `jobs check-config`: whether the configuration is in order, and what it comes to.
 
+mod doubts;
+mod summary;
+
 use ironborg_jobs::config::ConfigError;
-use ironborg_jobs::job::{Job, Jobs, Source};
 
 use super::{Place, PlaceArgs};
 use crate::args::ParseError;
 use crate::commands::{Run, Traits};
-use crate::console::Stdout;
+use crate::console::{self, Stdout};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::json::Json;
@@ -49,70 +51,80 @@ impl Run for CheckConfigOptions {
     }
 
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
-        let jobs = self.place.load(context)?;
+        let files = self.place.read(context)?;
+        let jobs = match files.parse(&self.place.whose(context)) {
+            Ok(jobs) => jobs,
+            Err(errors) => {
+                if self.json {
+                    let errors = Json::List(errors.0.iter().map(place_json).collect());
+                    context
+                        .print_json(vec![("errors", errors), ("jobs", Json::List(Vec::new()))])?;
+                }
+                return Err(super::place::refused(&errors));
+            }
+        };
+        let refused = doubts::refused_words(&jobs);
+        let warnings = doubts::warnings(&jobs);
         if self.json {
-            return context.print_json(vec![
-                ("jobs", Json::List(jobs.jobs.iter().map(job_json).collect())),
+            let told: Vec<Json> = jobs.jobs.iter().map(summary::json).collect();
+            context.print_json(vec![
+                (
+                    "errors",
+                    Json::List(refused.iter().map(|it| Json::from(it.as_str())).collect()),
+                ),
+                ("jobs", Json::List(told)),
                 (
                     "warnings",
-                    Json::List(jobs.remarks.iter().map(remark_json).collect()),
+                    Json::List(warnings.iter().map(|it| Json::from(it.as_str())).collect()),
                 ),
-            ]);
+            ])?;
+        } else {
+            let mut stdout = Stdout::new();
+            for job in &jobs.jobs {
+                stdout.text(&summary::text(job, &jobs))?;
+            }
+            stdout.finish()?;
+            for warning in &warnings {
+                console::stderr_line(&format!("Warning: {warning}"));
+            }
         }
-        let mut stdout = Stdout::new();
-        for job in &jobs.jobs {
-            stdout.text(&summary(job))?;
+        if !refused.is_empty() {
+            return Err(CliError::generic(format!(
+                "commands would be refused:\n{}",
+                refused.join("\n")
+            )));
         }
-        stdout.text(&conclusion(&jobs))?;
-        stdout.finish()
+        if !self.json {
+            console::stdout_line(&conclusion(jobs.jobs.len(), warnings.len()));
+        }
+        Ok(())
     }
 }
 
-fn summary(job: &Job) -> String {
-    let source = match &job.source {
-        Source::Paths { paths, exclude, .. } => {
-            let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-            format!("{} ({} excluded)", paths.join(" "), exclude.len())
-        }
-        Source::Command(command) => format!("output of: {command}"),
+fn conclusion(jobs: usize, warnings: usize) -> String {
+    let count = |number: usize, one: &str| match number {
+        0 => format!("no {one}s"),
+        1 => format!("1 {one}"),
+        _ => format!("{number} {one}s"),
     };
-    let mut out = format!("{}: {source}\n", job.name);
-    for target in &job.targets {
-        out.push_str(&format!("  to {} ({})\n", target.repository, target.encryption));
-    }
-    let when = if job.schedule.start_at.is_empty() {
-        "by hand".to_owned()
+    if warnings == 0 {
+        format!("The configuration is in order: {}.", count(jobs, "job"))
     } else {
-        job.schedule.start_at.join(", ")
-    };
-    out.push_str(&format!("  when: {when}\n"));
-    out
+        format!(
+            "The configuration can be used: {}, {}.",
+            count(jobs, "job"),
+            count(warnings, "warning")
+        )
+    }
 }
 
-fn conclusion(jobs: &Jobs) -> String {
-    let count = jobs.jobs.len();
-    let many = if count == 1 { "job" } else { "jobs" };
-    format!("The configuration is in order: {count} {many}.\n")
-}
-
-fn job_json(job: &Job) -> Json {
-    let targets = job.targets.iter().map(|target| {
-        Json::Object(vec![
-            ("label", target.label.as_str().into()),
-            ("repository", target.repository.as_str().into()),
-            ("encryption", target.encryption.as_str().into()),
-        ])
-    });
+fn place_json(error: &ConfigError) -> Json {
+    let number = |number: usize| Json::Int(i128::try_from(number).unwrap_or(i128::MAX));
     Json::Object(vec![
-        ("name", job.name.as_str().into()),
-        ("repositories", Json::List(targets.collect())),
-    ])
-}
-
-fn remark_json(remark: &ConfigError) -> Json {
-    Json::Object(vec![
-        ("file", remark.file.display().to_string().into()),
-        ("key", remark.key.as_str().into()),
-        ("message", remark.message.as_str().into()),
+        ("file", error.file.display().to_string().into()),
+        ("line", number(error.line)),
+        ("column", number(error.column)),
+        ("key", error.key.as_str().into()),
+        ("message", error.message.as_str().into()),
     ])
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ironborg_jobs::config;
+use ironborg_jobs::config::{self, ConfigErrors};
 use ironborg_jobs::job::Jobs;
 use ironborg_source::named_file;
 
@@ -94,7 +94,9 @@ impl Files {
     pub(super) fn read(path: &Path) -> Result<Self, CliError> {
         if !path.is_dir() {
             let file = read_file(path)?;
-            return file.map(|file| Self(vec![file])).ok_or_else(|| missing(path));
+            return file
+                .map(|file| Self(vec![file]))
+                .ok_or_else(|| missing(path));
         }
         let mut files = Vec::new();
         files.extend(read_file(&path.join(MAIN_FILE))?);
@@ -117,14 +119,25 @@ impl Files {
         Ok(Self(files))
     }
 
-    /// Makes jobs of them.
+    /// Makes jobs of them, or says everything that is wrong.
     pub(super) fn load(&self, whose: &Whose) -> Result<Jobs, CliError> {
-        config::load_for(&self.0, whose.home()).map_err(|errors| {
-            let count = errors.0.len();
-            let many = if count == 1 { "an error" } else { "errors" };
-            CliError::generic(format!("{many} in the configuration:\n{errors}"))
-        })
+        self.parse(whose).map_err(|errors| refused(&errors))
     }
+
+    /// Makes jobs of them.
+    pub(super) fn parse(&self, whose: &Whose) -> Result<Jobs, ConfigErrors> {
+        config::load_for(&self.0, whose.home())
+    }
+}
+
+/// All that is wrong with a configuration.
+pub(super) fn refused(errors: &ConfigErrors) -> CliError {
+    let many = if errors.0.len() == 1 {
+        "an error"
+    } else {
+        "errors"
+    };
+    CliError::generic(format!("{many} in the configuration:\n{errors}"))
 }
 
 /// Nothing if it is not there.
