@@ -12,6 +12,7 @@ pub mod attributes;
 pub mod filter;
 pub mod fuse_device;
 pub mod named_file;
+pub mod others_directory;
 pub mod restore;
 pub mod stream;
 pub mod terminal;

@@ -27,7 +27,7 @@ pub struct NamedFileError {
 }
 
 impl NamedFileError {
-    fn new(errno: Errno, path: &OsStr) -> Self {
+    pub(crate) fn new(errno: Errno, path: &OsStr) -> Self {
         Self {
             errno,
             path: BytePath::new(path.as_bytes()),
@@ -162,7 +162,7 @@ pub fn create_private(path: &Path, content: &[u8]) -> Result<(), NamedFileError>
     sync_directory(directory).map_err(fail)
 }
 
-fn write_all(file: impl AsFd, content: &[u8]) -> Result<(), Errno> {
+pub(crate) fn write_all(file: impl AsFd, content: &[u8]) -> Result<(), Errno> {
     let mut rest = content;
     while !rest.is_empty() {
         match rustix::io::write(&file, rest) {
@@ -196,12 +196,23 @@ pub fn write(path: &OsStr, content: &[u8]) -> Result<(), NamedFileError> {
 
 /// Puts other content in the place of a private file: at any time the old or the new one is there, whole.
 pub fn replace_private(path: &Path, content: &[u8]) -> Result<(), NamedFileError> {
+    replace(path, content, Mode::RUSR | Mode::WUSR)
+}
+
+/// The same for a file that everybody may read, whatever the umask. Missing directories are made for everybody, too.
+pub fn replace_public(path: &Path, content: &[u8]) -> Result<(), NamedFileError> {
+    make_public_directories(path.parent().unwrap_or(Path::new("/")))?;
+    replace(path, content, Mode::from_raw_mode(0o644))
+}
+
+fn replace(path: &Path, content: &[u8], mode: Mode) -> Result<(), NamedFileError> {
     let mut staged = path.as_os_str().to_owned();
     staged.push(".new");
     let staged = Path::new(&staged);
     remove(staged)?;
     create_private(staged, content)?;
     let fail = |errno| NamedFileError::new(errno, path.as_os_str());
+    rustix::fs::chmod(staged, mode).map_err(fail)?;
     rustix::fs::rename(staged, path).map_err(fail)?;
     sync_directory(path.parent().unwrap_or(Path::new("/"))).map_err(fail)
 }
@@ -224,6 +235,19 @@ pub fn make_directories(path: &Path, permissions: u32) -> Result<(), NamedFileEr
         }
         Err(errno) => Err(NamedFileError::new(errno, path.as_os_str())),
     }
+}
+
+/// The same for everybody to pass, whatever the umask; those that are there stay as they are.
+pub fn make_public_directories(path: &Path) -> Result<(), NamedFileError> {
+    if exists(path) {
+        return Ok(());
+    }
+    if let Some(above) = path.parent() {
+        make_public_directories(above)?;
+    }
+    make_directories(path, 0o755)?;
+    let mode = Mode::from_raw_mode(0o755);
+    rustix::fs::chmod(path, mode).map_err(|errno| NamedFileError::new(errno, path.as_os_str()))
 }
 
 /// Whether reading it twice gives the same: so it is unless it exists and is a pipe, a terminal or the like.
