@@ -24,5 +24,6 @@ pub mod job;
 pub mod notify;
 pub mod plan;
 pub mod report;
+pub mod repos;
 pub mod schedule;
 pub mod units;

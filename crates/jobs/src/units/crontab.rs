@@ -29,7 +29,7 @@ pub fn lines(setting: &Setting<'_>, jobs: &[Line], watches: bool) -> String {
     };
     for job in jobs {
         for when in job.times.iter().flatten() {
-            push(when, &["run", "--", &job.job]);
+            push(when, &["run", "--scheduled", "--", &job.job]);
         }
     }
     let others: Vec<&str> = jobs

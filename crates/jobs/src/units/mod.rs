@@ -108,6 +108,20 @@ impl Facts<'_> {
         manager == Manager::System && user.is_none_or(|user| matches!(user, "root" | "0"))
     }
 
+    /// Whether it hands mail to a program of the machine's.
+    fn sends_mail(&self) -> bool {
+        let by_program = |notifier: &&Notifier| {
+            matches!(
+                notifier.way,
+                Way::Mail {
+                    transport: MailTransport::Sendmail { .. },
+                    ..
+                }
+            )
+        };
+        self.notifiers.iter().any(by_program)
+    }
+
     /// Whether it runs commands of the user's, of which nobody knows what they need.
     fn runs_commands(&self) -> bool {
         let hooks = &self.job.hooks;
@@ -173,16 +187,21 @@ pub fn credential_names(job: &Job, notifiers: &[&Notifier]) -> Vec<String> {
         }
     }
     for notifier in notifiers {
-        let secret = match &notifier.way {
-            Way::Ntfy { token, .. } => token.as_ref(),
+        let secrets = match &notifier.way {
+            Way::Ntfy { url, token, .. } | Way::Webhook { url, token, .. } => {
+                [Some(url), token.as_ref()]
+            }
+            Way::Healthchecks { url } => [Some(url), None],
             Way::Mail {
                 transport: MailTransport::Smtp { login, .. },
                 ..
-            } => login.as_ref().map(|(_, secret)| secret),
-            _ => None,
+            } => [login.as_ref().map(|(_, secret)| secret), None],
+            Way::Mail { .. } | Way::Desktop { .. } | Way::Command { .. } => [None, None],
         };
-        if let Some(Secret::Credential(name)) = secret {
-            push(name);
+        for secret in secrets.into_iter().flatten() {
+            if let Secret::Credential(name) = secret {
+                push(name);
+            }
         }
     }
     names

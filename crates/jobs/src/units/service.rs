@@ -12,6 +12,9 @@ use crate::job::IoPriority;
 /// dropped.
 const STOP_SECS: u32 = 180;
 
+/// Where programs that send mail leave it; which of them there is nobody knows.
+pub(super) const MAIL: &str = "ReadWritePaths=-/var/spool\n";
+
 /// The service of a job.
 pub fn service(setting: &Setting<'_>, facts: &Facts<'_>) -> Unit {
     let job = facts.job;
@@ -31,7 +34,7 @@ pub fn service(setting: &Setting<'_>, facts: &Facts<'_>) -> Unit {
             escape::line(job.name.as_bytes())
         );
     }
-    let command = setting.command("run", &["--", &job.name]);
+    let command = setting.command("run", &["--scheduled", "--", &job.name]);
     let _ = write!(out, "\n[Service]\nType=oneshot\nExecStart={command}\n");
     if !job.fail_on_warnings {
         out.push_str("SuccessExitStatus=1\n");
@@ -88,6 +91,9 @@ fn push_places(out: &mut String, setting: &Setting<'_>, facts: &Facts<'_>) {
     let private_tmp = job.private_tmp && !sandbox::backs_up_tmp(&job.source);
     let _ = writeln!(out, "PrivateTmp={private_tmp}");
     let all = facts.writes.iter().chain(&job.read_write_paths);
+    if facts.sends_mail() {
+        out.push_str(MAIL);
+    }
     // Where nothing is made for it, it has a directory already when it starts.
     let state = setting.own_state().map(|state| state.join(&job.name));
     for path in all.chain(&state) {

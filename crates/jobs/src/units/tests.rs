@@ -112,7 +112,7 @@ Description=Backup home (ironborg)
 [Service]
 Type=oneshot
 ExecStart=\"/usr/bin/ironborg\" \"jobs\" \"run\" \"--config\" \"/etc/ironborg/jobs.toml\" \"--state\" \
-\"/var/lib/ironborg\" \"--\" \"home\"
+\"/var/lib/ironborg\" \"--scheduled\" \"--\" \"home\"
 TimeoutStartSec=infinity
 TimeoutStopSec=180
 KillMode=mixed
@@ -327,7 +327,7 @@ fn words_stay_words() {
     assert_eq!(
         values(&unit, "ExecStart"),
         [
-            "\"/opt/100%% mine/$$iron\\\"borg\" \"jobs\" \"run\" \"--state\" \"/srv/state\" \"--\" \"a.b_c-d\""
+            "\"/opt/100%% mine/$$iron\\\"borg\" \"jobs\" \"run\" \"--state\" \"/srv/state\" \"--scheduled\" \"--\" \"a.b_c-d\""
         ]
     );
     assert_eq!(values(&unit, "Environment"), ["\"PATH=/a b:%%h\""]);
@@ -379,8 +379,8 @@ fn a_crontab_has_lines_for_what_cron_can_say() {
         crontab::lines(&setting, &jobs, true),
         "\
 # BEGIN ironborg jobs
-0 0 * * * '/opt/it'\\''s 100\\%/ironborg' jobs run -- home
-0 12 * * * '/opt/it'\\''s 100\\%/ironborg' jobs run -- home
+0 0 * * * '/opt/it'\\''s 100\\%/ironborg' jobs run --scheduled -- home
+0 12 * * * '/opt/it'\\''s 100\\%/ironborg' jobs run --scheduled -- home
 */10 * * * * '/opt/it'\\''s 100\\%/ironborg' jobs run --due -- often
 7 * * * * '/opt/it'\\''s 100\\%/ironborg' jobs status --notify
 # END ironborg jobs

@@ -86,6 +86,7 @@ fn service(
     content.push_str("TimeoutStartSec=600\nUMask=0077\nLimitCORE=0\n");
     if setting.manager == Manager::System {
         content.push_str("ProtectSystem=strict\nProtectHome=read-only\n");
+        content.push_str(super::service::MAIL);
         match setting.own_state() {
             None => content.push_str("StateDirectory=ironborg\n"),
             Some(state) => content.push_str(&super::service::writes(state).unwrap_or_default()),
