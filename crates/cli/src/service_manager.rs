@@ -44,7 +44,6 @@ const VARIABLES: &[&str] = &[
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServiceManager {
     /// The one of the system.
-    #[allow(dead_code)] // `jobs enable` asks it.
     System,
     /// The one of who runs this.
     User,

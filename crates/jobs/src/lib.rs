@@ -12,6 +12,7 @@
 //! notify     who is told of what, how often, in which words, by which way
 //! metrics    figures for a monitoring system
 //! drill      which files a restore drill takes, and what share is proven
+//! repos      what a server keeps for its clients: repositories and keys
 //! units      services and timers, or lines of a crontab
 //! ```
 //!

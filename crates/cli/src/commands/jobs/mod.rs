@@ -4,6 +4,7 @@ pub(crate) mod check_config;
 pub(crate) mod daemon;
 pub(crate) mod disable;
 pub(crate) mod enable;
+mod facts;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod list;
@@ -12,6 +13,7 @@ mod place;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod status;
+mod unit_files;
 pub(crate) mod work;
 
 use std::ffi::OsString;
