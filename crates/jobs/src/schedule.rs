@@ -10,6 +10,7 @@ mod cron;
 pub mod due;
 mod duration;
 mod elapse;
+pub mod scheduler;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

@@ -49,6 +49,20 @@ impl History {
         read().map_err(|source| self.failed("read", source))
     }
 
+    /// When the last run ended, of any repository, or began if it has not ended or nobody knows when it did; those that
+    /// conditions kept from beginning do not count.
+    pub fn last_ended(&self) -> Result<Option<Timestamp>, HistoryError> {
+        let query = "SELECT coalesce(ended, begun) FROM runs
+             WHERE outcome IS NULL OR outcome NOT IN ('unmet', 'absent')
+             ORDER BY id DESC LIMIT 1";
+        let read = || {
+            self.connection
+                .query_row(query, [], |row| timestamp(row, 0))
+                .optional()
+        };
+        read().map_err(|source| self.failed("read", source))
+    }
+
     /// The steps of a run, in order.
     pub fn steps(&self, run: RunId) -> Result<Vec<StepEnd>, HistoryError> {
         let query = "SELECT attempt, name, ended, seconds, code, msgid, message, figures

@@ -52,6 +52,11 @@ impl Timing {
         &self.schedule
     }
 
+    /// Whether what was missed is caught up with.
+    pub fn is_persistent(&self) -> bool {
+        self.is_persistent
+    }
+
     /// The time it should have started at, if it is to start now.
     ///
     /// However much was missed, it is one run, and as if the last of it were missed.
