@@ -49,10 +49,10 @@ impl History {
         read().map_err(|source| self.failed("read", source))
     }
 
-    /// When the last run ended, of any repository, or began if it has not ended or nobody knows when it did; those that
-    /// conditions kept from beginning do not count.
+    /// When the last run ended, of any repository, or began if it has not ended or nobody knows when it did, or if a clock was
+    /// set back meanwhile; those that conditions kept from beginning do not count.
     pub fn last_ended(&self) -> Result<Option<Timestamp>, HistoryError> {
-        let query = "SELECT coalesce(ended, begun) FROM runs
+        let query = "SELECT max(begun, coalesce(ended, begun)) FROM runs
              WHERE outcome IS NULL OR outcome NOT IN ('unmet', 'absent')
              ORDER BY id DESC LIMIT 1";
         let read = || {

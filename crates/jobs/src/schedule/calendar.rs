@@ -12,6 +12,9 @@ pub(super) const YEAR_MAX: i16 = 2199;
 /// Names of days of the week, Monday first.
 pub(super) const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
+/// 1, 8, 15 and so on: the days of a month that begins with the same day of the week.
+const EVERY_SEVENTH: u64 = 1 << 1 | 1 << 8 | 1 << 15 | 1 << 22 | 1 << 29;
+
 /// Numbers below 64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Numbers(u64);
@@ -19,7 +22,7 @@ pub(super) struct Numbers(u64);
 impl Numbers {
     /// All from `first` to `last`, both below 64.
     pub(super) fn range(first: u32, last: u32) -> Self {
-        (first..=last).collect()
+        Self((u64::MAX << first) & (u64::MAX >> (63 - last)))
     }
 
     pub(super) fn contains(self, number: u32) -> bool {
@@ -195,14 +198,18 @@ impl Calendar {
         let len = unsigned(first.days_in_month());
         let days = match self.days {
             Days::FromStart(days) => days.intersection(Numbers::range(1, len)),
-            Days::FromEnd(days) => days.iter().map(|day| len + 1 - day).collect(),
+            // Day 1 is the last, and so on.
+            Days::FromEnd(Numbers(days)) => Numbers(days.reverse_bits() >> (62 - len)),
         };
         if self.is_any_weekday() {
             return days;
         }
         let offset = unsigned(first.weekday().to_monday_zero_offset());
-        let is_wanted = |day: &u32| self.weekdays.contains((offset + day - 1) % 7);
-        days.iter().filter(is_wanted).collect()
+        let wanted = (0..7).filter(|weekday| self.weekdays.contains(*weekday));
+        let wanted = wanted.fold(Numbers::default(), |all, weekday| {
+            all.union(Numbers(EVERY_SEVENTH << ((weekday + 7 - offset) % 7)))
+        });
+        days.intersection(wanted)
     }
 
     fn seek_time(&self, from: Time, direction: Direction) -> Option<Time> {

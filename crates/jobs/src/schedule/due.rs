@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use xxhash_rust::xxh64::Xxh64;
 
 use super::{Schedule, ScheduleError};
-use crate::job::Job;
+use crate::job::{self, Job};
 
 /// A job that does not catch up with what was missed is started no later than this. Whoever looks only every so often whether
 /// something is due has to look more often.
@@ -40,10 +40,22 @@ impl Timing {
     /// # Errors
     /// For expressions nobody has checked.
     pub fn of(job: &Job, machine: &[u8]) -> Result<Self, ScheduleError> {
+        Self::new(&job.name, &job.schedule, machine)
+    }
+
+    /// That of what has a name and a schedule.
+    ///
+    /// # Errors
+    /// For expressions nobody has checked.
+    pub fn new(
+        name: &str,
+        schedule: &job::Schedule,
+        machine: &[u8],
+    ) -> Result<Self, ScheduleError> {
         Ok(Self {
-            schedule: Schedule::parse(&job.schedule.start_at)?,
-            is_persistent: job.schedule.persistent,
-            delay: delay(&job.name, machine, job.schedule.random_delay),
+            schedule: Schedule::parse(&schedule.start_at)?,
+            is_persistent: schedule.persistent,
+            delay: delay(name, machine, schedule.random_delay),
         })
     }
 

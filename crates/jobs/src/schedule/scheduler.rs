@@ -185,8 +185,8 @@ impl Scheduler {
         entry.state = State::Idle;
         let was_begun = recorded != entry.heard;
         entry.heard = recorded;
-        // What fell due while it ran is done with it.
-        entry.job.record.last = Some(now);
+        // What fell due while it ran is done with it; what it was started for is, even if the clock was set back meanwhile.
+        entry.job.record.last = entry.job.record.last.max(Some(now));
         let waited = entry.retry.take();
         if !was_begun && entry.job.timing.is_persistent() {
             // There was no disk or no network. It is still to be done.
