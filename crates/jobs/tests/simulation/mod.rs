@@ -1,6 +1,7 @@
 //! A machine whose clock, sleep and power are scripted, and what should be started on it.
 
 #![allow(dead_code)] // Not every test needs all of it.
+#![allow(clippy::unwrap_used)] // It is a test.
 
 use std::collections::BTreeMap;
 use std::fmt;
