@@ -8,6 +8,8 @@ mod facts;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod list;
+mod notify;
+pub(crate) mod notify_desktop;
 pub(crate) mod notify_test;
 mod place;
 pub(crate) mod run;
@@ -134,6 +136,8 @@ commands! {
     Import(import::ImportArgs),
     /// Tell everybody who would be told, as a test
     NotifyTest(notify_test::NotifyTestArgs),
+    /// Show a notice in somebody's session (`jobs run` starts it)
+    NotifyDesktop(notify_desktop::NotifyDesktopArgs),
     /// Print the JSON schema of configurations
     Schema(schema::SchemaArgs),
     /// Do the steps of one run (`jobs run` starts it)
