@@ -115,12 +115,12 @@ pub(super) fn send(
         receipt.had.clear();
         receipt.message.clear();
         return Ok(Sent {
-            receipt: written(&receipt),
+            receipt: Some(written(&receipt)),
         });
     }
     Err(SendError {
         reason: harmless::line(&reasons.join("; "), 400),
-        receipt: written(&receipt),
+        receipt: Some(written(&receipt)),
     })
 }
 
@@ -145,8 +145,8 @@ fn remembered(parcel: &Parcel) -> Receipt {
     receipt
 }
 
-fn written(receipt: &Receipt) -> Option<String> {
-    Some(serde_json::to_string(receipt).expect("numbers and texts can be written"))
+fn written(receipt: &Receipt) -> String {
+    serde_json::to_string(receipt).expect("numbers and texts can be written")
 }
 
 fn popup(parcel: &Parcel, replaces: Option<Shown>) -> Popup {
