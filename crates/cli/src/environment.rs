@@ -41,6 +41,8 @@ pub(crate) struct Environment {
     pub(crate) logging_conf: Option<PathBuf>,
     /// `NOTIFY_SOCKET`: where the service manager wants to be told how things are.
     pub(crate) notify_socket: Option<OsString>,
+    /// `JOURNAL_STREAM`: that the service manager keeps what is said.
+    pub(crate) journal_stream: Option<OsString>,
     /// `CREDENTIALS_DIRECTORY`: what the service manager has given to this service.
     pub(crate) credentials: Option<PathBuf>,
     /// `SSH_ORIGINAL_COMMAND`: what a client wanted to run where a forced command runs.
@@ -195,6 +197,7 @@ impl Environment {
                 .unwrap_or_default(),
             logging_conf: filled_path("BORG_LOGGING_CONF"),
             notify_socket: filled("NOTIFY_SOCKET"),
+            journal_stream: filled("JOURNAL_STREAM"),
             credentials: filled_path("CREDENTIALS_DIRECTORY"),
             ssh_original_command: get("SSH_ORIGINAL_COMMAND"),
             mount_data_cache_entries: get("BORG_MOUNT_DATA_CACHE_ENTRIES"),

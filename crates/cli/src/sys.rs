@@ -4,7 +4,11 @@
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::Command;
+
+use ironborg_jobs::job::IoPriority;
 
 /// An entry of the user database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +146,125 @@ pub(crate) fn become_user(user: &UserEntry) -> std::io::Result<()> {
     done(unsafe { libc::setgid(user.gid) })?;
     // SAFETY: as above. The last: without root's rights the others could not be done.
     done(unsafe { libc::setuid(user.uid) })
+}
+
+/// How much a program takes from others.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Priority {
+    /// Niceness.
+    pub(crate) nice: Option<i32>,
+    /// Class and priority of reading and writing.
+    pub(crate) io: Option<IoPriority>,
+}
+
+/// `ioprio_set(2)`: it is about one process.
+const IOPRIO_WHO_PROCESS: libc::c_int = 1;
+/// Its classes, and where they are in the number.
+const IOPRIO_CLASS_SHIFT: u32 = 13;
+const IOPRIO_CLASS_BEST_EFFORT: libc::c_int = 2;
+const IOPRIO_CLASS_IDLE: libc::c_int = 3;
+
+/// Has a command, once it is started, take no more than it may, and be told to end when this thread ends, however that
+/// happens. What the system does not allow is left as it is: a backup that is not as nice is better than none.
+pub(crate) fn start_as_dependent(command: &mut Command, priority: Priority) {
+    let io = priority.io.map(|io| match io {
+        IoPriority::Idle => IOPRIO_CLASS_IDLE << IOPRIO_CLASS_SHIFT,
+        IoPriority::BestEffort(level) => {
+            (IOPRIO_CLASS_BEST_EFFORT << IOPRIO_CLASS_SHIFT) | libc::c_int::from(level.min(7))
+        }
+    });
+    let parent = rustix::process::getpid().as_raw_nonzero().get();
+    let prepare = move || {
+        // SAFETY: plain system calls with plain numbers, which touch no memory and can be made between fork and exec.
+        unsafe {
+            if let Some(nice) = priority.nice {
+                libc::setpriority(libc::PRIO_PROCESS, 0, nice);
+            }
+            if let Some(io) = io {
+                libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, io);
+            }
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
+            // It may have ended before that was said.
+            if libc::getppid() != parent {
+                libc::raise(libc::SIGTERM);
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: `prepare` makes system calls only: no memory is allocated and no lock taken.
+    unsafe { command.pre_exec(prepare) };
+}
+
+/// All groups of a user, his own among them.
+pub(crate) fn groups_of(user: &UserEntry) -> Vec<u32> {
+    let Ok(name) = CString::new(user.name.as_bytes()) else {
+        return vec![user.gid];
+    };
+    let mut groups: Vec<libc::gid_t> = vec![0; 64];
+    loop {
+        let mut count = libc::c_int::try_from(groups.len()).unwrap_or(libc::c_int::MAX);
+        // SAFETY: `name` lives through the call, and `groups` has room for `count` numbers.
+        let result = unsafe {
+            libc::getgrouplist(name.as_ptr(), user.gid, groups.as_mut_ptr(), &raw mut count)
+        };
+        let count = usize::try_from(count).unwrap_or(0);
+        if result >= 0 {
+            groups.truncate(count);
+            return groups;
+        }
+        if groups.len() >= GROUP_COUNT_MAX {
+            return vec![user.gid];
+        }
+        groups.resize((groups.len() * 2).max(count).min(GROUP_COUNT_MAX), 0);
+    }
+}
+
+/// The kernel lets nobody be in more groups.
+const GROUP_COUNT_MAX: usize = 65_536;
+
+/// Has a command be started as another user, with these groups.
+pub(crate) fn start_as_user(command: &mut Command, user: &UserEntry, groups: Vec<u32>) {
+    let (uid, gid) = (user.uid, user.gid);
+    let done = |result: libc::c_int| match result {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    };
+    let switch = move || {
+        // SAFETY: `groups` lives as long as this closure, and the length is its own.
+        done(unsafe { libc::setgroups(groups.len(), groups.as_ptr()) })?;
+        // SAFETY: plain numbers.
+        done(unsafe { libc::setgid(gid) })?;
+        // SAFETY: as above. The last: without root's rights the others could not be done.
+        done(unsafe { libc::setuid(uid) })
+    };
+    // SAFETY: `switch` makes system calls only: no memory is allocated and no lock taken.
+    unsafe { command.pre_exec(switch) };
+}
+
+/// The number of a group.
+pub(crate) fn group_by_name(name: &OsStr) -> Option<u32> {
+    let name = CString::new(name.as_bytes()).ok()?;
+    let mut buffer = vec![0_u8; ENTRY_LEN];
+    loop {
+        // SAFETY: `group` is plain data for which all zeroes is a valid value.
+        let mut entry: libc::group = unsafe { std::mem::zeroed() };
+        let mut found = std::ptr::null_mut();
+        // SAFETY: all pointers stay valid for the call, and the buffer has its true length.
+        let result = unsafe {
+            libc::getgrnam_r(
+                name.as_ptr(),
+                &raw mut entry,
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                &raw mut found,
+            )
+        };
+        if result == libc::ERANGE && buffer.len() < ENTRY_LEN_MAX {
+            buffer.resize(buffer.len() * 2, 0);
+            continue;
+        }
+        return (result == 0 && !found.is_null()).then_some(entry.gr_gid);
+    }
 }
 
 /// Keeps what whoever started this program left open from the programs it starts: among it may be the

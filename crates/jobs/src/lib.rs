@@ -26,5 +26,6 @@ pub mod notify;
 pub mod plan;
 pub mod report;
 pub mod repos;
+pub mod run;
 pub mod schedule;
 pub mod units;

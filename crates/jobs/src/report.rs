@@ -89,3 +89,34 @@ pub struct Figures {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proven_since: Option<i64>,
 }
+
+impl Figures {
+    /// Takes over what `later` knows.
+    pub fn update(&mut self, later: &Self) {
+        /// Names all fields, so that none can be forgotten.
+        macro_rules! update {
+            ($($field:ident),+) => {{
+                let Self { $($field),+ } = later;
+                $(if $field.is_some() {
+                    self.$field.clone_from($field);
+                })+
+            }};
+        }
+        update!(
+            archive,
+            files,
+            original_size,
+            compressed_size,
+            deduplicated_size,
+            freed_size,
+            deleted_archives,
+            proven_bytes,
+            proven_files,
+            restored_files,
+            restored_bytes,
+            different_files,
+            proven_share,
+            proven_since
+        );
+    }
+}

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use ironborg_types::BytePath;
 use rustix::fs::{Access, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::{Gid, Uid};
 
 use crate::error::{ErrorFile, errno_text};
 use crate::walk::SourceFile;
@@ -248,6 +249,38 @@ pub fn make_public_directories(path: &Path) -> Result<(), NamedFileError> {
     make_directories(path, 0o755)?;
     let mode = Mode::from_raw_mode(0o755);
     rustix::fs::chmod(path, mode).map_err(|errno| NamedFileError::new(errno, path.as_os_str()))
+}
+
+/// Makes a directory, and the files right in it, those of a user. It was root's or another user's before.
+///
+/// No link is followed, and files that have other names too, or another owner, may be anybody's: they are left alone, and
+/// so are directories in it.
+pub fn give_directory(path: &Path, uid: u32, gid: u32) -> Result<(), NamedFileError> {
+    let fail = |errno| NamedFileError::new(errno, path.as_os_str());
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(path, flags, Mode::empty()).map_err(fail)?;
+    let before = rustix::fs::fstat(&directory).map_err(fail)?;
+    if (before.st_uid, before.st_gid) == (uid, gid) {
+        return Ok(());
+    }
+    let owner = Some(Uid::from_raw(uid));
+    let group = Some(Gid::from_raw(gid));
+    // While they change hands nobody but root puts anything there.
+    rustix::fs::fchown(&directory, Some(Uid::ROOT), None).map_err(fail)?;
+    let names = names_in(path)?;
+    for name in names {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let Ok(file) = rustix::fs::openat(&directory, name.as_os_str(), flags, Mode::empty())
+        else {
+            continue;
+        };
+        let stat = rustix::fs::fstat(&file).map_err(fail)?;
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        if is_file && stat.st_nlink == 1 && stat.st_uid == before.st_uid {
+            rustix::fs::fchown(&file, owner, group).map_err(fail)?;
+        }
+    }
+    rustix::fs::fchown(&directory, owner, group).map_err(fail)
 }
 
 /// Whether reading it twice gives the same: so it is unless it exists and is a pipe, a terminal or the like.
@@ -490,6 +523,31 @@ mod tests {
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert!(super::try_lock(&link).is_err());
         assert!(super::is_regular_file(&path) && !super::is_regular_file(&link));
+    }
+
+    #[test]
+    fn what_is_given_away_is_what_was_the_owners_own() {
+        use std::os::unix::fs::{MetadataExt, symlink};
+        let dir = tempfile::tempdir().unwrap();
+        if std::fs::metadata(dir.path()).unwrap().uid() != 0 {
+            return; // Only root gives anything away.
+        }
+        let path = dir.path().join("state");
+        let elsewhere = dir.path().join("elsewhere");
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(&elsewhere, "").unwrap();
+        std::fs::write(path.join("own"), "").unwrap();
+        std::fs::hard_link(&elsewhere, path.join("hard")).unwrap();
+        symlink(&elsewhere, path.join("soft")).unwrap();
+        super::give_directory(&path, 4711, 4712).unwrap();
+        let owner = |path: &std::path::Path| {
+            let found = std::fs::symlink_metadata(path).unwrap();
+            (found.uid(), found.gid())
+        };
+        assert_eq!(owner(&path), (4711, 4712));
+        assert_eq!(owner(&path.join("own")), (4711, 4712));
+        assert_eq!(owner(&path.join("soft")).0, 0);
+        assert_eq!(owner(&elsewhere).0, 0);
     }
 
     #[test]

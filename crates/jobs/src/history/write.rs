@@ -23,7 +23,7 @@ impl History {
         })
     }
 
-    /// Records how it has ended, and forgets what is too old.
+    /// Records how it has ended, in the place of what was recorded of that before, and forgets what is too old.
     pub fn end(&mut self, run: RunId, end: &RunEnd) -> Result<(), HistoryError> {
         self.change(|transaction| {
             let log = tail(&end.log, LOG_LEN_MAX);
@@ -121,7 +121,7 @@ fn record_steps(
     target: &str,
     steps: &[StepEnd],
 ) -> Result<(), Error> {
-    let insert = "INSERT INTO steps
+    let insert = "INSERT OR REPLACE INTO steps
          (run, position, attempt, name, ended, seconds, code, msgid, message, figures)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let mut statement = transaction.prepare(insert)?;
