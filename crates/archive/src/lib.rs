@@ -8,6 +8,7 @@ pub mod create;
 pub mod debug;
 pub mod delete;
 pub mod diff;
+pub mod drill;
 pub mod error;
 pub mod extract;
 pub mod info;

@@ -20,6 +20,7 @@
 //! where a test would have to wait for it.
 
 pub mod config;
+pub mod drill;
 pub mod history;
 pub mod job;
 pub mod notify;

@@ -14,6 +14,7 @@ pub mod fuse_device;
 pub mod named_file;
 pub mod others_directory;
 pub mod restore;
+pub mod scratch;
 pub mod stream;
 pub mod terminal;
 pub mod users;
@@ -27,5 +28,6 @@ pub use attributes::{
 pub use error::{ErrorFile, PatternError, SourceError};
 pub use pattern::{Decision, Pattern, PatternMatcher, PatternSet};
 pub use restore::{AttributeValues, RestoreOptions, RestoreRoot};
+pub use scratch::ScratchDirectory;
 pub use users::Names;
 pub use walk::{Dir, DirEntries, FileKind, FileStat, Place, SourceFile};

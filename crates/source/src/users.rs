@@ -18,6 +18,11 @@ pub struct Names {
     gids: Cache<Vec<u8>, u32>,
 }
 
+/// Whether this is run by root, who can give files to anybody.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 impl Names {
     /// Nothing remembered yet.
     pub fn new() -> Self {

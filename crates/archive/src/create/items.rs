@@ -81,6 +81,6 @@ pub(crate) fn part_of(item: &Item, number: u64, chunks: Vec<ChunkEntry>) -> Item
 }
 
 /// Borg stores no time before 1970 or after what its readers can show.
-pub(super) fn clamp(time_ns: i64) -> i64 {
+pub(crate) fn clamp(time_ns: i64) -> i64 {
     time_ns.clamp(0, TIMESTAMP_NS_MAX)
 }

@@ -20,7 +20,7 @@ use super::in_flight::{InFlight, Ticket};
 use super::report::Report;
 use super::worker::{Done, Job};
 use crate::ArchiveError;
-use crate::items::{ItemReader, announce_reads};
+use crate::items::announce_reads;
 
 /// Message id of the progress of content.
 pub(super) const CONTENT: &str = "extract";
@@ -36,8 +36,12 @@ const BATCH_FILES: usize = 256;
 const BATCH_FILES_IN_DIR: usize = 32;
 const LOGGER: &str = "borg.archiver";
 
+/// Takes one item after the other.
+pub(crate) type TakeItem<'t> =
+    dyn FnMut(&ItemView<'_>) -> Result<ControlFlow<()>, ArchiveError> + 't;
+
 /// The walk over the items of one archive.
-pub(super) struct Engine<'a> {
+pub(crate) struct Engine<'a> {
     /// Where to; None: content is verified only.
     pub(super) root: Option<&'a RestoreRoot>,
     pub(super) repository: &'a dyn Repository,
@@ -81,9 +85,13 @@ pub(super) struct Batch {
 }
 
 impl<'a> Engine<'a> {
-    /// Restores (or verifies) all items that the filter admits. What fails for one file is reported.
-    pub(super) fn run(mut self, items: &mut ItemReader<'_>) -> Result<ItemFilter, ArchiveError> {
-        let result = items.for_each(|view| {
+    /// Restores (or verifies) all items that `for_each` hands over and the filter admits. What fails for one file is
+    /// reported.
+    pub(crate) fn run(
+        mut self,
+        for_each: impl FnOnce(&mut TakeItem<'_>) -> Result<(), ArchiveError>,
+    ) -> Result<ItemFilter, ArchiveError> {
+        let result = for_each(&mut |view| {
             if self.interrupt.stop_requested() {
                 return Err(ArchiveError::Interrupted);
             }

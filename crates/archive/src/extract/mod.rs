@@ -10,11 +10,11 @@
 mod attributes;
 pub(crate) mod chunks;
 mod deferred;
-mod engine;
+pub(crate) mod engine;
 mod file;
 pub(crate) mod filter;
 mod in_flight;
-mod report;
+pub(crate) mod report;
 mod stream;
 mod worker;
 
@@ -101,13 +101,16 @@ pub fn extract(
         None
     };
     let report = Report::new(reporter, &archive.name, progress);
-    let run = ExtractRun {
+    let selected = Selected {
         session,
-        archive,
         filter,
         strip: strip_components,
-        parts,
         list,
+    };
+    let run = ExtractRun {
+        selected,
+        archive,
+        parts,
     };
     let filter = match destination {
         Destination::Stream(out) => run.write_stream(&report, out)?,
@@ -165,12 +168,9 @@ pub(crate) fn measure(
 
 /// One extraction, apart from where it goes.
 struct ExtractRun<'a> {
-    session: &'a Session,
+    selected: Selected<'a>,
     archive: &'a Archive,
-    filter: ItemFilter,
-    strip: usize,
     parts: PartFiles,
-    list: bool,
 }
 
 impl ExtractRun<'_> {
@@ -181,12 +181,40 @@ impl ExtractRun<'_> {
         root: Option<&RestoreRoot>,
         sparse: bool,
     ) -> Result<ItemFilter, ArchiveError> {
+        let (session, archive, parts) = (self.selected.session, self.archive, self.parts);
+        self.selected.with_engine(report, root, sparse, |engine| {
+            with_items(session, archive, parts, |items| {
+                engine.run(|take| items.for_each(take))
+            })
+        })
+    }
+}
+
+/// What is extracted, wherever its items come from.
+pub(crate) struct Selected<'a> {
+    /// Where the chunks are.
+    pub(crate) session: &'a Session,
+    /// Which of the items.
+    pub(crate) filter: ItemFilter,
+    /// Leading components of each path that are left out.
+    pub(crate) strip: usize,
+    /// Whether each path is listed.
+    pub(crate) list: bool,
+}
+
+impl Selected<'_> {
+    /// Calls `use_it` with an engine whose workers write below `root` or, without one, only verify.
+    pub(crate) fn with_engine<T>(
+        self,
+        report: &Report<'_>,
+        root: Option<&RestoreRoot>,
+        sparse: bool,
+        use_it: impl FnOnce(Engine<'_>) -> T,
+    ) -> T {
         let Self {
             session,
-            archive,
             filter,
             strip,
-            parts,
             list,
         } = self;
         let source = ObjectSource::of(session);
@@ -213,15 +241,16 @@ impl ExtractRun<'_> {
                 done: done_rx,
                 work: Work::default(),
             };
-            with_items(session, archive, parts, |items| engine.run(items))
+            use_it(engine)
         })
     }
 }
 
 /// What stock Borg says of a file that a repair has changed.
-const DAMAGED_CHUNKS: &str = "File has damaged (all-zero) chunks. Try running borg check --repair.";
+pub(crate) const DAMAGED_CHUNKS: &str =
+    "File has damaged (all-zero) chunks. Try running borg check --repair.";
 
 /// What stock Borg says of a file whose chunks are not as long as the file was.
-fn size_mismatch(size: u64, chunks_size: u64) -> String {
+pub(crate) fn size_mismatch(size: u64, chunks_size: u64) -> String {
     format!("Size inconsistency detected: size {size}, chunks size {chunks_size}")
 }

@@ -1,5 +1,6 @@
 //! What happens while restoring, told to the reporter from any thread.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -11,18 +12,29 @@ use ironborg_types::{BytePath, ErrorKind, Event, Level, PercentProgress, Reporte
 use super::ExtractOutcome;
 use crate::ArchiveError;
 
+/// Why an item did not come out whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The error's class.
+    pub(crate) kind: ErrorKind,
+    /// Its message.
+    pub(crate) words: String,
+}
+
 /// Shared by the threads of one extraction.
-pub(super) struct Report<'a> {
+pub(crate) struct Report<'a> {
     reporter: &'a dyn Reporter,
     archive: &'a BytePath,
     progress: Option<Mutex<PercentProgress>>,
     /// The error the operation will end with: of the first item in the archive that had one.
     first_error: Mutex<Option<(u64, ArchiveError)>>,
+    /// Of every item that had one: what the last was.
+    faults: Mutex<BTreeMap<u64, Fault>>,
     attributes_missing: AtomicBool,
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         reporter: &'a dyn Reporter,
         archive: &'a BytePath,
         progress: Option<PercentProgress>,
@@ -33,16 +45,17 @@ impl<'a> Report<'a> {
             archive,
             progress,
             first_error: Mutex::default(),
+            faults: Mutex::default(),
             attributes_missing: AtomicBool::new(false),
         }
     }
 
-    pub(super) fn reporter(&self) -> &'a dyn Reporter {
+    pub(crate) fn reporter(&self) -> &'a dyn Reporter {
         self.reporter
     }
 
     /// A warning about one file; the others go on.
-    pub(super) fn warn(&self, path: &[u8], error: &SourceError) {
+    pub(crate) fn warn(&self, path: &[u8], error: &SourceError) {
         let message = error.warning(path).into();
         self.reporter.report(Event::Warning {
             kind: error.kind(),
@@ -52,7 +65,7 @@ impl<'a> Report<'a> {
 
     /// The file is there, but it is not what it should be. (The detail does not show: stock's
     /// template for this class has no place for it.)
-    pub(super) fn warn_backup_error(&self, path: &[u8], detail: &str) {
+    pub(crate) fn warn_backup_error(&self, path: &[u8], detail: &str) {
         let kind = ErrorKind::BackupError;
         let message = kind.message(&[&text::display(path), detail]).into();
         self.reporter.report(Event::Warning { kind, message });
@@ -60,7 +73,7 @@ impl<'a> Report<'a> {
 
     /// A chunk of a file could not be had. Stock Borg ends with the first one; here the rest of the
     /// archive is restored, every chunk is named, and the operation ends with the same error.
-    pub(super) fn chunk_error(
+    pub(crate) fn chunk_error(
         &self,
         number: u64,
         item: &Item,
@@ -77,13 +90,13 @@ impl<'a> Report<'a> {
     }
 
     /// An item that cannot be restored, through no fault of the file system.
-    pub(super) fn item_error(&self, number: u64, path: &[u8], error: ArchiveError) {
+    pub(crate) fn item_error(&self, number: u64, path: &[u8], error: ArchiveError) {
         let message = format!("{}::{}: {error}", self.archive, text::display(path));
         self.error(number, message, error);
     }
 
     /// A file whose content could not be had in full, which ends the stream.
-    pub(super) fn stream_error(&self, path: &[u8], error: &ArchiveError) {
+    pub(crate) fn stream_error(&self, path: &[u8], error: &ArchiveError) {
         let message = format!("{}::{}: {error}", self.archive, text::display(path));
         self.log_error(message, error);
     }
@@ -99,6 +112,11 @@ impl<'a> Report<'a> {
 
     fn error(&self, number: u64, message: String, error: ArchiveError) {
         self.log_error(message, &error);
+        let (kind, words) = (error.kind(), error.to_string());
+        self.faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(number, Fault { kind, words });
         let mut first = self
             .first_error
             .lock()
@@ -109,7 +127,7 @@ impl<'a> Report<'a> {
     }
 
     /// Counts bytes of a file's content.
-    pub(super) fn progress(&self, path: &[u8], len: usize) {
+    pub(crate) fn progress(&self, path: &[u8], len: usize) {
         if let Some(progress) = &self.progress {
             let path = text::display(path);
             let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,7 +138,7 @@ impl<'a> Report<'a> {
     }
 
     /// Ends the progress of the content.
-    pub(super) fn finish_progress(&self) {
+    pub(crate) fn finish_progress(&self) {
         if let Some(progress) = &self.progress {
             let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
             progress.finish(self.reporter);
@@ -128,14 +146,21 @@ impl<'a> Report<'a> {
     }
 
     /// Takes note of how setting a file's attributes went.
-    pub(super) fn attributes_set(&self, set: AttributesSet) {
+    pub(crate) fn attributes_set(&self, set: AttributesSet) {
         if set == AttributesSet::WithWarnings {
             self.attributes_missing.store(true, Ordering::Relaxed);
         }
     }
 
+    /// What was wrong with which items; they are numbered from 1, as they were selected.
+    pub(crate) fn into_faults(self) -> BTreeMap<u64, Fault> {
+        self.faults
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The error the operation ends with, if there was one; else its outcome.
-    pub(super) fn into_result(self) -> Result<ExtractOutcome, ArchiveError> {
+    pub(crate) fn into_result(self) -> Result<ExtractOutcome, ArchiveError> {
         let first = self
             .first_error
             .into_inner()

@@ -11,7 +11,7 @@ use ironborg_types::{Event, text};
 use super::deferred::{permissions_progress, show_permissions};
 use super::filter::ItemFilter;
 use super::report::Report;
-use super::{ExtractRun, size_mismatch};
+use super::{ExtractRun, Selected, size_mismatch};
 use crate::ArchiveError;
 use crate::items::{ContentReader, with_content, with_items};
 
@@ -25,7 +25,12 @@ impl ExtractRun<'_> {
         report: &Report<'_>,
         out: &mut dyn Write,
     ) -> Result<ItemFilter, ArchiveError> {
-        let (session, archive, parts) = (self.session, self.archive, self.parts);
+        let (session, archive, parts) = (self.selected.session, self.archive, self.parts);
+        let Selected {
+            ref mut filter,
+            list,
+            ..
+        } = self.selected;
         let mut directories: Vec<Vec<u8>> = Vec::new();
         with_content(session, |content| {
             with_items(session, archive, parts, |items| {
@@ -33,7 +38,7 @@ impl ExtractRun<'_> {
                     if session.client.interrupt.stop_requested() {
                         return Err(ArchiveError::Interrupted);
                     }
-                    let Some(path) = self.filter.admit(item.path, item) else {
+                    let Some(path) = filter.admit(item.path, item) else {
                         return Ok(ControlFlow::Continue(()));
                     };
                     while directories
@@ -42,7 +47,7 @@ impl ExtractRun<'_> {
                     {
                         directories.pop();
                     }
-                    if self.list {
+                    if list {
                         report.reporter().report(Event::List(text::display(path)));
                     }
                     if FileKind::of_mode(item.mode) == FileKind::Directory {
@@ -58,7 +63,7 @@ impl ExtractRun<'_> {
         for _ in directories {
             show_permissions(report.reporter(), &mut progress);
         }
-        Ok(self.filter)
+        Ok(self.selected.filter)
     }
 }
 

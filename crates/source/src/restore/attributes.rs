@@ -269,7 +269,7 @@ fn set_flags(fd: BorrowedFd<'_>, flags: u64) {
 ///
 /// The old call follows symlinks, so a handle is opened and changed: by `fchmodat2`, or by its path in
 /// `/proc` before Linux 6.6.
-fn chmod_entry(dir: BorrowedFd<'_>, name: &[u8], bits: u32) -> Result<(), Errno> {
+pub(crate) fn chmod_entry(dir: BorrowedFd<'_>, name: &[u8], bits: u32) -> Result<(), Errno> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let handle = rustix::fs::openat(dir, name, flags, Mode::empty())?;
     let found = rustix::fs::fstat(&handle)?;

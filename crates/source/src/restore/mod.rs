@@ -4,6 +4,7 @@ mod attributes;
 mod root;
 mod target;
 
+pub(crate) use attributes::chmod_entry;
 pub use attributes::{AttributeValues, RestoreOptions};
 pub use root::RestoreRoot;
 pub use target::{AttributesSet, RestoredFile, Target};

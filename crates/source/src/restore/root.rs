@@ -13,7 +13,7 @@ use crate::attributes::XattrCalls;
 use crate::error::{ErrorFile, SourceError};
 use crate::path::{self, join};
 use crate::users::Names;
-use crate::walk::FileKind;
+use crate::walk::{Dir, FileKind};
 
 /// Open parent directories kept: enough for a walk that goes up and down a few levels.
 const PARENTS_MAX: usize = 16;
@@ -212,6 +212,17 @@ impl RestoreRoot {
             Ok(_) | Err(SourceError::Os { .. }) => Ok(()),
             Err(_) => Err(unsafe_source()),
         }
+    }
+
+    /// Open directory and name of something restored before, to look at it.
+    ///
+    /// # Errors
+    /// As [`RestoreRoot::prepare`]; a directory above it that is not there.
+    pub fn locate<'p>(&self, item_path: &'p [u8]) -> Result<(Dir, &'p [u8]), SourceError> {
+        let (parent, name) = self.find(item_path)?;
+        let fd = rustix::io::fcntl_dupfd_cloexec(&*parent, 0)
+            .map_err(|errno| self.error(errno, item_path))?;
+        Ok((Dir { fd }, name))
     }
 
     /// Open directory and name of a path in the root.
