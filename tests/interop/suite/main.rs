@@ -26,6 +26,7 @@ mod hostile;
 mod hostile_bytes;
 mod hostile_wire;
 mod init;
+mod jobs_drill;
 mod keys;
 mod kill;
 mod listings;

@@ -13,7 +13,7 @@ use ironborg_types::{NullReporter, text};
 use super::live::is_unchanged;
 use super::pieces::content_len;
 use super::{Drill, Round, Verdict, change_time};
-use crate::extract::DAMAGED_CHUNKS;
+use crate::extract::{DAMAGED_CHUNKS, size_mismatch};
 
 /// Bytes of two files compared at once.
 const COMPARED_LEN: usize = 256 << 10;
@@ -49,6 +49,11 @@ impl Drill<'_> {
     ) -> Verdict {
         if item.chunks_healthy.is_some() {
             return Verdict::Different(DAMAGED_CHUNKS.to_owned());
+        }
+        if let (Some(size), Some(_)) = (item.size, &item.chunks)
+            && size != content_len(item)
+        {
+            return Verdict::Different(size_mismatch(size, content_len(item)));
         }
         let kind = FileKind::of_mode(item.mode);
         if !matches!(

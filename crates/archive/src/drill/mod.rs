@@ -159,6 +159,9 @@ impl<'a> Drill<'a> {
         selected.with_engine(&report, Some(&root), false, |engine| {
             engine.run(|take| hand_over(items, take))
         })?;
+        if self.session.client.interrupt.stop_requested() {
+            return Err(ArchiveError::Interrupted); // Not everything is there.
+        }
         let faults = report.into_faults();
         if let Some(fault) = faults.values().find(|fault| !is_of_one_file(fault.kind)) {
             return Err(ArchiveError::Repository(

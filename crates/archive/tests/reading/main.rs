@@ -4,6 +4,7 @@ mod archive_writer;
 mod counting;
 mod damage;
 mod delete;
+mod drill;
 mod extract;
 mod hostile;
 mod machine;

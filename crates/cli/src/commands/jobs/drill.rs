@@ -17,6 +17,7 @@ use ironborg_source::{FileKind, ScratchDirectory, named_file};
 use ironborg_types::{ChunkId, Level, Timestamp, text};
 use sha2::{Digest, Sha256};
 
+use crate::commands::{Run, Traits};
 use crate::context::{Access, Context};
 use crate::error::CliError;
 use crate::location::Location;
@@ -33,6 +34,8 @@ const ROOM_DIVISOR: u64 = 4;
 /// What is drilled.
 #[derive(Debug, Clone)]
 pub(crate) struct DrillOptions {
+    /// The repository.
+    pub(crate) location: Location,
     /// How long it takes.
     pub(crate) budget: Duration,
     /// The newest archive that matches this is drilled; with placeholders.
@@ -45,17 +48,28 @@ pub(crate) struct DrillOptions {
     pub(crate) target: String,
 }
 
+impl Run for DrillOptions {
+    fn traits(&self) -> Traits {
+        Traits {
+            takes_long: true,
+            ..Traits::default()
+        }
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
+        let mut figures = Figures::default();
+        let result = drill(context, &self, &mut figures);
+        context.note(|noted| *noted = figures);
+        result
+    }
+}
+
 /// Restores files of the newest archive and compares them. The figures are filled in as far as it comes.
 ///
 /// # Errors
 /// No archive; a repository that does not answer; files that came out otherwise than they went in.
-pub(crate) fn run(
-    context: &Context,
-    location: &Location,
-    options: &DrillOptions,
-    figures: &mut Figures,
-) -> Result<(), CliError> {
-    let session = context.open_session(location, Access::Read, &[Operation::Read])?;
+fn drill(context: &Context, options: &DrillOptions, figures: &mut Figures) -> Result<(), CliError> {
+    let session = context.open_session(&options.location, Access::Read, &[Operation::Read])?;
     let archive = newest(context, &session, &options.archives)?;
     figures.archive = Some(archive.name.to_string());
     let records = options.state.join("drill");
@@ -105,7 +119,8 @@ pub(crate) fn run(
 fn summary(context: &Context, archive: &Archive, figures: &Figures) -> String {
     let size = |bytes: Option<u64>| format_count(bytes.unwrap_or(0), context.units());
     let mut line = format!(
-        "Restore drill of archive {}: {} files ({}) are as the live ones, {} files ({}) are whole",
+        "Restore drill of archive {}: {} files ({}) are as the live ones, {} files ({}) whose live ones \
+         have changed are whole",
         archive.name,
         figures.proven_files.unwrap_or(0),
         size(figures.proven_bytes),

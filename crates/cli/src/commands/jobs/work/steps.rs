@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ironborg_jobs::plan::{Step, WorkOrder};
 use ironborg_jobs::report::{CHECK_FAILED, Told, failure};
@@ -14,13 +14,16 @@ use super::ready::{AllReady, Ready};
 use super::told::Listener;
 use crate::args::ParseError;
 use crate::command_line::Ordered;
+use crate::commands::Run;
 use crate::commands::jobs::Place;
+use crate::commands::jobs::drill::DrillOptions;
 use crate::context::{Access, Context};
 use crate::error::{Cause, CliError};
 use crate::exit::{self, ExitCodes, Severity, severity};
 use crate::kept::Kept;
 use crate::location::Location;
 use crate::parse::{ArchivePart, ParseContext};
+use crate::run::Ended;
 use crate::{run, signals, sys};
 
 /// The step that is done only if there is no repository.
@@ -201,16 +204,12 @@ impl Worker<'_> {
             }
         }
         let ended = run::perform(&context, command, &traits);
-        let mut outcome = match &ended.error {
-            Some(error) => Outcome::failed(error, context.environment.exit_codes),
-            None if is_check && severity(ended.code) == Severity::Warning => {
-                Outcome::with_msgid(CHECK_FAILED, "the check has found damage".to_owned())
-            }
-            None => Outcome::default(),
-        };
-        outcome.code = ended.code;
-        let figures = context.figures.into_inner();
-        outcome.figures = figures.unwrap_or_else(PoisonError::into_inner);
+        let has_found_damage = is_check && severity(ended.code) == Severity::Warning;
+        let mut outcome = outcome_of(context, &ended);
+        if has_found_damage && ended.error.is_none() {
+            outcome.msgid = Some(CHECK_FAILED.to_owned());
+            outcome.message = Some("the check has found damage".to_owned());
+        }
         outcome
     }
 
@@ -265,14 +264,53 @@ impl Worker<'_> {
     }
 
     fn do_drill(&self, step: &Step) -> Outcome {
-        let _ = (step, self.place);
-        self.show(&CliError::generic("there are no drills yet"))
+        let Step::Drill {
+            budget,
+            archives,
+            paths,
+        } = step
+        else {
+            unreachable!("only a drill is ready as one")
+        };
+        let location = match self.location() {
+            Ok(location) => location,
+            Err(error) => return self.show(&error),
+        };
+        let mut common = self.context.common.clone();
+        common.lock_wait = self.lock_wait;
+        let drill = Box::new(DrillOptions {
+            location,
+            budget: Duration::from_secs(*budget),
+            archives: archives.clone(),
+            paths: paths.clone(),
+            state: self.place.state_of(self.context, &self.order.job),
+            target: self.order.target.clone(),
+        });
+        let traits = drill.traits();
+        let reporter = Arc::new(run::reporter(&common, &traits, &self.context.environment));
+        let kept = Arc::clone(&self.kept);
+        let words = vec![OsString::from("drill")];
+        let context = self.context.for_step(common, words, reporter, kept);
+        let ended = run::perform(&context, drill, &traits);
+        outcome_of(context, &ended)
     }
 
     fn show(&self, error: &CliError) -> Outcome {
         run::show_error(self.context, error);
         Outcome::failed(error, self.context.environment.exit_codes)
     }
+}
+
+/// What is told of a step that was performed.
+fn outcome_of(context: Context, ended: &Ended) -> Outcome {
+    let mut outcome = match &ended.error {
+        Some(error) => Outcome::failed(error, context.environment.exit_codes),
+        None => Outcome::default(),
+    };
+    outcome.code = ended.code;
+    let figures = context.figures.into_inner();
+    outcome.figures = figures.unwrap_or_else(PoisonError::into_inner);
+    outcome
 }
 
 /// The error for a text of the order that cannot be used.
