@@ -172,6 +172,11 @@ const TOOLS: &[Need] = &[
         },
     },
     Need {
+        package: "dbus-daemon",
+        why: "a session's bus, for notices on desktops",
+        present: || on_path("dbus-daemon"),
+    },
+    Need {
         package: "systemd",
         why: "systemd-analyze, which reads our units; nothing of it is started",
         present: || on_path("systemd-analyze"),

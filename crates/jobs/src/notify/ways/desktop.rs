@@ -3,6 +3,8 @@
 //! Source: Desktop Notifications Specification 1.3.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -178,20 +180,27 @@ fn popup(parcel: &Parcel, replaces: Option<Shown>) -> Popup {
 /// Shows it on the desktop of the session whose bus this is. That bus has to be this user's own.
 ///
 /// # Errors
-/// There is no bus, or nobody on it who shows notices.
+/// There is no bus, it does not answer, or nobody on it shows notices.
 pub fn show(bus: &str, popup: &Popup, limit: Duration) -> Result<Shown, String> {
-    zbus::block_on(shown(bus, popup, limit)).map_err(|error| reason(&error))
+    let (done, result) = mpsc::channel();
+    let (bus, popup) = (bus.to_owned(), popup.clone());
+    // The library waits for a bus that has not greeted yet as long as it takes.
+    let talking = thread::Builder::new().name("desktop".to_owned());
+    let started = talking.spawn(move || {
+        let outcome = zbus::block_on(shown(&bus, &popup, limit));
+        // Nobody may be waiting any more.
+        let _ = done.send(outcome.map_err(|error| reason(&error)));
+    });
+    started.map_err(|error| error.to_string())?;
+    let outcome = result.recv_timeout(limit);
+    outcome.unwrap_or_else(|_| Err("no answer in time".to_owned()))
 }
 
 fn reason(error: &zbus::Error) -> String {
-    let text = match error {
-        zbus::Error::MethodError(name, _, _)
-            if name.as_str() == "org.freedesktop.DBus.Error.ServiceUnknown" =>
-        {
-            "no desktop in this session shows notices".to_owned()
-        }
-        error => error.to_string(),
-    };
+    let text = error.to_string();
+    if text.starts_with("org.freedesktop.DBus.Error.ServiceUnknown") {
+        return "no desktop in this session shows notices".to_owned();
+    }
     harmless::line(&text, 300)
 }
 

@@ -17,8 +17,8 @@ use crate::notify::{SendError, Sent, harmless};
 
 /// Attempts, the first one included.
 const ATTEMPTS: u32 = 3;
-/// The wait before the second attempt; before the third it is three times as long.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// This part of the time there is is the wait before the second attempt; before the third it is three times as long.
+const WAIT_PART: u32 = 40;
 /// Bytes of a reply that are looked at: for what a service says about what it refuses.
 const REPLY_LEN_MAX: u64 = 4096;
 
@@ -63,7 +63,7 @@ pub(super) fn send(
     let give_up = Instant::now() + limit;
     let host = checked_host(&call.url).map_err(SendError::new)?;
     let agent = agent(&call.url, authorities).map_err(SendError::new)?;
-    let mut wait = FIRST_WAIT;
+    let mut wait = limit / WAIT_PART;
     let mut attempt = 1;
     loop {
         let left = give_up.saturating_duration_since(Instant::now());
