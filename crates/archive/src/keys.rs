@@ -75,18 +75,7 @@ pub fn open_key(
         Found::Open(opened) => return Ok(*opened),
         Found::Locked(locked) => locked,
     };
-    if let Some(opened) = locked.unlock_unasked()? {
-        return Ok(opened);
-    }
-    let label = locked.target.shown(&client.location);
-    let prompt = format!("Enter passphrase for key {label}: ");
-    for _ in 0..PASSPHRASE_TRIES {
-        let passphrase = client.passphrases.ask(&prompt)?;
-        if let Some(opened) = locked.unlock(passphrase)? {
-            return Ok(opened);
-        }
-    }
-    Err(ArchiveError::PasswordRetriesExceeded)
+    locked.unlock_asking()
 }
 
 /// As [`open_key`], if nobody has to be asked for a passphrase; `None` if somebody has.
@@ -166,6 +155,24 @@ impl LockedKey<'_> {
             return opened.ok_or(ArchiveError::PassphraseWrong).map(Some);
         }
         self.unlock(Passphrase::new(Vec::new()))
+    }
+}
+
+impl LockedKey<'_> {
+    /// The key, with a passphrase somebody is asked for if there is none otherwise.
+    fn unlock_asking(&self) -> Result<OpenedKey, ArchiveError> {
+        if let Some(opened) = self.unlock_unasked()? {
+            return Ok(opened);
+        }
+        let label = self.target.shown(&self.client.location);
+        let prompt = format!("Enter passphrase for key {label}: ");
+        for _ in 0..PASSPHRASE_TRIES {
+            let passphrase = self.client.passphrases.ask(&prompt)?;
+            if let Some(opened) = self.unlock(passphrase)? {
+                return Ok(opened);
+            }
+        }
+        Err(ArchiveError::PasswordRetriesExceeded)
     }
 }
 
@@ -260,6 +267,36 @@ pub fn create_key(
         target,
         passphrase,
     })
+}
+
+/// The key of a repository that has no manifest yet: the one there is, or else a new one.
+///
+/// # Errors
+/// As those of [`open_key`] and [`create_key`]; a key that is not of this mode.
+pub(crate) fn find_or_create_key(
+    client: &Client,
+    repository: &mut dyn Repository,
+    mode: KeyMode,
+) -> Result<OpenedKey, ArchiveError> {
+    if mode.storage() == KeyStorage::None {
+        return create_key(client, repository, mode, None);
+    }
+    match find_key(client, repository, mode.storage()) {
+        Ok((text, target)) => {
+            let locked = LockedKey {
+                client,
+                mode,
+                text: String::from_utf8_lossy(&text).into_owned(),
+                target,
+                tam_required: true,
+            };
+            locked.unlock_asking()
+        }
+        Err(ArchiveError::RepoKeyNotFound { .. } | ArchiveError::KeyfileNotFound { .. }) => {
+            create_key(client, repository, mode, None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The key's text without a key file's first line, and where it is.

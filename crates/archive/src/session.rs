@@ -205,11 +205,49 @@ impl Session {
         mode: KeyMode,
         related: Option<&RelatedSecrets>,
     ) -> Result<Self, ArchiveError> {
+        let opened = keys::create_key(&client, repository.as_mut(), mode, related)?;
+        Self::begin(client, repository, opened)
+    }
+
+    /// Whether a repository was made and never came to have a manifest: nothing is stored in it, and this client has
+    /// never worked with it. Such is left behind where [`Session::init`] was cut off.
+    ///
+    /// # Errors
+    /// The repository cannot be read.
+    pub fn is_unfinished(
+        client: &Client,
+        repository: &dyn Repository,
+    ) -> Result<bool, ArchiveError> {
+        // One that this client knows has lost its data: nothing must be built upon that.
+        let is_known = client.security_directory(repository.id()).is_known();
+        Ok(!is_known && repository.is_empty()?)
+    }
+
+    /// As [`Session::init`], for a repository that is unfinished. A key that is there already stays, as whoever
+    /// made it may have a copy of it by now.
+    ///
+    /// # Errors
+    /// As there; a key that is not of this mode.
+    pub fn finish_init(
+        client: Client,
+        mut repository: Box<dyn Repository>,
+        mode: KeyMode,
+    ) -> Result<Self, ArchiveError> {
+        let opened = keys::find_or_create_key(&client, repository.as_mut(), mode)?;
+        Self::begin(client, repository, opened)
+    }
+
+    /// Stores the first manifest.
+    fn begin(
+        client: Client,
+        repository: Box<dyn Repository>,
+        opened: OpenedKey,
+    ) -> Result<Self, ArchiveError> {
         let OpenedKey {
             key,
             target: key_target,
             passphrase,
-        } = keys::create_key(&client, repository.as_mut(), mode, related)?;
+        } = opened;
         let security = client.security_directory(repository.id());
         let nonces = nonces_for(&key, repository.as_ref(), &security, None)?;
         let mut session = Self {

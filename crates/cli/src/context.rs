@@ -344,6 +344,24 @@ impl Context {
         Ok(LocalRepository::open_fenced(&path, options, fence)?)
     }
 
+    /// A repository that was made by a run that was killed before it was of any use. Who types a command is told that
+    /// there is a repository, and sees for himself.
+    pub(crate) fn unfinished_repository(
+        &self,
+        location: &Location,
+    ) -> Result<Option<Box<dyn Repository>>, CliError> {
+        if self.kept.is_none() {
+            return Ok(None);
+        }
+        let repository = match self.open_repository(location, Access::Write) {
+            Ok(repository) => repository,
+            Err(error) if error.is_no_repository() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let client = self.client(location);
+        Ok(Session::is_unfinished(&client, repository.as_ref())?.then_some(repository))
+    }
+
     /// Makes a repository, without key and manifest.
     pub(crate) fn create_repository(
         &self,

@@ -110,6 +110,18 @@ impl CliError {
         Self::unexpected(format!("cannot write to standard output: {error}"))
     }
 
+    /// Whether it says that there is no repository, but that one may be made. An empty directory is none.
+    pub(crate) fn is_no_repository(&self) -> bool {
+        matches!(
+            self.cause,
+            Cause::Kind(
+                ErrorKind::RepositoryDoesNotExist
+                    | ErrorKind::RepositoryParentPathDoesNotExist
+                    | ErrorKind::RepositoryInvalidRepository
+            )
+        )
+    }
+
     /// Class name for JSON records.
     pub(crate) fn msgid(&self) -> Option<&str> {
         match &self.cause {

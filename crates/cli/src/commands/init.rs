@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
+use ironborg_archive::Session;
 use ironborg_crypto::KeyMode;
 use ironborg_repository::CreateOptions;
 use ironborg_types::{Level, text};
@@ -119,6 +120,12 @@ impl Run for InitOptions {
             make_parent_dirs: self.make_parent_dirs,
         };
         context.refuse_nameless_directories()?;
+        if let Some(repository) = context.unfinished_repository(&self.location)? {
+            let client = context.client(&self.location);
+            Session::finish_init(client, repository, self.mode)?;
+            self.advise(context);
+            return Ok(());
+        }
         let repository = context.create_repository(&self.location, &create)?;
         let shown = text::display(&self.location.canonical()).into_owned();
         context.log(
@@ -133,9 +140,16 @@ impl Run for InitOptions {
             self.mode,
             related.as_ref(),
         )?;
+        self.advise(context);
+        Ok(())
+    }
+}
+
+impl InitOptions {
+    /// Says what is to be done with a new key.
+    fn advise(&self, context: &Context) {
         if self.mode != KeyMode::None {
             context.log(Level::Warning, KEY_ADVICE);
         }
-        Ok(())
     }
 }

@@ -4,9 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use ironborg_archive::Session;
 use ironborg_jobs::plan::{Step, WorkOrder};
 use ironborg_jobs::report::{CHECK_FAILED, Told, failure};
-use ironborg_types::{ErrorKind, text};
+use ironborg_types::text;
 
 use super::hook::{self, Variables};
 use super::outcome::Outcome;
@@ -18,7 +19,7 @@ use crate::commands::Run;
 use crate::commands::jobs::Place;
 use crate::commands::jobs::drill::DrillOptions;
 use crate::context::{Access, Context};
-use crate::error::{Cause, CliError};
+use crate::error::CliError;
 use crate::exit::{self, ExitCodes, Severity, severity};
 use crate::kept::Kept;
 use crate::location::Location;
@@ -213,24 +214,16 @@ impl Worker<'_> {
         outcome
     }
 
-    /// Whether there is no repository. One that is there is kept for the next step.
+    /// Whether there is no repository, or none that is of use. One that is there is kept for the next step.
     fn is_missing(&self, context: &Context) -> Result<bool, CliError> {
         let location = self.location()?;
-        match context.open_repository(&location, Access::Write) {
-            Ok(repository) => {
-                repository.close()?;
-                Ok(false)
-            }
-            Err(error) => match error.cause {
-                Cause::Kind(
-                    ErrorKind::RepositoryDoesNotExist
-                    | ErrorKind::RepositoryParentPathDoesNotExist
-                    // An empty directory is one, and a repository can be made of it.
-                    | ErrorKind::RepositoryInvalidRepository,
-                ) => Ok(true),
-                _ => Err(error),
-            },
-        }
+        let repository = match context.open_repository(&location, Access::Write) {
+            Ok(repository) => repository,
+            Err(error) if error.is_no_repository() => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        let client = context.client(&location);
+        Ok(Session::is_unfinished(&client, repository.as_ref())?)
     }
 
     fn parse(&self) -> ParseContext<'_> {
