@@ -32,6 +32,7 @@ mod questions;
 mod related_secrets;
 mod remote;
 mod service_manager;
+mod service_notifier;
 mod shell_words;
 mod signals;
 mod stored_passphrase;

@@ -77,8 +77,10 @@ pub(crate) fn has_ended() {
 pub(crate) enum Arrived {
     /// SIGINT: somebody has pressed ^C.
     Interrupt,
-    /// SIGTERM or SIGHUP.
+    /// SIGTERM.
     End,
+    /// SIGHUP: the terminal is gone, or a service is to read its configuration again.
+    HangUp,
     /// SIGUSR1: how far is it?
     Report,
 }
@@ -104,7 +106,8 @@ fn passed_on(signal: i32) -> bool {
     }
     let arrived = match signal {
         SIGINT => Arrived::Interrupt,
-        SIGTERM | SIGHUP => Arrived::End,
+        SIGTERM => Arrived::End,
+        SIGHUP => Arrived::HangUp,
         SIGUSR1 => Arrived::Report,
         _ => return false,
     };

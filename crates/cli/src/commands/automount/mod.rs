@@ -15,7 +15,6 @@ pub(crate) mod disable;
 pub(crate) mod enable;
 pub(crate) mod list;
 mod mounts;
-mod notify;
 pub(crate) mod serve;
 mod unit;
 

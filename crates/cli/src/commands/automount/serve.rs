@@ -19,7 +19,7 @@ use ironborg_types::{BytePath, ErrorKind, Reporter, text};
 
 use super::config::{Config, Shown};
 use super::mounts::OnIt;
-use super::notify::Notifier;
+
 use super::{clean, enabled, shown};
 use crate::args::ParseError;
 use crate::commands::mount::live::Live;
@@ -28,6 +28,7 @@ use crate::context::Context;
 use crate::environment::PassphraseVariables;
 use crate::error::{Cause, CliError};
 use crate::parse::ParseContext;
+use crate::service_notifier::Notifier;
 use crate::signals;
 
 /// What the kernel is told is mounted.

@@ -4,6 +4,7 @@ pub(crate) mod check_config;
 pub(crate) mod daemon;
 pub(crate) mod disable;
 pub(crate) mod drill;
+pub(crate) mod due;
 pub(crate) mod enable;
 mod facts;
 pub(crate) mod import;

@@ -78,7 +78,7 @@ impl Live {
         loop {
             match self.happened.recv() {
                 Ok(Happened::Signal(Arrived::Report)) => {}
-                Ok(Happened::Signal(Arrived::Interrupt | Arrived::End)) => {
+                Ok(Happened::Signal(Arrived::Interrupt | Arrived::End | Arrived::HangUp)) => {
                     ending();
                     let unmounted = self.unmounter.unmount();
                     return unmounted.map_err(|error| CliError::generic(error.to_string()));

@@ -12,27 +12,27 @@ use std::sync::Arc;
 
 /// Whom the service manager has told where to report to.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Notifier(Option<Arc<(UnixDatagram, SocketAddr)>>);
+pub(crate) struct Notifier(Option<Arc<(UnixDatagram, SocketAddr)>>);
 
 impl Notifier {
     /// Reports to the socket; to nobody if there is none.
-    pub(super) fn new(socket: Option<&OsStr>) -> Self {
+    pub(crate) fn new(socket: Option<&OsStr>) -> Self {
         let found = socket.and_then(|name| connection(name.as_bytes()).ok());
         Self(found.map(Arc::new))
     }
 
     /// It has begun to work.
-    pub(super) fn ready(&self, status: &str) {
+    pub(crate) fn ready(&self, status: &str) {
         self.send(&format!("READY=1\nSTATUS={}", in_a_line(status)));
     }
 
     /// It is about to end.
-    pub(super) fn stopping(&self) {
+    pub(crate) fn stopping(&self) {
         self.send("STOPPING=1");
     }
 
     /// What it does, for people.
-    pub(super) fn status(&self, status: &str) {
+    pub(crate) fn status(&self, status: &str) {
         self.send(&format!("STATUS={}", in_a_line(status)));
     }
 
