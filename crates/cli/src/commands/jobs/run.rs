@@ -159,7 +159,7 @@ impl Run for RunOptions {
 
 impl RunOptions {
     /// The jobs to run, in the order of the configuration.
-    fn wanted<'a>(&self, _context: &Context, jobs: &'a Jobs) -> Result<Vec<&'a Job>, CliError> {
+    fn wanted<'a>(&self, context: &Context, jobs: &'a Jobs) -> Result<Vec<&'a Job>, CliError> {
         for name in &self.names {
             if !jobs.jobs.iter().any(|job| job.name == *name) {
                 return Err(no_such_job(jobs, name));
@@ -167,9 +167,10 @@ impl RunOptions {
         }
         let all = jobs.jobs.iter();
         let named = |job: &&Job| self.names.is_empty() || self.names.contains(&job.name);
-        let named: Vec<&Job> = all.filter(named).collect();
+        let mut named: Vec<&Job> = all.filter(named).collect();
         if matches!(self.wanted, Wanted::Due) {
-            return Err(CliError::generic("not there yet"));
+            let due = super::due::due_now(context, &self.place, jobs)?;
+            named.retain(|job| due.iter().any(|due| due.job == job.name));
         }
         Ok(named)
     }

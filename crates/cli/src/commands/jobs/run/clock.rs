@@ -45,7 +45,7 @@ impl RealClock {
     fn note(&self, arrived: Arrived) {
         let code = match arrived {
             Arrived::Interrupt => INTERRUPTED,
-            Arrived::End => TERMINATED,
+            Arrived::End | Arrived::HangUp => TERMINATED,
             Arrived::Report => return,
         };
         // Who is told to end after ^C is to end.
