@@ -15,6 +15,7 @@ pub mod location;
 mod placeholders;
 mod timestamp;
 
+mod as_user;
 mod context;
 mod credential;
 mod daemon;

@@ -21,6 +21,7 @@ mod lock;
 mod nonce;
 mod settings;
 mod space;
+mod survey;
 
 mod error;
 mod witness;
@@ -36,4 +37,5 @@ pub use local::{
 pub use lock::{Lock, LockOptions, LockOwner, process_identity};
 pub use repository::{Change, Repository};
 pub use segments::FoundEntry;
+pub use survey::{Survey, survey};
 pub use witness::{StoredObject, Watcher, Witness};

@@ -47,6 +47,11 @@ impl NamedFileError {
         self.errno == Errno::NOTCONN
     }
 
+    /// Whether it was refused, by the system or because it was not what it should be.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.errno, Errno::PERM | Errno::LOOP | Errno::NOTDIR)
+    }
+
     /// Whether there is nothing of that name.
     pub fn is_not_found(&self) -> bool {
         self.errno == Errno::NOENT
@@ -438,6 +443,12 @@ pub fn ownership(path: &Path) -> Option<Ownership> {
         gid: status.st_gid,
         mode: status.st_mode & 0o7777,
     })
+}
+
+/// Whether there is a directory at a path, and not a symlink to one.
+pub fn is_real_directory(path: &Path) -> bool {
+    rustix::fs::lstat(path)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
 /// Whether a directory can be read, written to and entered by who runs this.

@@ -4,9 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use ironborg_jobs::job::{Job, Jobs, Notifier, Target};
 use ironborg_jobs::schedule::Schedule;
@@ -14,11 +12,11 @@ use ironborg_jobs::units::{self, Credential, Facts, Manager, NAME_LEN_MAX, cront
 use ironborg_source::named_file;
 use ironborg_source::others_directory::{self, Owner};
 
+use crate::as_user;
 use crate::directories::Directories;
 use crate::environment::DirectoryVariables;
 use crate::error::CliError;
 use crate::location::Location;
-use crate::subprocess;
 use crate::sys::{self, UserEntry};
 
 /// Where encrypted credentials are kept for services.
@@ -231,7 +229,7 @@ pub(super) fn prepare(jobs: &Jobs, job: &Job, state: &Path) -> Result<Vec<String
     }
     paths.retain(|path| !named_file::exists(path));
     if !paths.is_empty()
-        && let Err(error) = make_as(&user, &paths)
+        && let Err(error) = as_user::make_directories(&user, &paths.iter().map(|path| path.as_os_str()).collect::<Vec<_>>())
     {
         complaints.push(error);
     }
@@ -244,45 +242,11 @@ pub(super) fn prepare(jobs: &Jobs, job: &Job, state: &Path) -> Result<Vec<String
             .map_err(|error| CliError::generic(error.to_string()))?;
     }
     let may_read =
-        |file: &&PathBuf| run_as(&user, "test", &["-r".as_ref(), file.as_os_str()]).is_ok();
+        |file: &&PathBuf| as_user::run(&user, "test", &["-r".as_ref(), file.as_os_str()]).is_ok();
     let unreadable = jobs.files.iter().filter(|file| !may_read(file));
     complaints.extend(unreadable.map(|file| {
         let user = ironborg_types::text::display(user.name.as_encoded_bytes()).into_owned();
         format!("{user} cannot read {}", file.display())
     }));
     Ok(complaints)
-}
-
-/// Makes directories with the rights of a user: what leads there may be his, and lead elsewhere.
-fn make_as(user: &UserEntry, paths: &[PathBuf]) -> Result<(), String> {
-    let script = "umask 077; exec mkdir -p -- \"$@\"";
-    let words = ["-c", script, "sh"].map(OsStr::new);
-    let words: Vec<&OsStr> = words
-        .into_iter()
-        .chain(paths.iter().map(|path| path.as_os_str()))
-        .collect();
-    run_as(user, "sh", &words)
-}
-
-/// Runs a program as a user.
-///
-/// # Errors
-/// With what it said.
-fn run_as(user: &UserEntry, program: &str, words: &[&OsStr]) -> Result<(), String> {
-    let mut command = subprocess::command(OsStr::new(program));
-    command
-        .args(words)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .current_dir("/");
-    if user.uid != sys::effective_uid() {
-        command.uid(user.uid).gid(user.gid);
-    }
-    let output = command
-        .output()
-        .map_err(|error| format!("{program}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
 }
