@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod dist;
 mod fuse;
 mod process;
 mod setup;
@@ -30,6 +31,8 @@ Usage: cargo xtask COMMAND
                               (IRONBORG_RANDOM_SECONDS, _SEED and _STOCK override; `-- random::` runs nothing else)
   tidy                        layering, file lengths, headers, forbidden words
   ci                          formatting, clippy, tidy, test
+  dist [--output DIR] [--binary FILE] [--quick]
+                              Debian packages and the static tarball, in target/dist; FILE: packs that program, builds nothing
   bench [-- OPTION…]          time ours against stock Borg (see benches/)
   setup                       only the set-up step of `test`";
 
@@ -51,6 +54,7 @@ fn run() -> Result<()> {
         Some("test") => test::run(&rest),
         Some("tidy") => tidy::run(),
         Some("ci") => test::ci(&rest),
+        Some("dist") => dist::run(&rest),
         Some("bench") => bench::run(&rest),
         Some("setup") => setup::run().map(drop),
         Some(other) => bail!("unknown command {other:?}\n\n{USAGE}"),
