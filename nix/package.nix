@@ -50,7 +50,8 @@ let
       done
       installShellCompletion --cmd ironborg --bash ironborg.bash --zsh ironborg.zsh --fish ironborg.fish
       $out/bin/ironborg man man
-      installManPage man/*.1
+      # The others have the names of Borg's own.
+      installManPage man/ironborg*.1
     '';
 
     passthru = { inherit asBorg mountHelpers; };
@@ -87,6 +88,15 @@ let
       ''
         ${wrapped "borg" "bin"}
         ${wrapped "borgfs" "bin"}
+        for page in ${ironborg}/share/man/man1/ironborg-*; do
+          case $page in
+            *-jobs* | *-repos* | *-automount* | *-backup.* | *-restore.* | *-completions.* | *-man.*) ;;
+            *)
+              mkdir -p $out/share/man/man1
+              ln -s $page $out/share/man/man1/borg-''${page##*/ironborg-}
+              ;;
+          esac
+        done
       '';
 
   mountHelpers =

@@ -125,7 +125,14 @@ let
   of = options: name: if options.${name} != null then options.${name} else cfg.defaults.${name};
   userOf = options: if of options "user" == null then "root" else of options "user";
   startsAt = options: of options "startAt";
-  maxAge = options: if options.notify.maxAge != null then options.notify.maxAge else cfg.defaults.notify.maxAge;
+
+  anybodyTold = builtins.any (options: options.notify.by != [ ]) ([ cfg.defaults ] ++ builtins.attrValues cfg.jobs);
+
+  # Commands of notifiers find what commands of services find.
+  teller = {
+    overrideStrategy = "asDropin";
+    path = [ cfg.package ];
+  };
 
   homeOf = options: config.users.users.${userOf options}.home;
   groupOf =
@@ -255,7 +262,11 @@ in
           "${homeOf options}/.cache/borg"
         ];
       }
-    ) cfg.jobs;
+    ) cfg.jobs
+    // optionalAttrs anybodyTold {
+      "ironborg-job-failed@" = teller;
+      ironborg-jobs-silence = teller;
+    };
 
     systemd.timers =
       mapAttrs' (
@@ -265,7 +276,7 @@ in
           wantedBy = [ "timers.target" ];
         }
       ) (filterAttrs (_: options: startsAt options != [ ]) cfg.jobs)
-      // optionalAttrs (lib.filterAttrs (_: options: maxAge options != null) cfg.jobs != { }) {
+      // optionalAttrs anybodyTold {
         ironborg-jobs-silence = {
           overrideStrategy = "asDropin";
           wantedBy = [ "timers.target" ];

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ironborg_testkit::{Home, Program, Run, Scratch, workspace};
@@ -197,7 +197,8 @@ fn options_are_the_keys_of_the_program() {
     );
 }
 
-/// The program takes every configuration that the modules write, though nothing it speaks of is on this machine.
+/// The program takes every configuration that the modules write, though nothing it speaks of is on this machine; and the
+/// units it makes of them are those that the modules add to.
 #[test]
 fn the_program_takes_what_is_written() {
     let scratch = Scratch::new();
@@ -205,15 +206,38 @@ fn the_program_takes_what_is_written() {
     let vm = tested("vm");
     let mut count = 0;
     for (name, machine) in object(&examples).iter().chain([(&"vm".to_owned(), &vm)]) {
-        if let Some(jobs) = machine["jobs"].as_str() {
-            let file = scratch.join(format!("{name}.toml"));
-            fs::write(&file, jobs).expect("it can be written");
-            let file = file.to_str().expect("a plain path");
-            program(&["jobs", "check-config", "--config", file]).ok();
-            count += 1;
-        }
+        let Some(jobs) = machine["jobs"].as_str() else {
+            continue;
+        };
+        let file = scratch.join(format!("{name}.toml"));
+        fs::write(&file, jobs).expect("it can be written");
+        let file = file.to_str().expect("a plain path");
+        program(&["jobs", "check-config", "--config", file]).ok();
+        let dir = scratch.dir(format!("{name}-units"));
+        let to = dir.to_str().expect("a plain path");
+        let words = ["jobs", "enable", "--all", "--print", "--system"];
+        program(&[&words[..], &["--unit-dir", to, "--config", file]].concat()).ok();
+        assert_units(name, machine, &dir);
+        count += 1;
     }
     assert!(count > 7, "{count}");
+}
+
+/// Every unit is added to: services get programs on their path, timers are wanted; and there is nothing to add to what
+/// is not there.
+fn assert_units(name: &str, machine: &Value, dir: &Path) {
+    let units = fs::read_dir(dir).expect("it is there");
+    let units: BTreeSet<String> = units
+        .map(|file| file.expect("it can be read").file_name())
+        .map(|file| file.into_string().expect("plain names"))
+        .collect();
+    let mut expected = BTreeSet::new();
+    for kind in ["service", "timer"] {
+        for unit in object(&machine[format!("{kind}s")]).keys() {
+            expected.insert(format!("{unit}.{kind}"));
+        }
+    }
+    assert_eq!(units, expected, "{name}");
 }
 
 /// Ours by its own name, as a build of the system starts it: with no home to speak of.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
@@ -182,7 +182,9 @@ fn pack(
             .env("SOURCE_DATE_EPOCH", release.epoch().to_string())
             .args(compression)
             .args(["--root-owner-group", "--build"])
-            .args([tree.root(), &file]),
+            .args([tree.root(), &file])
+            // It says what it makes; so do we, where it is expected.
+            .stdout(Stdio::null()),
     )?;
     Ok(file)
 }
