@@ -128,11 +128,22 @@ let
 
   ours = (evaluated [ (borgbackup true) ]).options.services.ironborg;
 
+  # Also of what is one of two things.
+  optionsBelow =
+    type:
+    let
+      own = type.getSubOptions [ ];
+    in
+    if own != { } then
+      own
+    else
+      builtins.foldl' (sum: inner: sum // optionsBelow inner) { } (builtins.attrValues (type.nestedTypes or { }));
+
   declared =
     path: node:
     if lib.isOption node then
       let
-        below = removeAttrs (node.type.getSubOptions [ ]) [ "_module" ];
+        below = removeAttrs (optionsBelow node.type) [ "_module" ];
         kind = node.type.name or "";
         under = if match ".*(attrsOf|attribute set of).*" "${kind}${node.type.description or ""}" != null then path ++ [ "<name>" ] else path;
       in

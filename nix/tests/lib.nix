@@ -184,6 +184,7 @@ let
         check = isList;
         merge = where: values: concatMap (map (item: mergeValues (where ++ [ "*" ]) element [ item ])) values;
         getSubOptions = prefix: element.getSubOptions (prefix ++ [ "*" ]);
+        nestedTypes.elemType = element;
       };
     attrsOf =
       element:
@@ -215,7 +216,10 @@ let
         check = value: first.check value || second.check value;
         merge =
           where: values: if all first.check values then first.merge where values else second.merge where values;
-        getSubOptions = prefix: first.getSubOptions prefix // second.getSubOptions prefix;
+        nestedTypes = {
+          left = first;
+          right = second;
+        };
       };
     coercedTo =
       from: convert: to:
