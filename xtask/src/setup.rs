@@ -182,6 +182,11 @@ const TOOLS: &[Need] = &[
         present: || on_path("systemd-analyze"),
     },
     Need {
+        package: "dpkg",
+        why: "dpkg-deb, which makes our packages",
+        present: || on_path("dpkg-deb"),
+    },
+    Need {
         package: "nix-bin",
         why: "nix-instantiate, which evaluates our NixOS modules; nothing is built",
         present: || on_path("nix-instantiate"),
