@@ -10,7 +10,6 @@
 }:
 let
   inherit (lib)
-    escapeShellArg
     mapAttrs
     mapAttrs'
     mapAttrsToList
@@ -53,7 +52,7 @@ let
     ''command="cd ${quotedPath options.path} && ironborg serve ${restriction}${words}",restrict ${key}'';
 
   # For the shell, within the double quotes of authorized_keys.
-  quotedPath = path: builtins.replaceStrings [ "\"" ] [ "\\\"" ] (escapeShellArg "${path}");
+  quotedPath = path: "'${builtins.replaceStrings [ "'" "\"" ] [ "'\\''" "\\\"" ] "${path}"}'";
 
   allKeys = options: options.authorizedKeys ++ options.authorizedKeysAppendOnly;
 

@@ -14,10 +14,10 @@
       quota = "1.5T";
       allowSubRepos = true;
       authorizedKeys = [
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIIIIIIIIIIIIIIIIIIIIIIIIIIIIIIIIIIIIIIIIIII me@laptop"
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMMV1IiTn7IAWHgnQ1KZEaSnHblfPbqb2U4h7GRFWsNW me@laptop"
       ];
       authorizedKeysAppendOnly = [
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJJJJJJJJJJJJJJJJJJJJJJJJJJJJJJJJJJJJJJJJJJJ me@phone"
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAkWzYAQ7fP7XGdkAm1sGcKC3zzpnU2l9MK+3ZJRdME3 me@phone"
       ];
     };
   };

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ironborg_jobs::repos::{authorized_keys, config};
 use ironborg_testkit::{Home, Program, Run, Scratch, workspace};
 use serde_json::{Map, Value};
 
@@ -238,6 +239,35 @@ fn assert_units(name: &str, machine: &Value, dir: &Path) {
         }
     }
     assert_eq!(units, expected, "{name}");
+}
+
+/// The program takes the server's file, and would write the same lines for sshd that NixOS does.
+#[test]
+fn keys_are_those_the_program_would_write() {
+    let examples = tested("examples");
+    for name in ["repos", "package"] {
+        let machine = &examples[name];
+        let toml = machine["repos"].as_str().expect("a server's file");
+        let repos = config::load(&(PathBuf::from("repos.toml"), toml.to_owned()));
+        let repos = repos.unwrap_or_else(|errors| panic!("{errors}\n{toml}"));
+        let users = object(&machine["users"]);
+        let owners: BTreeSet<&String> = repos.iter().map(|repo| &repo.user).collect();
+        assert_eq!(users.keys().collect::<BTreeSet<_>>(), owners);
+        for (user, account) in users {
+            let own: Vec<_> = repos.iter().filter(|repo| repo.user == *user).collect();
+            let mut expected = authorized_keys::lines(&own, "ironborg");
+            let mut found = strings(&account["keys"]);
+            expected.sort();
+            found.sort_unstable();
+            assert_eq!(found, expected, "{name}: {user}");
+            for repo in own {
+                assert_eq!(repo.group.as_deref(), account["group"].as_str());
+                let rule = &machine["tmpfiles"][format!("ironborg-repo-{}", repo.name)];
+                let directory = &rule[repo.path.to_str().expect("text")]["d"];
+                assert_eq!(directory["user"], user.as_str(), "{rule}");
+            }
+        }
+    }
 }
 
 /// Ours by its own name, as a build of the system starts it: with no home to speak of.
