@@ -110,6 +110,13 @@ impl Questioner for ConsoleQuestioner {
     }
 }
 
+/// Asks for a line of text; `None` at the end of the input.
+pub(crate) fn ask_line(prompt: &str) -> Option<String> {
+    console::write_stderr(prompt);
+    let _prompt = Prompt::begin();
+    read_answer()
+}
+
 /// Reads one line from standard input without its end; `None` at the end of the input.
 fn read_answer() -> Option<String> {
     let mut answer = String::new();

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! job        a job with everything settled: defaults applied, values checked
-//! config     TOML → jobs, with errors that point at line and key; JSON schema; other programs' configurations
+//! config     TOML → jobs, with errors that point at line and key; JSON schema
+//! import     other programs' configurations → ours
 //! schedule   when a job is due: calendar expressions, cron, catching up, delays; a scheduler on any clock
 //! plan       a job → the words of each command of a run
 //! report     what the process that works tells the one that watches
@@ -22,6 +23,7 @@
 pub mod config;
 pub mod drill;
 pub mod history;
+pub mod import;
 pub mod job;
 pub mod notify;
 pub mod plan;

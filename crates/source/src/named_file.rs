@@ -52,6 +52,11 @@ impl NamedFileError {
         matches!(self.errno, Errno::PERM | Errno::LOOP | Errno::NOTDIR)
     }
 
+    /// Whether there is something already where a new file is wanted.
+    pub fn is_there_already(&self) -> bool {
+        self.errno == Errno::EXIST
+    }
+
     /// Whether there is nothing of that name.
     pub fn is_not_found(&self) -> bool {
         self.errno == Errno::NOENT
@@ -220,6 +225,32 @@ fn replace(path: &Path, content: &[u8], mode: Mode) -> Result<(), NamedFileError
     let fail = |errno| NamedFileError::new(errno, path.as_os_str());
     rustix::fs::chmod(staged, mode).map_err(fail)?;
     rustix::fs::rename(staged, path).map_err(fail)?;
+    sync_directory(path.parent().unwrap_or(Path::new("/"))).map_err(fail)
+}
+
+/// Puts a private file where there must be none: it is there whole or not at all.
+///
+/// # Errors
+/// There is something already ([`NamedFileError::is_there_already`]), or it cannot be made.
+pub fn publish_private(path: &Path, content: &[u8]) -> Result<(), NamedFileError> {
+    let fail = |errno| NamedFileError::new(errno, path.as_os_str());
+    let mut staged = path.as_os_str().to_owned();
+    staged.push(".new");
+    let staged = Path::new(&staged);
+    remove(staged)?;
+    create_private(staged, content)?;
+    let at = rustix::fs::CWD;
+    let mut renamed =
+        rustix::fs::renameat_with(at, staged, at, path, rustix::fs::RenameFlags::NOREPLACE);
+    if matches!(renamed, Err(Errno::INVAL | Errno::NOSYS)) {
+        // A file system that cannot do that can make another name.
+        renamed = rustix::fs::link(staged, path);
+        remove(staged)?;
+    }
+    if let Err(errno) = renamed {
+        remove(staged)?;
+        return Err(fail(errno));
+    }
     sync_directory(path.parent().unwrap_or(Path::new("/"))).map_err(fail)
 }
 
@@ -574,8 +605,18 @@ mod tests {
         super::replace_private(&path, b"other").unwrap();
         assert_eq!(super::read(path.as_os_str()).unwrap(), b"other");
         assert_eq!(mode(&path) & 0o777, 0o600);
+        assert!(
+            super::publish_private(&path, b"third")
+                .unwrap_err()
+                .is_there_already()
+        );
+        assert_eq!(super::read(path.as_os_str()).unwrap(), b"other");
         super::remove(&path).unwrap();
         super::remove(&path).unwrap();
         assert!(!super::exists(&path));
+        super::publish_private(&path, b"third").unwrap();
+        assert_eq!(super::read(path.as_os_str()).unwrap(), b"third");
+        assert_eq!(super::ownership(&path).unwrap().mode, 0o600);
+        assert_eq!(super::names_in(path.parent().unwrap()).unwrap().len(), 1);
     }
 }

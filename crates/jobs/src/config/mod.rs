@@ -24,11 +24,13 @@ pub mod setting;
 mod settle;
 pub mod values;
 mod words;
+pub mod written;
 
 pub use keys::{NAME_RULE, is_name};
 pub use problem::{ConfigError, ConfigErrors};
 pub use schema::schema;
 pub use values::ENCRYPTION_MODES;
+pub use words::split as split_words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

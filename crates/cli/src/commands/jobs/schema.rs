@@ -19,7 +19,7 @@ pub(crate) struct SchemaOptions;
 
 impl SchemaArgs {
     /// There is nothing to resolve.
-    #[allow(clippy::unnecessary_wraps)] // As the other commands have it.
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self)] // As the other commands have it.
     pub(crate) fn resolve(self, _parse: &ParseContext<'_>) -> Result<SchemaOptions, ParseError> {
         Ok(SchemaOptions)
     }
