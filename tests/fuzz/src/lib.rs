@@ -6,6 +6,7 @@
 mod arguments;
 mod client_files;
 mod client_session;
+mod jobs;
 mod messages;
 mod metadata;
 pub mod mutation;
@@ -71,6 +72,12 @@ pub const TARGETS: &[Target] = &[
     target("location", arguments::location, seeds::location),
     target("parameters", arguments::parameters, seeds::parameters),
     target("paths", arguments::paths, seeds::paths),
+    target(
+        "jobs_configuration",
+        jobs::configuration,
+        jobs::configuration_seeds,
+    ),
+    target("jobs_import", jobs::import, jobs::import_seeds),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>) -> Target {

@@ -55,4 +55,5 @@ check_targets! {
     rpc_calls rpc_replies rpc_client_session rpc_server_session
     object stored_form
     patterns location parameters paths
+    jobs_configuration jobs_import
 }

@@ -8,6 +8,7 @@ mod backup;
 mod captures;
 mod check;
 mod help;
+mod jobs_config;
 mod passphrases;
 mod scene;
 mod selection;
