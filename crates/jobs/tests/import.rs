@@ -79,7 +79,7 @@ commands:
           - echo before
     - after: error
       run:
-          - echo "Failed: {error}"
+          - 'echo "Failed: {error}"'
     - after: action
       when: [check]
       run: [echo checked]
@@ -136,7 +136,7 @@ fn a_flat_configuration_is_translated() {
             "a comment"
         ]
     );
-    assert_eq!(job.arguments.all, ["--umask", "0077", "--lock-wait", "5"]);
+    assert_eq!(job.arguments.all, ["--umask", "77", "--lock-wait", "5"]);
     assert_eq!(job.arguments.init, ["--append-only"]);
     assert_eq!(job.arguments.check, ["--last", "3"]);
     assert_eq!(job.environment["BORG_RSH"], "ssh -i /home/me/.ssh/id");
@@ -280,14 +280,23 @@ fn what_borgmatic_does_unless_told_otherwise_is_done() {
 }
 
 /// Keys that say how the tables of others are read, or what is there already if nothing is said.
-const SILENT: &[&str] = &["constants", "verbosity", "ctime", "birthtime", "flags", "skip_actions", "check_last"];
+const SILENT: &[&str] = &[
+    "constants",
+    "verbosity",
+    "ctime",
+    "birthtime",
+    "flags",
+    "skip_actions",
+    "check_last",
+    "extra_borg_options",
+];
 
 #[test]
 fn no_key_is_dropped_without_a_word() {
     let mut looked_at = 0;
     for line in KEYS.lines() {
         let key = line.split(':').next().unwrap();
-        let base = "source_directories: [/a]\nrepositories: [{path: /r}]\n";
+        let base = "source_directories: [/a]\nrepositories: [{path: /r}]\nkeep_secondly: 1\n";
         let without = borgmatic::translate(base, "x").unwrap();
         let with = borgmatic::translate(&format!("{base}{line}\n"), "x").unwrap();
         let reasons: Vec<_> = with

@@ -29,7 +29,7 @@ pub mod written;
 pub use keys::{NAME_RULE, is_name};
 pub use problem::{ConfigError, ConfigErrors};
 pub use schema::schema;
-pub use values::ENCRYPTION_MODES;
+pub use values::{ENCRYPTION_MODES, is_keep_rule};
 pub use words::split as split_words;
 
 use std::collections::{BTreeMap, BTreeSet};

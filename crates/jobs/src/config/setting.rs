@@ -276,9 +276,14 @@ impl<const LEAST: i64, const MOST: i64> Setting for Integer<LEAST, MOST> {
 
 impl<T: Setting> Setting for Vec<T> {
     fn read(node: &Node<'_>) -> Option<Self> {
-        let mut items = Self::new();
-        node.items("a list", |item| items.extend(T::read(item)))?;
-        Some(items)
+        // A list with a mistake in it is not a shorter list.
+        let mut items = Some(Self::new());
+        node.items("a list", |item| match (T::read(item), &mut items) {
+            (Some(item), Some(items)) => items.push(item),
+            (None, _) => items = None,
+            (Some(_), None) => {}
+        })?;
+        items
     }
 
     fn schema(definitions: &mut Definitions) -> Value {

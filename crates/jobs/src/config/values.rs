@@ -264,6 +264,11 @@ const KEEP_COUNTS: &[&str] = &[
 /// The rule that keeps all archives of some time.
 const KEEP_WITHIN: &str = "within";
 
+/// Whether `prune` has a rule of this name.
+pub fn is_keep_rule(name: &str) -> bool {
+    name == KEEP_WITHIN || KEEP_COUNTS.contains(&name)
+}
+
 impl Setting for Keep {
     fn read(node: &Node<'_>) -> Option<Self> {
         let mut rules = Vec::new();

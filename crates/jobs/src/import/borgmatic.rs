@@ -3,7 +3,7 @@
 use super::job::{Draft, Repository};
 use super::yaml::{self, Yaml};
 use super::{ImportError, Imported, hooks, storage, tell};
-use crate::config::{ENCRYPTION_MODES, is_name};
+use crate::config::{ENCRYPTION_MODES, is_keep_rule, is_name};
 
 /// Sections of configurations before borgmatic 1.8.
 const SECTIONS: &[&str] = &[
@@ -197,7 +197,7 @@ fn translate_key(draft: &mut Draft, key: &str, value: &Yaml) {
             true
         }
         "skip_actions" => skip_actions(draft, value),
-        _ if key.starts_with("keep_") => keep(draft, key, value),
+        _ if key.strip_prefix("keep_").is_some_and(is_keep_rule) => keep(draft, key, value),
         _ => storage::translate(draft, key, value)
             .or_else(|| hooks::translate(draft, key, value))
             .or_else(|| tell::translate(draft, key, value))
