@@ -90,7 +90,7 @@ impl Unit {
 }
 
 /// The words of a setting by the rules of systemd.syntax(7), as far as our units need them.
-fn words(line: &[u8]) -> Vec<OsString> {
+pub(crate) fn words(line: &[u8]) -> Vec<OsString> {
     let mut words = Vec::new();
     let mut rest = line.iter().copied().peekable();
     while rest.next_if_eq(&b' ').is_some() || rest.peek().is_some() {
