@@ -11,6 +11,7 @@
 //! run        one run: conditions, attempts, what is tried again, what is recorded
 //! history    the database of a job: runs, figures, what is remembered
 //! notify     who is told of what, how often, in which words, by which way
+//! status     how a job is doing, from what is recorded of it
 //! metrics    figures for a monitoring system
 //! drill      which files a restore drill takes, and what share is proven
 //! repos      what a server keeps for its clients: repositories and keys
@@ -25,10 +26,12 @@ pub mod drill;
 pub mod history;
 pub mod import;
 pub mod job;
+pub mod metrics;
 pub mod notify;
 pub mod plan;
 pub mod report;
 pub mod repos;
 pub mod run;
 pub mod schedule;
+pub mod status;
 pub mod units;

@@ -91,7 +91,7 @@ fn wait(
             return Waited::Unmet(reason);
         }
         if said.as_ref() != Some(&reason) {
-            let seconds = left.as_secs().max(1);
+            let seconds = left.as_secs_f64().ceil();
             voice.say(
                 Level::Info,
                 &format!("waiting for up to {seconds} s: {reason}"),

@@ -1,4 +1,5 @@
 //! A machine, its time and its programs, all made up.
+#![allow(dead_code)] // Each of the tests uses some of it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

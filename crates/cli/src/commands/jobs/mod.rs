@@ -10,6 +10,8 @@ mod facts;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod list;
+mod metrics;
+mod next;
 mod notify;
 pub(crate) mod notify_desktop;
 pub(crate) mod notify_test;

@@ -8,22 +8,21 @@ mod environment;
 mod machine;
 mod shown;
 pub(super) mod user_switch;
-mod voice;
+pub(super) mod voice;
 mod worker;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use ironborg_jobs::history::History;
 use ironborg_jobs::job::{Job, Jobs};
-use ironborg_jobs::notify::{Parcel, SendError, Sender, Sent};
 use ironborg_jobs::run::{Clock, Finished, Voice, World, supervise, worst};
 use ironborg_jobs::units;
 use ironborg_source::named_file::{self, LockedFile};
-use ironborg_types::{Level, text};
+use ironborg_types::Level;
 
+use super::next::next_starts;
 use super::place::no_such_job;
 use super::{Place, PlaceArgs};
 use crate::args::ParseError;
@@ -234,8 +233,8 @@ impl RunOptions {
             machine: &machine,
             voice: &voice,
             notifiers: &jobs.notifiers,
-            sender: &sender(context),
-            host: text::display(&context.identity.hostname()).into_owned(),
+            sender: &super::notify::sender(context),
+            host: super::notify::host(context),
             log_command: log_command(context, job),
             waits: self.waits,
         };
@@ -245,7 +244,13 @@ impl RunOptions {
             clock,
             place: place_words(&self.place, context),
         };
-        supervise(job, &world, &mut worker, &mut history)
+        let finished = supervise(job, &world, &mut worker, &mut history);
+        if jobs.metrics.is_some() {
+            let next = next_starts(context, &self.place, jobs, clock.timestamp());
+            let next = next.get(&job.name).copied();
+            super::metrics::write(jobs, job, &history, next, &voice);
+        }
+        finished
     }
 
     /// The words for the same job run by somebody else.
@@ -314,25 +319,12 @@ pub(super) fn place_words(place: &Place, context: &Context) -> Vec<OsString> {
 }
 
 /// The command that shows what a run has said, where that is kept.
-fn log_command(context: &Context, job: &Job) -> Option<String> {
+pub(super) fn log_command(context: &Context, job: &Job) -> Option<String> {
     context.environment.journal_stream.as_ref()?;
     let is_users = job.user.is_none() && sys::effective_uid() != 0;
     let user = if is_users { "--user " } else { "" };
     let unit = units::name(&job.name, "service");
     Some(format!("journalctl {user}-u {unit}"))
-}
-
-/// Sends nothing yet.
-struct NotYet;
-
-impl Sender for NotYet {
-    fn send(&self, _parcel: &Parcel) -> Result<Sent, SendError> {
-        Err(SendError::new("not there yet"))
-    }
-}
-
-fn sender(_context: &Context) -> Arc<dyn Sender> {
-    Arc::new(NotYet)
 }
 
 /// What became of locking a job.
@@ -346,7 +338,7 @@ enum Locked {
 }
 
 /// Makes the directory of a job's records. Those above are for all, as they have the directories of all.
-fn make_state(state: &Path) -> Result<(), named_file::NamedFileError> {
+pub(super) fn make_state(state: &Path) -> Result<(), named_file::NamedFileError> {
     if let Some(root) = state.parent() {
         named_file::make_public_directories(root)?;
     }

@@ -16,14 +16,14 @@ const INTERRUPTED: u8 = 130;
 const TERMINATED: u8 = 143;
 
 /// The machine's clocks. From its making on signals end nothing by themselves.
-pub(super) struct RealClock {
+pub(in crate::commands::jobs) struct RealClock {
     arrived: Receiver<Arrived>,
     ending: Cell<Option<u8>>,
 }
 
 impl RealClock {
     /// Takes signals over.
-    pub(super) fn new() -> Result<Self, CliError> {
+    pub(in crate::commands::jobs) fn new() -> Result<Self, CliError> {
         let (signal, arrived) = channel();
         signals::divert(signal)?;
         Ok(Self {

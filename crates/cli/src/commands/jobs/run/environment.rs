@@ -127,3 +127,53 @@ impl Variables {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ironborg_jobs::config;
+
+    fn job(keys: &str) -> Job {
+        let text = format!("[jobs.home]\npaths = \"/home\"\nrepo = \"/repo\"\n{keys}\n");
+        let jobs = config::load(&[("jobs.toml".into(), text)]).unwrap_or_else(|e| panic!("{e}"));
+        jobs.jobs.into_iter().next().unwrap()
+    }
+
+    /// What a program of the job sees where the shell has set everything.
+    fn seen(job: &Job, name: &str) -> Option<OsString> {
+        let variables = Variables::of_target(job, &job.targets[0], None).unwrap();
+        variables.value(name, Some("inherited".as_ref()))
+    }
+
+    #[test]
+    fn what_the_shell_has_set_for_others_is_not_for_the_job() {
+        let job = job("environment = { BORG_RSH = \"ssh -i key\", EXTRA = \"yes\" }");
+        assert_eq!(seen(&job, "BORG_REPO"), Some("/repo".into()));
+        assert_eq!(seen(&job, "BORG_RSH"), Some("ssh -i key".into()));
+        assert_eq!(seen(&job, "EXTRA"), Some("yes".into()));
+        assert_eq!(seen(&job, "BORG_REMOTE_PATH"), None);
+        assert_eq!(seen(&job, "BORG_EXIT_CODES"), Some("legacy".into()));
+        // Directories, and a passphrase where the job has none, are those of who starts it.
+        assert_eq!(seen(&job, "BORG_BASE_DIR"), Some("inherited".into()));
+        assert_eq!(seen(&job, "BORG_PASSPHRASE"), Some("inherited".into()));
+    }
+
+    #[test]
+    fn a_passphrase_is_the_only_one() {
+        for (key, variable, value) in [
+            ("passphrase = \"secret\"", "BORG_PASSPHRASE", "secret"),
+            (
+                "pass_command = \"pass borg\"",
+                "BORG_PASSCOMMAND",
+                "pass borg",
+            ),
+            ("passphrase_file = \"/key\"", PASSPHRASE_FILE, "/key"),
+        ] {
+            let job = job(&format!("encryption = {{ mode = \"repokey\", {key} }}"));
+            for name in PASSPHRASES {
+                let expected = (*name == variable).then(|| value.into());
+                assert_eq!(seen(&job, name), expected, "{key}: {name}");
+            }
+        }
+    }
+}

@@ -60,22 +60,7 @@ impl Machine for RealMachine<'_> {
     }
 
     fn ac_power(&self) -> bool {
-        let directory = self.root.join("sys/class/power_supply");
-        let names = named_file::names_in(&directory).unwrap_or_default();
-        let supplies = names.iter().map(|name| {
-            let read = |file: &str| {
-                let path = directory.join(name).join(file);
-                let content = named_file::read(path.as_os_str()).unwrap_or_default();
-                String::from_utf8_lossy(&content).trim().to_owned()
-            };
-            Supply {
-                kind: read("type"),
-                online: read("online") == "1",
-                discharging: read("status") == "Discharging",
-                of_device: read("scope") == "Device",
-            }
-        });
-        is_on_mains(&supplies.collect::<Vec<_>>())
+        is_on_mains(&supplies(&self.root.join("sys/class/power_supply")))
     }
 
     fn exists(&self, path: &Path) -> bool {
@@ -265,9 +250,155 @@ struct Supply {
     of_device: bool,
 }
 
+fn supplies(directory: &Path) -> Vec<Supply> {
+    // A machine without any has no such directory.
+    let names = named_file::names_in(directory).unwrap_or_default();
+    let supplies = names.iter().map(|name| {
+        let read = |file: &str| {
+            let path = directory.join(name).join(file);
+            let content = named_file::read(path.as_os_str()).unwrap_or_default();
+            String::from_utf8_lossy(&content).trim().to_owned()
+        };
+        Supply {
+            kind: read("type"),
+            online: read("online") == "1",
+            discharging: read("status") == "Discharging",
+            of_device: read("scope") == "Device",
+        }
+    });
+    supplies.collect()
+}
+
 fn is_on_mains(supplies: &[Supply]) -> bool {
     let plugged = |supply: &Supply| supply.kind != "Battery" && supply.online;
     let draining =
         |supply: &Supply| supply.kind == "Battery" && supply.discharging && !supply.of_device;
     supplies.iter().any(plugged) || !supplies.iter().any(draining)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_route_is_a_network() {
+        let head = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\n";
+        let check = |line: &str, expected: bool| {
+            assert_eq!(
+                has_default_route_4(&format!("{head}{line}")),
+                expected,
+                "{line}"
+            );
+        };
+        check(
+            "eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\n",
+            true,
+        );
+        check(
+            "eth0\t00000000\t010011AC\t0002\t0\t0\t0\t00000000\t0\n",
+            false,
+        );
+        check(
+            "eth0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\n",
+            false,
+        );
+        check(
+            "lo\t00000000\t00000000\t0001\t0\t0\t0\t00000000\t0\n",
+            false,
+        );
+        check("garbage\n\n", false);
+        assert!(!has_default_route_4(""));
+
+        let zero = "0".repeat(32);
+        let line = |prefix: &str, flags: &str, interface: &str| {
+            format!(
+                "{zero} {prefix} {zero} 00 {zero} 00000400 00000001 00000000 {flags} {interface}\n"
+            )
+        };
+        assert!(has_default_route_6(&line("00", "00000003", "eth0")));
+        // What there always is: unreachable, by the loopback.
+        assert!(!has_default_route_6(&line("00", "00200200", "lo")));
+        assert!(!has_default_route_6(&line("40", "00000001", "eth0")));
+        assert!(!has_default_route_6("x\n"));
+    }
+
+    #[test]
+    fn power_is_what_the_kernel_says() {
+        let root = tempfile::tempdir().unwrap();
+        let check = |supplies_there: &[(&str, &[(&str, &str)])], expected: bool| {
+            let directory = root.path().join("power_supply");
+            std::fs::create_dir(&directory).unwrap();
+            for (name, files) in supplies_there {
+                std::fs::create_dir(directory.join(name)).unwrap();
+                for (file, content) in *files {
+                    std::fs::write(directory.join(name).join(file), format!("{content}\n"))
+                        .unwrap();
+                }
+            }
+            let found = is_on_mains(&supplies(&directory));
+            assert_eq!(found, expected, "{supplies_there:?}");
+            std::fs::remove_dir_all(&directory).unwrap();
+        };
+        let off: &[_] = &[("type", "Mains"), ("online", "0")];
+        let on: &[_] = &[("type", "Mains"), ("online", "1")];
+        let usb: &[_] = &[("type", "USB"), ("online", "1")];
+        let draining: &[_] = &[("type", "Battery"), ("status", "Discharging")];
+        let full: &[_] = &[("type", "Battery"), ("status", "Full")];
+        let mouse: &[_] = &[
+            ("type", "Battery"),
+            ("status", "Discharging"),
+            ("scope", "Device"),
+        ];
+        check(&[], true);
+        check(&[("AC", on), ("BAT0", draining)], true);
+        check(&[("AC", off), ("BAT0", draining)], false);
+        check(&[("AC", off), ("BAT0", draining), ("usb", usb)], true);
+        check(&[("BAT0", full)], true);
+        check(&[("mouse", mouse)], true);
+        assert!(is_on_mains(&supplies(&root.path().join("missing"))));
+    }
+
+    #[test]
+    fn a_network_is_metered_if_its_manager_says_or_guesses_so() {
+        let answers = [(&b"u 1\n"[..], true), (b"u 3\n", true), (b"u 2\n", false)];
+        for (answer, expected) in answers {
+            assert_eq!(is_metered(answer), expected);
+        }
+        assert!(!is_metered(b"u 4\n") && !is_metered(b"u 0\n") && !is_metered(b""));
+    }
+
+    #[test]
+    fn an_address_is_where_ssh_would_connect_to() {
+        let check = |settings: &str, expected: Option<(&str, u16)>| {
+            let expected = expected.map(|(host, port)| (host.to_owned(), port));
+            assert_eq!(address_in(settings), expected, "{settings}");
+        };
+        let plain = "host nas\nuser me\nhostname nas.lan\nport 2222\n";
+        check(plain, Some(("nas.lan", 2222)));
+        check("hostname nas.lan\n", Some(("nas.lan", 22)));
+        check(&format!("{plain}proxyjump gate\n"), None);
+        check(&format!("{plain}proxycommand nc %h %p\n"), None);
+        check(
+            &format!("{plain}proxycommand none\n"),
+            Some(("nas.lan", 2222)),
+        );
+        check("hostname nas\nport 70000\n", None);
+        check("", None);
+    }
+
+    #[test]
+    fn a_host_answers_or_does_not() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert_eq!(connect("127.0.0.1".to_owned(), port), Reach::Yes);
+        drop(listener);
+        let Reach::No(reason) = connect("127.0.0.1".to_owned(), port) else {
+            panic!("nobody is there");
+        };
+        assert!(reason.starts_with(&format!("127.0.0.1 port {port} does not answer: ")));
+        assert!(matches!(
+            connect("host.invalid".to_owned(), 22),
+            Reach::No(_)
+        ));
+    }
 }

@@ -93,7 +93,10 @@ pub(in crate::commands::jobs) fn command_as(
 }
 
 /// Runs it to its end; gives its exit code.
-pub(super) fn wait(mut command: Command, clock: &dyn Clock) -> Result<u8, CliError> {
+pub(in crate::commands::jobs) fn wait(
+    mut command: Command,
+    clock: &dyn Clock,
+) -> Result<u8, CliError> {
     let failed = |error: std::io::Error| {
         CliError::generic(format!("cannot run this program as another user: {error}"))
     };
