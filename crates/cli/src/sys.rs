@@ -23,6 +23,34 @@ pub(crate) struct UserEntry {
     pub(crate) gid: u32,
 }
 
+/// Has a static program look names up in files and by DNS, whatever else the system is set up for.
+///
+/// Other services are libraries made for the system's own C library: loaded into a program that brings another one, they
+/// can end it. To be called before there is a second thread.
+pub(crate) fn keep_foreign_name_services_out() {
+    #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+    {
+        use std::ffi::{c_char, c_int};
+
+        unsafe extern "C" {
+            // Source: glibc, `nss.h`.
+            fn __nss_configure_lookup(database: *const c_char, services: *const c_char) -> c_int;
+        }
+        for (database, services) in [
+            (c"passwd", c"files"),
+            (c"group", c"files"),
+            (c"initgroups", c"files"),
+            (c"services", c"files"),
+            (c"protocols", c"files"),
+            (c"hosts", c"files dns"),
+        ] {
+            // SAFETY: both are strings that end, and are copied; nobody looks anything up meanwhile.
+            let failed = unsafe { __nss_configure_lookup(database.as_ptr(), services.as_ptr()) };
+            debug_assert_eq!(failed, 0, "{database:?} is a database");
+        }
+    }
+}
+
 /// The user the process acts as.
 pub(crate) fn effective_uid() -> u32 {
     rustix::process::geteuid().as_raw()
