@@ -15,6 +15,7 @@ use jiff::tz::TimeZone;
 use super::Place;
 use crate::context::Context;
 use crate::error::CliError;
+use crate::output::time;
 
 /// What tells machines apart.
 const MACHINE_ID: &str = "/etc/machine-id";
@@ -110,6 +111,12 @@ pub(super) fn last_ended(context: &Context, directory: &Path) -> Option<Timestam
         context.log(Level::Warning, error.to_string());
         None
     })
+}
+
+/// As times are shown everywhere.
+pub(super) fn local(at: Timestamp) -> String {
+    let at = ironborg_types::Timestamp(at.as_microsecond());
+    time::text(time::local_time(at))
 }
 
 /// Nothing where machines have no such thing.

@@ -7,7 +7,7 @@ use ironborg_types::Level;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::due::{self, Seeing};
+use super::due::{self, Seeing, local};
 use super::{Place, PlaceArgs};
 use crate::args::ParseError;
 use crate::commands::{Run, Traits};
@@ -15,7 +15,6 @@ use crate::console::Stdout;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::json::Json;
-use crate::output::time;
 use crate::parse::ParseContext;
 
 /// How many of the last runs are looked at for one that was begun.
@@ -183,10 +182,4 @@ impl Row<'_> {
             ("last", last),
         ])
     }
-}
-
-/// As times are shown everywhere.
-fn local(at: Timestamp) -> String {
-    let at = ironborg_types::Timestamp(at.as_microsecond());
-    time::text(time::local_time(at))
 }
