@@ -105,16 +105,11 @@ impl Schedule {
     /// What systemd's `OnCalendar=` is given, a line each.
     pub fn as_on_calendar(&self) -> Vec<String> {
         let lines = self.expressions.iter().flat_map(|expression| {
-            expression.on_calendar.as_ref().map_or_else(
-                || {
-                    expression
-                        .calendars
-                        .iter()
-                        .map(ToString::to_string)
-                        .collect()
-                },
-                |own| vec![own.clone()],
-            )
+            let said = |calendar: &Calendar| match &expression.on_calendar {
+                Some(own) if !calendar.repeats_days() => own.clone(),
+                _ => calendar.to_string(),
+            };
+            expression.calendars.iter().map(said).collect::<Vec<_>>()
         });
         lines.collect()
     }

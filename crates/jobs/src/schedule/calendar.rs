@@ -154,6 +154,14 @@ impl Calendar {
         self.days == Days::all()
     }
 
+    /// Whether days of the month are repeated up to its end, which systemd does not get right.
+    pub(super) fn repeats_days(&self) -> bool {
+        match self.days {
+            Days::FromStart(days) => every(days, 31).is_some(),
+            Days::FromEnd(_) => false,
+        }
+    }
+
     /// What matches nearest to a time in a direction, that time included.
     pub(super) fn seek(&self, from: DateTime, direction: Direction) -> Option<DateTime> {
         let date = from.date();
@@ -318,7 +326,9 @@ impl fmt::Display for Calendar {
         }
         write!(f, "-{}", component(self.months, 1, 12))?;
         match self.days {
-            Days::FromStart(days) => write!(f, "-{}", component(days, 1, 31))?,
+            Days::FromStart(_) if self.is_any_day() => f.write_str("-*")?,
+            // Never `01/7`: systemd 252 leaves out the first of January then.
+            Days::FromStart(days) => write!(f, "-{}", ranges(days, "..", two_digits))?,
             Days::FromEnd(days) => write!(f, "~{}", ranges(days, "..", two_digits))?,
         }
         write!(f, " {}:", component(self.hours, 0, 23))?;

@@ -296,6 +296,9 @@ fn each_is_said_in_the_words_of_the_other_where_that_is_exact() {
     );
     assert_eq!(on_calendar("0 0 * * 0,6"), ["Sat,Sun *-*-* 00:00:00"]);
     assert_eq!(on_calendar("  Mon   2:30  utc "), ["Mon 2:30 UTC"]);
+    // What systemd would not do right is said in other words.
+    assert_eq!(on_calendar("*-*-1/7"), ["*-*-01,08,15,22,29 00:00:00"]);
+    assert_eq!(on_calendar("0 0 */10 * *"), ["*-*-01,11,21,31 00:00:00"]);
     let cron = |text: &str| schedule(text).as_cron();
     let one = |text: &str| Some(vec![text.to_owned()]);
     assert_eq!(cron("daily"), one("0 0 * * *"));

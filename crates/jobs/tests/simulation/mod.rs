@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used)] // It is a test.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use ironborg_jobs::job;
@@ -23,44 +22,6 @@ pub(crate) fn at(text: &str) -> Timestamp {
 
 pub(crate) fn minutes(count: i64) -> SignedDuration {
     SignedDuration::from_mins(count)
-}
-
-/// Numbers that look random and are the same every time.
-pub(crate) struct Random {
-    seed: u64,
-    state: u64,
-}
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, state: seed }
-    }
-
-    /// SplitMix64.
-    pub(crate) fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub(crate) fn below(&mut self, bound: i64) -> i64 {
-        i64::try_from(self.next() % bound.unsigned_abs()).unwrap()
-    }
-}
-
-impl Random {
-    pub(crate) fn one_of<T: Copy>(&mut self, choice: &[T]) -> T {
-        let count = i64::try_from(choice.len()).unwrap();
-        choice[usize::try_from(self.below(count)).unwrap()]
-    }
-}
-
-impl fmt::Display for Random {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "seed {}", self.seed)
-    }
 }
 
 /// A job, with its schedule in words and as a rule.
@@ -343,6 +304,12 @@ impl Simulation {
     /// The machine is in another zone now.
     pub(crate) fn travel(&mut self, zone: &TimeZone) {
         self.zone = zone.clone();
+    }
+
+    /// How many runs there were.
+    pub(crate) fn run_count(&self) -> u64 {
+        let count: usize = self.runs.values().map(Vec::len).sum();
+        count as u64
     }
 
     pub(crate) fn runs(&self, job: &str) -> &[Ran] {
