@@ -171,7 +171,7 @@ impl FirstSeen {
         let text = serde_json::Value::Object(times).to_string();
         let root = self.path.parent().unwrap_or(Path::new("/"));
         // Others have directories of their own below it.
-        let made = named_file::make_directories(root, 0o755);
+        let made = named_file::make_public_directories(root);
         let kept = made.and_then(|()| named_file::replace_private(&self.path, text.as_bytes()));
         if let Err(error) = kept {
             context.log(Level::Warning, error.to_string());
