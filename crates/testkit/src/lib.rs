@@ -4,6 +4,7 @@
 //! are tests: there is nobody to handle an error.
 
 mod compare;
+mod desktop;
 mod generate;
 mod home;
 mod mount;
@@ -23,6 +24,7 @@ mod wire;
 mod wire_proxy;
 
 pub use compare::{Compare, assert_restored, assert_same_tree};
+pub use desktop::{DesktopSession, FIRST_POPUP, Popup, Screen};
 pub use generate::{Random, generated};
 pub use home::Home;
 pub use mount::Mount;
