@@ -27,6 +27,7 @@ mod hostile_bytes;
 mod hostile_wire;
 mod init;
 mod jobs_drill;
+mod jobs_notify;
 mod jobs_run;
 mod jobs_work;
 mod jobs_units;

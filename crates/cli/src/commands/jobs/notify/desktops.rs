@@ -2,6 +2,7 @@
 //! started again, which becomes that user before it goes near the bus.
 
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -88,7 +89,9 @@ pub(super) fn show(desktop: &Desktop, popup: &Popup, limit: Duration) -> Result<
     }
     let itself = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = Command::new(itself);
-    command.env_clear().args(["jobs", "notify-desktop"]);
+    // Under another name it has no such command.
+    command.arg0("ironborg").args(["jobs", "notify-desktop"]);
+    command.env_clear();
     let order = json!({"uid": desktop.uid, "bus": desktop.bus, "popup": popup});
     let finished = program::run(command, order.to_string().as_bytes(), limit)?;
     if !finished.status.success() {
