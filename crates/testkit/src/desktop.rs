@@ -116,7 +116,7 @@ impl DesktopSession {
                     if header.message_type() != Type::MethodCall {
                         continue;
                     }
-                    match header.member().map(|member| member.to_string()).as_deref() {
+                    match header.member().map(ToString::to_string).as_deref() {
                         Some("GetCapabilities") => connection.reply(&header, &capabilities).await,
                         Some("Notify") => {
                             if seen.send(read(&call)).is_err() {
