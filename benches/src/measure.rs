@@ -28,6 +28,18 @@ pub(crate) struct Measurement {
     pub(crate) repository: u64,
 }
 
+impl Measurement {
+    /// This and then another, as one.
+    pub(crate) fn then(self, next: Self) -> Self {
+        Self {
+            wall: self.wall + next.wall,
+            cpu: self.cpu + next.cpu,
+            peak: self.peak.max(next.peak),
+            repository: next.repository,
+        }
+    }
+}
+
 /// A program with its own machine (base directory) and repository.
 #[derive(Debug, Clone)]
 pub(crate) struct Contestant {
@@ -82,6 +94,11 @@ impl Contestant {
             same.far = Some(Far::new(far.server, Line::Pipe, options)?);
         }
         Ok(same)
+    }
+
+    /// Runs another column's program, on its own machine and repository.
+    pub(crate) fn play_with(&mut self, other: &Self) {
+        self.binary.clone_from(&other.binary);
     }
 
     /// The repository's path.

@@ -1,6 +1,7 @@
 //! The rows of the table: what is set up before, what is timed.
 
 mod across;
+mod job;
 mod local;
 mod mounts;
 
@@ -76,6 +77,8 @@ enum Kind {
     Check(&'static str, &'static str, CheckPart),
     /// An archive mounted and used: key mode, compression, how, with what.
     Mount(&'static str, &'static str, Use, Index),
+    /// A job run, or the commands of it.
+    Job(job::Rival),
     Version,
 }
 
@@ -116,7 +119,8 @@ const MANY: usize = 50;
 const KEPT: &str = "10";
 
 fn rows() -> impl Iterator<Item = &'static Row> {
-    local::ROWS.iter().chain(mounts::ROWS).chain(across::ROWS)
+    let here = local::ROWS.iter().chain(job::ROWS);
+    here.chain(mounts::ROWS).chain(across::ROWS)
 }
 
 impl Row {
@@ -168,7 +172,11 @@ fn run_row(options: &Options, row: &'static Row) -> Result<RowResult> {
     let contestants =
         Program::BOTH.map(|program| Contestant::new(options, program, row.wire, row.name));
     let [ours, stock] = contestants;
-    let contestants = [ours?, stock?];
+    let mut contestants = [ours?, stock?];
+    if row.kind == Kind::Job(job::Rival::Ours) {
+        contestants[1].play_with(&contestants[0].clone());
+    }
+    let contestants = contestants;
     let taking_part = if row.tree == Tree::Million { 1 } else { 2 };
     if row.tree == Tree::Changing {
         prepare_many(options, &contestants, row.kind, &tree)?;
@@ -221,6 +229,13 @@ fn prepare(contestant: &Contestant, kind: Kind, tree: &Path) -> Result<()> {
         Kind::First(..) | Kind::Version => Ok(()),
         Kind::ListChanging | Kind::Diff | Kind::Delete | Kind::Prune | Kind::Compact => {
             unreachable!("rows on the changing tree are prepared together")
+        }
+        Kind::Job(_) => {
+            contestant.init(SMALL.0)?;
+            // The newest files of a run are read once more in the next; those two are not timed.
+            create(contestant, "a", SMALL.1, tree)?;
+            create(contestant, "b", SMALL.1, tree)?;
+            job::configure(contestant, tree)
         }
         Kind::Unchanged(mode, compression)
         | Kind::Extract(mode, compression)
@@ -343,6 +358,7 @@ fn run_once(
             contestant.with_size(measurement?)
         }
         Kind::Mount(..) => unreachable!("measured by a mount"),
+        Kind::Job(_) => job::run(contestant, tree, repetition),
         Kind::Version => contestant.run(tree, ["--version"]),
     }
 }

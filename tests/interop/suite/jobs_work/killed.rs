@@ -53,6 +53,8 @@ struct Machine {
     settings: String,
     /// Minutes, which name archives.
     minute: usize,
+    /// What the moments come from, by chance.
+    seed: Option<u64>,
 }
 
 impl Machine {
@@ -65,6 +67,7 @@ impl Machine {
             scene,
             settings,
             minute: 0,
+            seed: None,
         }
     }
 
@@ -114,7 +117,12 @@ impl Machine {
     fn check(&mut self, when: When, signal: Signal) {
         let order = self.next_order();
         let cut = self.cut(&order, when, signal);
-        let story = format!("{signal:?} {when:?} {:?}", cut.steps());
+        let seed = self.seed.map(|seed| format!("IRONBORG_SEED={seed} "));
+        let story = format!(
+            "{}{signal:?} {when:?} {:?}",
+            seed.unwrap_or_default(),
+            cut.steps()
+        );
         let stored = cut.steps().contains(&("create", 0));
         if signal == Signal::TERM {
             assert!(
@@ -209,16 +217,10 @@ fn in_the_middle_of_steps() {
         } else {
             Signal::KILL
         };
-        eprintln_seed(seed, round);
+        machine.seed = Some(seed);
         machine.check(When::Later(lines, later), signal);
     }
     end(&machine, count as u64);
-}
-
-/// Says how to do it again, should it fail.
-#[allow(clippy::print_stderr)]
-fn eprintln_seed(seed: u64, round: usize) {
-    eprintln!("IRONBORG_SEED={seed}, round {round}");
 }
 
 /// Nothing is left of all that but the last archives, whole.
