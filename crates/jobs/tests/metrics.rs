@@ -32,7 +32,7 @@ fn parse(text: &str) -> Result<Vec<Sample>, String> {
             if name != current.0 || kind != "gauge" || !current.1.is_empty() {
                 return Err(format!("not below its help: {line}"));
             }
-            current.1 = kind.to_owned();
+            kind.clone_into(&mut current.1);
         } else {
             let sample = sample(line)?;
             if sample.0 != current.0 || current.1.is_empty() {
@@ -143,7 +143,7 @@ fn what_is_recorded_can_be_collected() {
     let samples = parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let value = |name: &str, label: &str| {
         let found = samples.iter().find(|(known, labels, _)| {
-            let repository = labels.get("repository").map(String::as_str).unwrap_or("");
+            let repository = labels.get("repository").map_or("", String::as_str);
             known == name && labels["job"] == "home" && repository == label
         });
         found.map(|sample| sample.2)

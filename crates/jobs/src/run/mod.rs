@@ -137,6 +137,7 @@ struct Recorded<'a> {
 }
 
 /// That a repository's turn has begun.
+#[derive(Clone, Copy)]
 struct Begun {
     at: Timestamp,
     id: Option<RunId>,

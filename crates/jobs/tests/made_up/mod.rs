@@ -56,7 +56,7 @@ pub(crate) fn job(targets: &[&str]) -> Job {
         retry: Retry {
             attempts: 3,
             first: Duration::from_secs(10),
-            longest: Duration::from_secs(60),
+            longest: Duration::from_mins(1),
         },
         prune: Some(Prune {
             keep: vec![("daily".to_owned(), "7".to_owned())],
@@ -164,6 +164,9 @@ impl run::Clock for Clock {
     }
 }
 
+/// Makes something of it as it should be, or not.
+pub(crate) type Setting = fn(&Machine, bool);
+
 /// What it is like, and how often somebody looked.
 pub(crate) struct Machine {
     pub(crate) online: Cell<bool>,
@@ -175,7 +178,7 @@ pub(crate) struct Machine {
     pub(crate) absent: RefCell<Vec<String>>,
     pub(crate) looks: Cell<u32>,
     /// At this look all is well.
-    pub(crate) met_after: Cell<Option<(u32, fn(&Machine, bool))>>,
+    pub(crate) met_after: Cell<Option<(u32, Setting)>>,
 }
 
 impl Machine {

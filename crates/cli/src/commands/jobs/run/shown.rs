@@ -1,5 +1,7 @@
 //! What is printed about a run: the commands it would be made of, or what became of it.
 
+use std::fmt::Write as _;
+
 use ironborg_jobs::job::Job;
 use ironborg_jobs::plan::{self, DueChecks, Step};
 use ironborg_jobs::run::Finished;
@@ -36,7 +38,8 @@ pub(super) fn commands(_context: &Context, job: &Job) -> Result<(), CliError> {
                 }
                 Step::Hook { name, script } => hook(&name, Some(&script), &mut out),
                 Step::Drill { budget, .. } => {
-                    out.push_str(&format!("# restore drill of at most {budget} s\n"));
+                    writeln!(out, "# restore drill of at most {budget} s")
+                        .expect("a text takes anything");
                 }
             }
         }
@@ -49,7 +52,7 @@ pub(super) fn commands(_context: &Context, job: &Job) -> Result<(), CliError> {
 
 fn hook(name: &str, script: Option<&str>, out: &mut String) {
     let Some(script) = script else { return };
-    out.push_str(&format!("# {name}\n"));
+    writeln!(out, "# {name}").expect("a text takes anything");
     out.push_str(&shell::join(["sh", "-c", script]));
     out.push('\n');
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use ironborg_jobs::history::Run;
+use ironborg_jobs::history::{Outcome, Run};
 use ironborg_jobs::status::TargetStatus;
 use ironborg_types::text as shown_text;
 use jiff::{Timestamp, Zoned};
@@ -146,7 +146,7 @@ fn ending(run: &Run, running: Option<bool>, now: &Zoned) -> String {
 
 fn push_log(target: &TargetStatus, out: &mut String) {
     let Some(run) = &target.last_run else { return };
-    if run.outcome.is_none_or(|outcome| outcome.is_success()) && run.code == Some(0) {
+    if run.outcome.is_none_or(Outcome::is_success) && run.code == Some(0) {
         return;
     }
     let lines: Vec<&str> = run.log.lines().collect();
