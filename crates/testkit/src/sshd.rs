@@ -39,6 +39,8 @@ pub struct Sshd {
     dir: PathBuf,
     port: u16,
     shared: Arc<Shared>,
+    /// The port's own, as long as nobody listens.
+    closed: Option<OwnedFd>,
 }
 
 #[derive(Debug, Default)]
@@ -62,6 +64,16 @@ impl Sshd {
     /// # Panics
     /// When there is no `sshd` or it could not work here.
     pub fn start(dir: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut sshd = Self::closed(dir, variables);
+        sshd.open();
+        sshd
+    }
+
+    /// The same, but nobody listens yet: who connects is refused, as by a machine that is just starting.
+    ///
+    /// # Panics
+    /// As those of [`Sshd::start`].
+    pub fn closed(dir: &Path, variables: &[(&str, &str)]) -> Self {
         fs::create_dir_all(dir).expect("room on the disk");
         new_key(&dir.join("host"));
         fs::write(dir.join("authorized_keys"), "").expect("room on the disk");
@@ -70,15 +82,31 @@ impl Sshd {
         fs::write(dir.join("known_hosts"), known).expect("room on the disk");
         fs::write(dir.join("config"), configuration(dir, variables)).expect("room on the disk");
         allow_separation();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let port = listener.local_addr().expect("it is bound").port();
-        let shared = Arc::new(Shared::default());
+        let socket = reserved_port().expect("a free port");
+        let address = rustix::net::getsockname(&socket).expect("it is bound");
+        let address = std::net::SocketAddr::try_from(address).expect("it is one of IPv4");
+        Self {
+            dir: dir.to_path_buf(),
+            port: address.port(),
+            shared: Arc::new(Shared::default()),
+            closed: Some(socket),
+        }
+    }
+
+    /// Starts listening, if nobody does.
+    ///
+    /// # Panics
+    /// When the port does not take it.
+    pub fn open(&mut self) {
+        let Some(socket) = self.closed.take() else {
+            return;
+        };
+        rustix::net::listen(&socket, 128).expect("the port is ours");
+        let listener = TcpListener::from(socket);
         let program = find();
-        let (dir, theirs) = (dir.to_path_buf(), Arc::clone(&shared));
-        let place = dir.clone();
+        let (dir, shared) = (self.dir.clone(), Arc::clone(&self.shared));
         // Not joined when dropped: it holds nothing but its share of what is closed there, and ends by itself.
-        thread::spawn(move || serve(&listener, &program, &place, &theirs));
-        Self { dir, port, shared }
+        thread::spawn(move || serve(&listener, &program, &dir, &shared));
     }
 
     /// A new key that may log in, with options as in `authorized_keys` (`command="…",restrict`; empty for none), and
@@ -155,6 +183,15 @@ impl Drop for Sshd {
         drop(TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)));
         self.cut_connections();
     }
+}
+
+/// A port of loopback that is nobody else's, and that nobody listens on.
+fn reserved_port() -> rustix::io::Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketAddrV4, SocketFlags, SocketType, bind, socket_with};
+    let (family, flags) = (AddressFamily::INET, SocketFlags::CLOEXEC);
+    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+    bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
+    Ok(socket)
 }
 
 /// Starts an sshd for each connection until told to stop.
