@@ -59,5 +59,6 @@ mod signals;
 mod tar;
 mod upgrade;
 mod walkthrough_tutorial;
+mod walkthrough_wiki;
 mod wire;
 mod wrappers;
