@@ -128,7 +128,9 @@ impl Walk {
         )
     }
 
-    /// The page's three jobs, with what they have in common said once.
+    /// The page's three jobs, with what they have in common said once. (Its jobs have two slashes behind the host, its
+    /// command lines one: to Borg these are two places. Who says by hand that the repository may have moved has the next
+    /// job asked the same, at night. Here there is one slash.)
     fn write_jobs(&self) {
         let user = match is_root() {
             true => "user = \"nobody\"",
@@ -138,7 +140,7 @@ impl Walk {
             r#"
 [defaults]
 {user}
-repo = "ssh://root@127.0.0.1/{media}/backups/station/{{job}}"
+repo = "ssh://root@127.0.0.1{media}/backups/station/{{job}}"
 encryption.mode = "none"
 compression = "zstd,1"
 start_at = "daily"
