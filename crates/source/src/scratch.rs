@@ -153,7 +153,7 @@ mod tests {
         // What a killed process has left.
         fs::create_dir_all(path.join("d/e")).unwrap();
         fs::write(path.join("d/e/f"), b"x").unwrap();
-        fs::set_permissions(path.join("d/e"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(path.join("d/e"), fs::Permissions::from_mode(0o000)).unwrap();
         fs::set_permissions(path.join("d"), fs::Permissions::from_mode(0o500)).unwrap();
         let scratch = ScratchDirectory::create(&path).unwrap();
         assert_eq!(fs::read_dir(&path).unwrap().count(), 0);

@@ -44,7 +44,7 @@ impl Drill<'_> {
         &mut self,
         item: &Item,
         at: &[u8],
-        content: &Content,
+        content: Content,
         round: &Round,
     ) -> Verdict {
         if item.chunks_healthy.is_some() {
@@ -66,7 +66,7 @@ impl Drill<'_> {
         let restored = restored.and_then(|(dir, name)| {
             let place = Place::entry(&dir, name, at);
             let observed = self.observe(place)?;
-            let file = (kind == FileKind::Regular && *content == Content::OnDisk)
+            let file = (kind == FileKind::Regular && content == Content::OnDisk)
                 .then(|| place.open_file(OpenMode::Normal))
                 .transpose()?;
             Ok((observed, file))
@@ -76,12 +76,12 @@ impl Drill<'_> {
             Err(error) => return Verdict::Different(not_restored(item, &error, round)),
         };
         let unlike = self
-            .unlike_item(item, &restored, *content, round)
+            .unlike_item(item, &restored, content, round)
             .or_else(|| unlike_link(item, &restored.stat, round));
         if let Some(what) = unlike {
             return Verdict::Different(what);
         }
-        if *content == Content::Read {
+        if content == Content::Read {
             return Verdict::Restored;
         }
         self.compare_with_live(item, &restored, file.as_ref())

@@ -125,14 +125,14 @@ impl<'a> Drill<'a> {
             }
             let made: Vec<Item> = chosen
                 .iter()
-                .map(|index| to_be_made(&items[*index], *index, &contents[*index]))
+                .map(|index| to_be_made(&items[*index], *index, contents[*index]))
                 .collect();
             let round = self.make(&made)?;
             for (number, (index, made)) in chosen.iter().zip(&made).enumerate() {
                 let fault = round.faults.get(&(number as u64 + 1));
                 let verdict = match fault {
                     Some(fault) => Verdict::Different(fault.words.clone()),
-                    None => self.judge(&items[*index], &made.path, &contents[*index], &round),
+                    None => self.judge(&items[*index], &made.path, contents[*index], &round),
                 };
                 verdicts[*index] = verdict;
             }
@@ -212,12 +212,12 @@ fn is_of_one_file(kind: ErrorKind) -> bool {
 
 /// The item as extract gets it. A directory gets a place of its own, where its mode is in nobody's way; a file whose
 /// content is looked at elsewhere has none.
-fn to_be_made(item: &Item, index: usize, content: &Content) -> Item {
+fn to_be_made(item: &Item, index: usize, content: Content) -> Item {
     let mut item = item.clone();
     if FileKind::of_mode(item.mode) == FileKind::Directory {
         item.path = BytePath::new(index.to_string());
     }
-    if *content != Content::OnDisk && item.chunks.is_some() {
+    if content != Content::OnDisk && item.chunks.is_some() {
         item.chunks = Some(Vec::new());
         item.size = None;
     }

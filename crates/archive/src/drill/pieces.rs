@@ -156,9 +156,10 @@ impl Drill<'_> {
             let what = size_mismatch(size, reading.offset);
             return Ok(Pieces::Done(vec![Verdict::Different(what); items.len()]));
         }
-        let content = match is_compared {
-            true => Content::Same,
-            false => Content::Read,
+        let content = if is_compared {
+            Content::Same
+        } else {
+            Content::Read
         };
         let contents = vec![content; items.len()];
         self.restore_with(items, &contents).map(Pieces::Done)
@@ -182,9 +183,10 @@ impl Drill<'_> {
                         return Err(Halt::Failed(ArchiveError::Interrupted));
                     }
                     reading.take(chunk, data);
-                    match go_on(data.len() as u64) {
-                        true => Ok(()),
-                        false => Err(Halt::Stopped),
+                    if go_on(data.len() as u64) {
+                        Ok(())
+                    } else {
+                        Err(Halt::Stopped)
                     }
                 })
             });

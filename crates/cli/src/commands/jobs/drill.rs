@@ -76,7 +76,7 @@ fn drill(context: &Context, options: &DrillOptions, figures: &mut Figures) -> Re
     let memory_path = records.join(file_name(&options.target));
     let mut memory = recall(&memory_path)?;
     let scratch = ScratchDirectory::create(&records.join("restored")).map_err(refused)?;
-    let paths = options.paths.iter().map(|path| path.as_bytes());
+    let paths = options.paths.iter().map(String::as_bytes);
     let mut drilled = DrilledArchive {
         context,
         session: &session,
@@ -118,7 +118,7 @@ fn drill(context: &Context, options: &DrillOptions, figures: &mut Figures) -> Re
 /// One line for people.
 fn summary(context: &Context, archive: &Archive, figures: &Figures) -> String {
     let size = |bytes: Option<u64>| format_count(bytes.unwrap_or(0), context.units());
-    let mut line = format!(
+    let line = format!(
         "Restore drill of archive {}: {} files ({}) are as the live ones, {} files ({}) whose live ones \
          have changed are whole",
         archive.name,
@@ -128,13 +128,11 @@ fn summary(context: &Context, archive: &Archive, figures: &Figures) -> String {
         size(figures.restored_bytes),
     );
     let share = figures.proven_share.unwrap_or(0.0) * 100.0;
-    line.push_str(&format!("; proven restorable: {share:.1} % of the data"));
-    if let Some(since) = figures.proven_since {
+    let oldest = figures.proven_since.map_or_else(String::new, |since| {
         let since = time::local_time(Timestamp(since.saturating_mul(1_000_000)));
-        line.push_str(&format!(", the oldest of it {}", time::text(since)));
-    }
-    line.push('.');
-    line
+        format!(", the oldest of it {}", time::text(since))
+    });
+    format!("{line}; proven restorable: {share:.1} % of the data{oldest}.")
 }
 
 /// The newest archive whose name matches.
