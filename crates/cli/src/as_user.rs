@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Stdio;
 
 use crate::subprocess;
@@ -39,4 +40,14 @@ pub(crate) fn make_directories(user: &UserEntry, paths: &[&OsStr]) -> Result<(),
     let words = ["-c", script, "sh"].map(OsStr::new);
     let words: Vec<&OsStr> = words.into_iter().chain(paths.iter().copied()).collect();
     run(user, "sh", &words)
+}
+
+/// Makes one directory with the rights of a user.
+///
+/// # Errors
+/// With what `mkdir` said.
+pub(crate) fn make_directory(user: &UserEntry, path: &Path) -> Result<(), String> {
+    let script = "umask 077; exec mkdir -- \"$1\"";
+    let words = ["-c", script, "sh"].map(OsStr::new);
+    run(user, "sh", &[&words[..], &[path.as_os_str()]].concat())
 }

@@ -2,7 +2,8 @@
 //!
 //! Nothing that would change what a backup sees is used: `ProtectKernelModules=` hides `/usr/lib/modules`,
 //! `PrivateUsers=` (and with it everything about the file system in a manager that is not root's) shows the files of
-//! others as nobody's, a private `/tmp` is not the one to be backed up. `RemoveIPC=` would take shared memory away from
+//! others as nobody's, a private `/tmp` is not the one to be backed up, `ProtectClock=` comes with a list of devices that
+//! no disk is on: neither could one be read nor a snapshot mounted. `RemoveIPC=` would take shared memory away from
 //! other programs of the user's.
 
 use std::fmt::Write as _;
@@ -72,7 +73,6 @@ pub(super) fn settings(profile: Profile) -> String {
     push("LockPersonality=true");
     push("RestrictRealtime=true");
     push("RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK");
-    push("ProtectClock=true");
     if profile.manager == Manager::System {
         push("ProtectHostname=true");
         push("ProtectKernelTunables=true");

@@ -129,7 +129,6 @@ NoNewPrivileges=true
 LockPersonality=true
 RestrictRealtime=true
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-ProtectClock=true
 ProtectHostname=true
 ProtectKernelTunables=true
 ProtectControlGroups=true
@@ -227,6 +226,9 @@ fn no_service_sees_other_files_than_there_are() {
                 "ProtectKernelModules",
                 "PrivateUsers",
                 "RemoveIPC",
+                "ProtectClock",
+                "PrivateDevices",
+                "DeviceAllow",
                 "DynamicUser",
                 "RootDirectory",
             ] {

@@ -32,7 +32,7 @@ const SHELL_PATH: [&str; 2] = ["/usr/bin", "/bin"];
 /// What keeps two of these from working at once.
 const LOCK: &str = "repos.lock";
 /// How long one waits for the other.
-const LOCK_WAIT: Duration = Duration::from_secs(60);
+const LOCK_WAIT: Duration = Duration::from_mins(1);
 /// How often it looks.
 const LOCK_POLL: Duration = Duration::from_millis(20);
 

@@ -99,22 +99,13 @@ impl KeysFile {
             (Self::Home(_), None) => Ok(()),
             (Self::Home(_), Some(user)) => {
                 let open = || OthersDirectory::open(&user.home, SSH, owner(&user));
-                let ssh = match open().map_err(|error| fail(&path, &error))? {
-                    Some(ssh) => Some(ssh),
-                    None => {
-                        // Made by the user: what is at that place when root gets there may be anything.
-                        let script = "umask 077; exec mkdir -- \"$1\"";
-                        let directory = user.home.join(SSH);
-                        let words = [
-                            "-c".as_ref(),
-                            script.as_ref(),
-                            "sh".as_ref(),
-                            directory.as_os_str(),
-                        ];
-                        crate::as_user::run(&user, "sh", &words).map_err(CliError::generic)?;
-                        open().map_err(|error| fail(&path, &error))?
-                    }
-                };
+                let mut ssh = open().map_err(|error| fail(&path, &error))?;
+                if ssh.is_none() {
+                    // Made by the user: what is at that place when root gets there may be anything.
+                    let directory = user.home.join(SSH);
+                    crate::as_user::make_directory(&user, &directory).map_err(CliError::generic)?;
+                    ssh = open().map_err(|error| fail(&path, &error))?;
+                }
                 match ssh {
                     Some(ssh) => ssh.replace(AUTHORIZED_KEYS, content),
                     None => {
