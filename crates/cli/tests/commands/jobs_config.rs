@@ -128,7 +128,7 @@ fn mistakes_are_listed_and_words_understood() {
     assert_eq!(
         ran.err,
         format!(
-            "errors in the configuration:\n\
+            "Error: the configuration has mistakes:\n\
              {shown}:1:7: jobs.a: `paths` is missing (or `dump_command`): what is to be backed up?\n\
              {shown}:2:1: jobs.a.pathes: unknown key; did you mean \"paths\"?\n"
         )

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use ironborg_jobs::config::{self, is_name};
 use ironborg_source::named_file;
-use rustix::fs::Mode;
 
 use self::answers::{Answers, Protection};
 use super::place::{MAIN_FILE, Whose};
@@ -87,8 +86,7 @@ impl Run for InitOptions {
         let directory = path.parent().unwrap_or(Path::new("/"));
         let failed = |error: named_file::NamedFileError| CliError::generic(error.to_string());
         // Others may have to get at what is theirs in there; each file has rights of its own.
-        named_file::make_directories(directory, Mode::from_raw_mode(0o755).bits())
-            .map_err(failed)?;
+        named_file::make_directories(directory, 0o755).map_err(failed)?;
         if answers.protection == Protection::Generated {
             let passphrase = answers::new_passphrase()?;
             let line = format!("{}\n", passphrase.as_str());

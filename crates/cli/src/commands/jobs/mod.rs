@@ -26,7 +26,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use ironborg_jobs::job::{Job, Jobs};
+use ironborg_jobs::job::Jobs;
 
 use self::place::{Files, Whose};
 use crate::context::Context;
@@ -73,19 +73,6 @@ impl Place {
     pub(crate) fn load(&self, context: &Context) -> Result<Jobs, CliError> {
         let files = self.read(context)?;
         files.load(&self.whose(context))
-    }
-
-    /// Reads the configuration, and finds a job in it.
-    ///
-    /// # Errors
-    /// As [`Place::load`]; there is no such job.
-    pub(crate) fn load_job(&self, context: &Context, name: &str) -> Result<(Jobs, Job), CliError> {
-        let jobs = self.load(context)?;
-        let found = jobs.jobs.iter().find(|job| job.name == name).cloned();
-        match found {
-            Some(job) => Ok((jobs, job)),
-            None => Err(place::no_such_job(&jobs, name)),
-        }
     }
 
     /// Reads the configuration's files as they are.

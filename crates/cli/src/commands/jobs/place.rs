@@ -133,11 +133,11 @@ impl Files {
 /// All that is wrong with a configuration.
 pub(super) fn refused(errors: &ConfigErrors) -> CliError {
     let many = if errors.0.len() == 1 {
-        "an error"
+        "a mistake"
     } else {
-        "errors"
+        "mistakes"
     };
-    CliError::generic(format!("{many} in the configuration:\n{errors}"))
+    CliError::generic(format!("the configuration has {many}:\n{errors}"))
 }
 
 /// Nothing if it is not there.
