@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn what_is_left_running_is_not_waited_for() {
-        let finished = run(shell("sleep 5 & exit 0"), b"", Duration::from_secs(60)).unwrap();
+        let finished = run(shell("sleep 5 & exit 0"), b"", Duration::from_mins(1)).unwrap();
         assert!(finished.status.success());
     }
 }
