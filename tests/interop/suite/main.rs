@@ -29,6 +29,7 @@ mod init;
 mod jobs_drill;
 mod jobs_notify;
 mod jobs_run;
+mod jobs_schedule;
 mod jobs_work;
 mod jobs_units;
 mod keys;
