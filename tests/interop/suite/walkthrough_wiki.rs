@@ -383,7 +383,8 @@ fn failure_and_recovery(walk: &Walk) {
     let content = fs::read(&config).expect("the repository's");
     fs::write(&config, "nothing that makes sense").expect("room on the disk");
     for _ in 0..2 {
-        walk.jobs("run", &[job]).run().exits(2);
+        let failed = walk.jobs("run", &[job]).run().exits(2);
+        assert!(!failed.err().is_empty(), "{failed}");
         assert_eq!(walk.told(), format!("failure: {job}\n"));
     }
     fs::write(&config, content).expect("room on the disk");
