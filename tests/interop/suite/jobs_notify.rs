@@ -153,7 +153,11 @@ fn a_test_goes_every_way_and_says_which_work() {
     assert_eq!(soon(&lines), "POST /secret-uuid/log HTTP/1.1");
     // By name.
     let run = scene.run(&["notify-test", "check"]);
-    assert_eq!((run.out().as_str(), run.code()), ("check: ok\n", 0), "{run}");
+    assert_eq!(
+        (run.out().as_str(), run.code()),
+        ("check: ok\n", 0),
+        "{run}"
+    );
     let run = scene.run(&["notify-test", "nobody"]);
     assert_eq!(run.code(), 2, "{run}");
     assert!(

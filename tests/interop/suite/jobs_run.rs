@@ -127,10 +127,7 @@ impl Place {
 fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is() {
-        assert!(
-            begun.elapsed() < Duration::from_mins(1),
-            "{what} never was"
-        );
+        assert!(begun.elapsed() < Duration::from_mins(1), "{what} never was");
         thread::sleep(Duration::from_millis(20));
     }
 }

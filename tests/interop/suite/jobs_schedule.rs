@@ -1,11 +1,18 @@
-//! Calendar expressions elapse when the systemd of this machine says so.
+//! Calendar expressions elapse when the systemd of this machine says so, and the daemon runs what is due.
 
-use std::process::Command;
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
 use ironborg_jobs::schedule::Schedule;
-use ironborg_testkit::{Random, Tried, tally};
+use ironborg_testkit::{Program, Random, Tried, tally};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::scene::{Scene, text};
 
 const ZONES: [&str; 4] = [
     "UTC",
@@ -17,6 +24,9 @@ const ZONES: [&str; 4] = [
 const BASES: [i64; 4] = [1_767_268_800, 1_774_730_000, 1_792_872_900, 1_709_160_000];
 /// Times asked for of each expression.
 const COUNT: usize = 3;
+/// How long anything may take that takes a second.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// An expression, made of what they may be made of; not always one that is accepted.
 fn expression(random: &mut Random) -> String {
     let mut one = |choice: &[&str]| choice[random.below(choice.len())].to_owned();
@@ -156,4 +166,149 @@ fn made_up_expressions_elapse_when_systemd_says() {
         "{times} times of {accepted}"
     );
     tally(Tried::RandomOperations, times as u64);
+}
+
+/// A daemon, and what it writes.
+struct Daemon {
+    child: Child,
+    log: std::path::PathBuf,
+}
+
+impl Daemon {
+    fn start(scene: &Scene, socket: &Path) -> Self {
+        let log = scene.scratch.join("log");
+        let (config, state) = (scene.scratch.join("jobs.toml"), scene.scratch.join("state"));
+        let words = [
+            "jobs",
+            "daemon",
+            "--parallel",
+            "2",
+            "--config",
+            text(&config),
+            "--state",
+            text(&state),
+        ];
+        let home = scene.home.with("NOTIFY_SOCKET", socket);
+        let file = fs::File::create(&log).expect("room on the disk");
+        let child = home.tool(Program::Ours.path(), words).start_logging(&file);
+        Self { child, log }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("it is running");
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).expect("its log")
+    }
+
+    /// Waits until it has said something so often.
+    fn wait_for(&self, what: &str, count: usize) {
+        let begun = Instant::now();
+        while self.log().matches(what).count() < count {
+            assert!(begun.elapsed() < PATIENCE, "no {what:?}:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// A configuration with a job that is always due and one that never is.
+fn configure(scene: &Scene, more: &str) {
+    let (repo, tree) = (scene.repo(), scene.scratch.join("tree"));
+    let text = format!(
+        "[defaults]
+         repo = \"{repo}\"
+         paths = [\"{tree}\"]
+         encryption.mode = \"none\"
+         prune.keep = {{ last = 3 }}
+         [jobs.often]
+         start_at = \"*:*:*\"
+         [jobs.by-hand]
+         start_at = []
+         {more}",
+        tree = text(&tree)
+    );
+    fs::write(scene.scratch.join("jobs.toml"), text).expect("room on the disk");
+}
+
+/// Waits for something the service manager is told.
+fn heard(socket: &UnixDatagram, what: &str) {
+    let mut buffer = [0; 500];
+    loop {
+        let len = socket.recv(&mut buffer).expect("it is told in time");
+        if String::from_utf8_lossy(&buffer[..len]).contains(what) {
+            return;
+        }
+    }
+}
+
+#[test]
+fn the_daemon_runs_what_is_due_reads_again_what_it_is_told_and_ends_well() {
+    let scene = Scene::new();
+    fs::create_dir_all(scene.scratch.join("tree")).expect("room on the disk");
+    fs::write(scene.scratch.join("tree/file"), "content").expect("room on the disk");
+    scene.init(Program::Stock, "none");
+    configure(&scene, "");
+    let path = scene.scratch.join("notify");
+    let socket = UnixDatagram::bind(&path).expect("a short path");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let mut daemon = Daemon::start(&scene, &path);
+    heard(&socket, "READY=1");
+    heard(&socket, "running: often");
+    daemon.wait_for("often: ended\n", 2);
+    // What is wrong does not stop what works.
+    fs::write(
+        scene.scratch.join("jobs.toml"),
+        "[jobs.often]\nstart_att = 1\n",
+    )
+    .expect("room");
+    daemon.signal(Signal::HUP);
+    daemon.wait_for("the configuration stays as it was: ", 1);
+    let ended = daemon.log().matches("often: ended\n").count();
+    daemon.wait_for("often: ended\n", ended + 1);
+    // Another job of the same repository waits for its turn.
+    configure(
+        &scene,
+        "[jobs.second]\nstart_at = \"* * * * *\"\npersistent_timer = true\n",
+    );
+    let seen = scene.scratch.join("state/.first-seen.json");
+    fs::write(&seen, "{\"second\": \"2026-01-01T00:00:00Z\"}").expect("room on the disk");
+    daemon.signal(Signal::HUP);
+    daemon.wait_for("second: started, due since ", 1);
+    daemon.wait_for("second: ended\n", 1);
+    let (config, state) = (scene.scratch.join("jobs.toml"), scene.scratch.join("state"));
+    let words = [
+        "jobs",
+        "list",
+        "--json",
+        "--config",
+        text(&config),
+        "--state",
+        text(&state),
+    ];
+    let listed = scene.home.tool(Program::Ours.path(), words).run();
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).expect("it is JSON");
+    let jobs = listed["jobs"].as_array().expect("a list");
+    assert_eq!(jobs.len(), 3, "{listed}");
+    assert_eq!(jobs[1]["next"], serde_json::Value::Null, "{listed}");
+    assert_eq!(jobs[2]["last"]["outcome"], "success", "{listed}");
+    daemon.signal(Signal::TERM);
+    let status = daemon.child.wait().expect("it ends");
+    let log = daemon.log();
+    assert!(status.success(), "{status}:\n{log}");
+    assert!(log.ends_with("all jobs have ended\n"), "{log}");
+    assert!(!log.contains("by-hand"), "{log}");
+    // One after the other: they have one repository.
+    let mut running = 0;
+    for line in log.lines() {
+        running += i32::from(line.contains(": started, "));
+        running -= i32::from(line.contains(": ended"));
+        assert!((0..=1).contains(&running), "{line}:\n{log}");
+    }
+    scene.assert_checks();
+    let archives = scene.run(Program::Stock, &["list", "--short", scene.repo()]);
+    let archives = String::from_utf8_lossy(&archives.stdout).into_owned();
+    assert!(archives.contains("second-"), "{archives}\n{log}");
+    assert!(archives.contains("often-"), "{archives}\n{log}");
 }

@@ -1,3 +1,5 @@
+//! Selection, proofs and budgets of drills, with a made-up clock.
+
 // A test that cannot set its scene has failed.
 #![allow(clippy::unwrap_used)]
 

@@ -1,3 +1,5 @@
+//! What is recorded survives, and what is damaged is set aside.
+
 use std::fs;
 
 use jiff::Timestamp;

@@ -229,7 +229,13 @@ pub(super) fn prepare(jobs: &Jobs, job: &Job, state: &Path) -> Result<Vec<String
     }
     paths.retain(|path| !named_file::exists(path));
     if !paths.is_empty()
-        && let Err(error) = as_user::make_directories(&user, &paths.iter().map(|path| path.as_os_str()).collect::<Vec<_>>())
+        && let Err(error) = as_user::make_directories(
+            &user,
+            &paths
+                .iter()
+                .map(|path| path.as_os_str())
+                .collect::<Vec<_>>(),
+        )
     {
         complaints.push(error);
     }
