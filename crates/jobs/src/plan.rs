@@ -76,6 +76,15 @@ impl WorkOrder {
             ..self.clone()
         }
     }
+
+    /// The same for a repository that has been there: if it is missing now, something is wrong (a device is not mounted, a
+    /// directory was moved), and an empty one in its place would only hide that.
+    #[must_use]
+    pub fn without_init(mut self) -> Self {
+        self.steps
+            .retain(|step| !["init", "post-init"].contains(&step.name()));
+        self
+    }
 }
 
 /// Which checks are due.

@@ -464,3 +464,29 @@ fn what_a_step_says_is_what_the_run_says() {
     );
     assert_eq!(end.steps.len(), 2);
 }
+
+/// A repository on a device that is not mounted is missing, not new.
+#[test]
+fn a_repository_that_has_had_a_backup_is_not_made_again() {
+    let mut job = job(&["nas"]);
+    job.init = true;
+    job.hooks.post_init = Some("true".to_owned());
+    let mut scene = Scene::new(job);
+    scene.worker.attempts = vec![Attempt::fails_at("create", 2, Some("CommandError"))];
+    let makes = |scene: &Scene| {
+        let order = scene.worker.orders.last().unwrap();
+        let steps = ["init", "post-init"].map(|step| order.iter().any(|name| name == step));
+        assert_eq!(steps[0], steps[1]);
+        steps[0]
+    };
+    assert_eq!(outcomes(&scene.run()), [Outcome::Failure]);
+    assert!(makes(&scene));
+    assert_eq!(outcomes(&scene.run()), [Outcome::Success]);
+    assert!(makes(&scene));
+    assert_eq!(outcomes(&scene.run()), [Outcome::Success]);
+    assert!(!makes(&scene));
+    // Another one in its place may be.
+    scene.job.targets[0].repository.push_str("-2");
+    scene.run();
+    assert!(makes(&scene));
+}

@@ -25,7 +25,7 @@ const BASES: [i64; 4] = [1_767_268_800, 1_774_730_000, 1_792_872_900, 1_709_160_
 /// Times asked for of each expression.
 const COUNT: usize = 3;
 /// How long anything may take that takes a second.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An expression, made of what they may be made of; not always one that is accepted.
 fn expression(random: &mut Random) -> String {
@@ -213,6 +213,14 @@ impl Daemon {
     }
 }
 
+impl Drop for Daemon {
+    /// It would go on for ever.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// A configuration with a job that is always due and one that never is.
 fn configure(scene: &Scene, more: &str) {
     let (repo, tree) = (scene.repo(), scene.scratch.join("tree"));
@@ -257,7 +265,7 @@ fn the_daemon_runs_what_is_due_reads_again_what_it_is_told_and_ends_well() {
     heard(&socket, "READY=1");
     heard(&socket, "running: often");
     daemon.wait_for("often: ended\n", 2);
-    // What is wrong does not stop what works.
+    // With a configuration that is wrong nothing is backed up in some other way than was meant, and the daemon says why.
     fs::write(
         scene.scratch.join("jobs.toml"),
         "[jobs.often]\nstart_att = 1\n",
@@ -265,8 +273,8 @@ fn the_daemon_runs_what_is_due_reads_again_what_it_is_told_and_ends_well() {
     .expect("room");
     daemon.signal(Signal::HUP);
     daemon.wait_for("the configuration stays as it was: ", 1);
+    daemon.wait_for("often: ended, exit status: 2\n", 1);
     let ended = daemon.log().matches("often: ended\n").count();
-    daemon.wait_for("often: ended\n", ended + 1);
     // Another job of the same repository waits for its turn.
     configure(
         &scene,
@@ -275,6 +283,7 @@ fn the_daemon_runs_what_is_due_reads_again_what_it_is_told_and_ends_well() {
     let seen = scene.scratch.join("state/.first-seen.json");
     fs::write(&seen, "{\"second\": \"2026-01-01T00:00:00Z\"}").expect("room on the disk");
     daemon.signal(Signal::HUP);
+    daemon.wait_for("often: ended\n", ended + 1);
     daemon.wait_for("second: started, due since ", 1);
     daemon.wait_for("second: ended\n", 1);
     let (config, state) = (scene.scratch.join("jobs.toml"), scene.scratch.join("state"));

@@ -57,7 +57,11 @@ fn what_is_recorded_is_known_later_and_to_others() {
     end.steps = vec![step("create", 0), step("check", 1), step("check-data", 2)];
     history.end(run, &end).unwrap();
     history.remember("notify/nas", "told").unwrap();
-    history.remember("notify/nas", "told twice").unwrap();
+    history
+        .update("notify/nas", &mut |before| {
+            format!("{} twice", before.unwrap())
+        })
+        .unwrap();
     drop(history);
 
     for history in [

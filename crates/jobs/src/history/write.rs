@@ -1,7 +1,7 @@
 //! What is recorded.
 
 use jiff::Timestamp;
-use rusqlite::{Error, Transaction, TransactionBehavior};
+use rusqlite::{Error, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::read::done_key;
 use super::{
@@ -91,6 +91,26 @@ impl History {
     /// Remembers something under a name, in the place of what was. It is durable when this returns.
     pub fn remember(&mut self, key: &str, value: &str) -> Result<(), HistoryError> {
         self.change(|transaction| remember(transaction, key, value))
+    }
+
+    /// Replaces what is remembered under a name by what `change` makes of it, while no other process can change it. What
+    /// stays the same is not written.
+    pub fn update(
+        &mut self,
+        key: &str,
+        change: &mut dyn FnMut(Option<&str>) -> String,
+    ) -> Result<(), HistoryError> {
+        self.change(|transaction| {
+            let query = "SELECT value FROM remembered WHERE key = ?1";
+            let before: Option<String> = transaction
+                .query_row(query, [key], |row| row.get(0))
+                .optional()?;
+            let after = change(before.as_deref());
+            if before.as_ref() == Some(&after) {
+                return Ok(());
+            }
+            remember(transaction, key, &after)
+        })
     }
 
     /// Does something wholly or not at all.

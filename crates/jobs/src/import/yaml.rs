@@ -286,7 +286,11 @@ mod tests {
             );
         }
         assert_eq!(parse(&bomb), Err(ImportError::TooLarge));
-        assert_eq!(parse(&"[".repeat(100_000)), Err(ImportError::TooLarge));
+        // The parser gives up before we do.
+        assert!(matches!(
+            parse(&"[".repeat(100_000)),
+            Err(ImportError::Yaml { column: 200.., .. })
+        ));
         assert!(matches!(parse("a: *b"), Err(ImportError::Yaml { .. })));
         assert!(matches!(
             parse("a: [1"),

@@ -39,6 +39,8 @@ pub(super) struct Attempts<'a> {
     pub(super) job: &'a Job,
     pub(super) target: &'a Target,
     pub(super) due: DueChecks,
+    /// Whether there has been a backup in this repository.
+    pub(super) is_known: bool,
     pub(super) clock: &'a dyn Clock,
     pub(super) voice: &'a dyn Voice,
 }
@@ -97,7 +99,12 @@ impl Attempts<'_> {
             message: error.to_string(),
             is_crash: false,
         })?;
-        Ok(plan::order(self.job, self.target, self.due, &name))
+        let order = plan::order(self.job, self.target, self.due, &name);
+        Ok(if self.is_known {
+            order.without_init()
+        } else {
+            order
+        })
     }
 
     fn attempt(

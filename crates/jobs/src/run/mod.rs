@@ -243,6 +243,7 @@ impl<'a> Running<'a> {
             job: self.job,
             target,
             due: self.due_checks(target),
+            is_known: matches!(self.history.recall(&known_key(target)), Ok(Some(_))),
             clock: self.world.clock,
             voice: self.world.voice,
         };
@@ -416,6 +417,11 @@ impl<'a> Running<'a> {
         {
             self.complain(&error);
         }
+        if matches!(end.outcome, Outcome::Success | Outcome::Warning)
+            && let Err(error) = self.history.remember(&known_key(target), "yes")
+        {
+            self.complain(&error);
+        }
         self.push(target, begun, end);
     }
 
@@ -439,6 +445,11 @@ impl<'a> Running<'a> {
     fn complain(&self, error: &HistoryError) {
         self.world.voice.say(Level::Warning, &error.to_string());
     }
+}
+
+/// Under which name it is remembered that a repository has been written to.
+fn known_key(target: &Target) -> String {
+    format!("known/{}", target.repository)
 }
 
 fn hook_message(name: &str, end: &End) -> String {

@@ -30,6 +30,21 @@ impl Memory for Remembering<'_> {
             self.voice.say(Level::Warning, &error.to_string());
         }
     }
+
+    fn update(&mut self, key: &str, change: &mut dyn FnMut(Option<&str>) -> String) {
+        let mut is_decided = false;
+        let updated = self.history.update(key, &mut |before| {
+            is_decided = true;
+            change(before)
+        });
+        if let Err(error) = updated {
+            self.voice.say(Level::Warning, &error.to_string());
+            if !is_decided {
+                // Nothing is known: who is to be told is told rather than not.
+                change(None);
+            }
+        }
+    }
 }
 
 /// Complains of what could not be told.

@@ -95,7 +95,8 @@ impl Scheduler {
         }
     }
 
-    /// These are the jobs from now on. What is known of those that stay is kept, what runs goes on.
+    /// These are the jobs from now on. What is known of those that stay is kept, what runs goes on, and what could not
+    /// begin is tried at once.
     pub fn replace(&mut self, jobs: Vec<Planned>) {
         let mut old = std::mem::take(&mut self.entries);
         for job in jobs {
@@ -108,6 +109,8 @@ impl Scheduler {
                     },
                     is_wanted: true,
                     quiet: None,
+                    // Somebody has done something about it.
+                    retry: None,
                     ..entry
                 },
                 None => Entry {

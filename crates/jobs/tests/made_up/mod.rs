@@ -307,6 +307,8 @@ pub(crate) struct Worker {
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) targets: Vec<String>,
     pub(crate) archives: Vec<String>,
+    /// The names of the steps of each order.
+    pub(crate) orders: Vec<Vec<String>>,
     pub(crate) hooks: Vec<(String, Vec<(String, String)>)>,
     pub(crate) hook_ends: Vec<(&'static str, End)>,
     ended: Arc<Mutex<bool>>,
@@ -322,6 +324,8 @@ impl run::Worker for Worker {
     ) -> End {
         self.targets.push(target.label.clone());
         self.archives.push(order.archive.clone());
+        let names = order.steps.iter().map(|step| step.name().to_owned());
+        self.orders.push(names.collect());
         log("working\n");
         let attempt = if self.attempts.is_empty() {
             Attempt::good()
@@ -434,6 +438,7 @@ impl Scene {
                 attempts: Vec::new(),
                 targets: Vec::new(),
                 archives: Vec::new(),
+                orders: Vec::new(),
                 hooks: Vec::new(),
                 hook_ends: Vec::new(),
                 ended: Arc::clone(&clock.ended),

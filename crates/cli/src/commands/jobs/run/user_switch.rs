@@ -18,7 +18,21 @@ use crate::sys::{self, UserEntry};
 /// How often it is looked whether this one is to end.
 const LOOK_INTERVAL: std::time::Duration = std::time::Duration::from_millis(100);
 /// Variables that a service has of its manager, too.
-const KEPT: &[&str] = &["PATH", "TERM", "TZ", "CREDENTIALS_DIRECTORY", "TMPDIR"];
+const KEPT: &[&str] = &[
+    "PATH",
+    "TERM",
+    "TZ",
+    "CREDENTIALS_DIRECTORY",
+    "TMPDIR",
+    "http_proxy",
+    "HTTP_PROXY",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+];
 /// Those about languages begin so.
 const LANGUAGE: &[&str] = &["LANG", "LC_"];
 /// For users the database has no shell of.
