@@ -132,10 +132,7 @@ impl Walk {
     /// command lines one: to Borg these are two places. Who says by hand that the repository may have moved has the next
     /// job asked the same, at night. Here there is one slash.)
     fn write_jobs(&self) {
-        let user = match is_root() {
-            true => "user = \"nobody\"",
-            false => "",
-        };
+        let user = if is_root() { "user = \"nobody\"" } else { "" };
         let jobs = format!(
             r#"
 [defaults]

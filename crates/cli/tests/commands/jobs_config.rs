@@ -11,7 +11,7 @@ fn init(scene: &Scene, answers: &str) -> Ran {
     let words = ["jobs", "init", "--name", "docs", "--config"];
     let words = words
         .iter()
-        .map(|word| word.to_string())
+        .map(ToString::to_string)
         .chain([config.display().to_string()]);
     Ran::of(scene.command(words), answers.as_bytes())
 }

@@ -54,7 +54,7 @@ pub(super) struct AllReady<'o> {
 pub(super) fn understand<'o>(
     context: &Context,
     order: &'o WorkOrder,
-) -> Result<AllReady<'o>, (usize, Outcome)> {
+) -> Result<AllReady<'o>, Box<(usize, Outcome)>> {
     let description = args::description();
     let mut all = AllReady {
         steps: Vec::new(),
@@ -67,7 +67,7 @@ pub(super) fn understand<'o>(
             Step::Drill { .. } => Ready::Drill(step),
             Step::Command { words, .. } => {
                 let ordered = command(context, &description, words);
-                let ordered = ordered.map_err(|outcome| (number, outcome))?;
+                let ordered = ordered.map_err(|outcome| Box::new((number, *outcome)))?;
                 all.lock_wait = all.lock_wait.max(ordered.common.lock_wait);
                 all.level = all.level.min(ordered.common.level());
                 Ready::Command(ordered, words.iter().map(OsString::from).collect())
@@ -82,12 +82,12 @@ fn command(
     context: &Context,
     description: &clap::Command,
     words: &[String],
-) -> Result<Box<Ordered>, Outcome> {
+) -> Result<Box<Ordered>, Box<Outcome>> {
     let codes = context.environment.exit_codes;
     let refuse = |text: String| {
         let error = CliError::command(text);
         console::stderr_line(&error.message);
-        Outcome::failed(&error, codes)
+        Box::new(Outcome::failed(&error, codes))
     };
     let name = words.first().map_or("", String::as_str);
     if !COMMANDS.contains(&name) {
@@ -111,11 +111,11 @@ fn command(
             run::usage(&context.program, &error);
             let text = error.to_string();
             let last = text.lines().last().unwrap_or_default();
-            Err(Outcome::failed(&CliError::command(last), codes))
+            Err(Box::new(Outcome::failed(&CliError::command(last), codes)))
         }
         Err(Refusal::Early(error)) => {
             run::early(&error, &context.environment);
-            Err(Outcome::failed(&error, codes))
+            Err(Box::new(Outcome::failed(&error, codes)))
         }
     }
 }

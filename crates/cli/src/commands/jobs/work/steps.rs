@@ -71,7 +71,8 @@ pub(super) fn work(context: &Context, place: &Place, order: &WorkOrder, listener
         level,
     } = match ready {
         Ok(ready) => ready,
-        Err((number, outcome)) => {
+        Err(refused) => {
+            let (number, outcome) = *refused;
             let begun = Instant::now();
             worker.tell_begun(number);
             worker.tell_ended(number, &outcome, begun);
