@@ -213,6 +213,20 @@ impl Daemon {
     }
 }
 
+impl Daemon {
+    /// Waits for its end.
+    fn end(&mut self) -> std::process::ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("our own child") {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "no end:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
 impl Drop for Daemon {
     /// It would go on for ever.
     fn drop(&mut self) {
@@ -303,7 +317,7 @@ fn the_daemon_runs_what_is_due_reads_again_what_it_is_told_and_ends_well() {
     assert_eq!(jobs[1]["next"], serde_json::Value::Null, "{listed}");
     assert_eq!(jobs[2]["last"]["outcome"], "success", "{listed}");
     daemon.signal(Signal::TERM);
-    let status = daemon.child.wait().expect("it ends");
+    let status = daemon.end();
     let log = daemon.log();
     assert!(status.success(), "{status}:\n{log}");
     assert!(log.ends_with("all jobs have ended\n"), "{log}");
