@@ -476,6 +476,10 @@ fn contradictions_are_refused() {
         "no archive would be kept",
     );
     check(
+        &with("archive_base_name = \"x-{uuid4}\""),
+        "each command has another {uuid4}",
+    );
+    check(
         &with("date_format = \"\""),
         "all archives would have the same name",
     );

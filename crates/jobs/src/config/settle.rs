@@ -370,11 +370,20 @@ impl Settling<'_> {
             self.error(format_place, message);
             return None;
         }
+        let failed_suffix = settings.append_failed_suffix.cloned().unwrap_or(true);
+        if failed_suffix && base.contains("{uuid4}") {
+            self.error(
+                place,
+                "each command has another {uuid4}: the archive would not be found to take \".failed\" off its name; \
+                 set append_failed_suffix = false",
+            );
+            return None;
+        }
         let naming = ArchiveNaming {
             base,
             date_format,
             utc,
-            failed_suffix: settings.append_failed_suffix.cloned().unwrap_or(true),
+            failed_suffix,
         };
         let some_day = jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
         if let Err(error) = plan::archive_name(&naming, &some_day) {
