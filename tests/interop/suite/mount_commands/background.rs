@@ -52,6 +52,15 @@ fn daemon(setting: &Setting) -> Pid {
     found[0]
 }
 
+/// The session of a process and its controlling terminal, as `/proc/PID/stat` gives them.
+fn session_and_terminal(stat: &Path) -> (String, String) {
+    let stat = fs::read_to_string(stat).expect("a live process");
+    // Behind the name in brackets: state, parent, group, session, terminal.
+    let (_, facts) = stat.rsplit_once(") ").expect("a name");
+    let facts: Vec<&str> = facts.split(' ').collect();
+    (facts[3].to_owned(), facts[4].to_owned())
+}
+
 #[test]
 fn a_mount_keeps_nothing_of_where_it_was_started() {
     let setting = Setting::new("none");
@@ -70,18 +79,12 @@ fn a_mount_keeps_nothing_of_where_it_was_started() {
                 fs::read_link(&stream).is_ok_and(|target| target == Path::new("/dev/null"))
             });
         }
-        let stat = fs::read_to_string(process_file(pid, "stat")).expect("a live process");
-        // Behind the name in brackets: state, parent, group, session, terminal.
-        let facts: Vec<&str> = stat
-            .rsplit_once(") ")
-            .expect("a name")
-            .1
-            .split(' ')
-            .collect();
-        let session: i32 = facts[3].parse().expect("a number");
-        let this = rustix::process::getsid(None).expect("we have one");
-        assert_ne!(session, this.as_raw_nonzero().get(), "{program:?}");
-        assert_eq!(facts[4], "0", "{program:?} has a terminal");
+        let (session, terminal) = session_and_terminal(&process_file(pid, "stat"));
+        // Ours may be led from outside this container; its number is 0 then.
+        let (this, _) = session_and_terminal("/proc/self/stat".as_ref());
+        assert_ne!(session, this, "{program:?}");
+        assert_ne!(session, "0", "{program:?} is led by a stranger");
+        assert_eq!(terminal, "0", "{program:?} has a terminal");
         setting.scene.run(program, &["umount", "mnt"]).ok();
         await_condition("the end of the mount", || processes(&setting).is_empty());
     }
