@@ -1,26 +1,33 @@
-//! Times ours against stock Borg: the same commands on the same generated trees, in turn, in one run.
+//! Times ours against stock Borg and others: the same commands on the same generated trees, in turn, in one run.
 //!
 //! Absolute times on a shared or throttled machine mean little; the ratio of two programs run minutes apart in turn
 //! does. Each row is repeated, the median is taken, and time, processor time, peak memory and repository size are
-//! printed as ratios. `cargo xtask bench` builds everything and calls this; `--help` lists the options.
+//! printed beside each other, with what the machine itself allows. `cargo xtask bench` builds everything and calls this;
+//! `--help` lists the options.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a command line tool talks to its user"
 )]
 
+mod contestant;
+mod group;
+mod limits;
 mod measure;
 mod mounting;
 mod options;
+mod records;
 mod report;
 mod rows;
+mod run;
 mod sys;
+mod tools;
 mod trees;
 mod wire;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 fn main() -> ExitCode {
     match run() {
@@ -37,14 +44,34 @@ fn run() -> Result<()> {
         println!("{}", options::USAGE);
         return Ok(());
     };
-    let results = rows::run_all(&options)?;
-    let table = report::table(&results, &options);
-    println!("{table}");
-    if let Some(path) = &options.raw {
-        report::write_raw(path, &results)?;
-    }
+    let mut records = match &options.raw {
+        Some(path) if options.merge && path.exists() => records::Records::read(path)?,
+        _ => records::Records::default(),
+    };
+    let results = run::run_all(&options, |result| {
+        // What is measured is kept, whatever becomes of the rest.
+        records.take(result);
+        match &options.raw {
+            Some(path) => records.write(path),
+            None => Ok(()),
+        }
+    })?;
+    let tables = report::tables(&records, &options);
+    println!("{tables}");
     if let Some(path) = &options.markdown {
-        report::replace_table(path, &table)?;
+        report::replace_table(path, &tables)?;
+        let document = std::fs::read_to_string(path)?;
+        for row in report::unexplained(&records, &document) {
+            eprintln!(
+                "benches: {row} misses an aim, and {} does not say why (as **{row}**)",
+                path.display()
+            );
+        }
+    }
+    let incomplete = results.iter().filter(|result| result.is_incomplete());
+    let incomplete: Vec<&str> = incomplete.map(|result| result.row.name).collect();
+    if !incomplete.is_empty() {
+        bail!("not all could be measured: {}", incomplete.join(", "));
     }
     Ok(())
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::measure::{Contestant, Measurement};
+use crate::contestant::Contestant;
+use crate::measure::Measurement;
 use crate::sys;
 
 /// Longest time until an archive is mounted, and until the program has ended after it was unmounted.
@@ -66,7 +67,7 @@ pub(crate) fn measure(
     if !status.success() {
         bail!(
             "{usage:?} in a mount of {}: {status}",
-            contestant.program.name()
+            contestant.tool.name()
         );
     }
     let used = mounted.end()?;

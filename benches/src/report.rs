@@ -1,96 +1,235 @@
-//! The table, and where it is kept.
+//! The tables, what in them misses an aim, and where they are kept.
 
 use std::fmt::Write;
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::measure::Measurement;
 use crate::options::Options;
-use crate::rows::RowResult;
+use crate::records::{LIMIT, PAYLOAD, Record, Records};
+use crate::rows::{self, Row};
+use crate::tools::Tool;
 use crate::wire::RATE;
 
 /// The table in a document is between these lines.
 const BEGIN: &str = "<!-- measured by `cargo xtask bench`, do not edit -->";
 const END: &str = "<!-- end of measurements -->";
 
-/// The medians as a Markdown table, with the machine they were measured on.
-pub(crate) fn table(results: &[RowResult], options: &Options) -> String {
-    let mut text = String::new();
+/// What no row may take, in bytes.
+const PEAK_MAX: f64 = 200e6;
+
+/// A ratio is shown with two digits; what is shown as the aim has reached it.
+const ROUNDING: f64 = 0.005;
+
+/// Marks what misses its aim.
+const MISSED: &str = " ✗";
+
+/// The medians as Markdown tables, with the machine they were measured on.
+pub(crate) fn tables(records: &Records, options: &Options) -> String {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    let mut line = |line: std::fmt::Arguments<'_>| {
-        writeln!(text, "{line}").expect("writing to a string cannot fail");
-    };
-    line(format_args!(
-        "{cores} cores ({}), Linux {}; medians of {} runs in turn, scale {}.\n",
+    let mut text = format!(
+        "{cores} cores ({}), Linux {}; medians of {} runs in turn ({} of what takes less than a second; what took longer \
+         than {} s was run once), scale {}. ✗: an aim is missed. In brackets: ours over it.\n",
         processor(),
         kernel(),
         options.repetitions,
+        crate::run::SHORT_REPETITIONS,
+        options.long_s,
         options.scale
-    ));
-    line(format_args!(
-        "| row | what | wall ours | wall stock | ratio | aim | CPU ours | CPU stock | ratio | peak ours | peak stock \
-         | ratio | repository ours | stock |"
-    ));
-    line(format_args!(
-        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
-    ));
-    for result in results {
-        let RowResult {
-            row, ours, stock, ..
-        } = result;
-        let wall = [ours, stock].map(|runs| median(runs, |run| run.wall.as_secs_f64()));
-        let cpu = [ours, stock].map(|runs| median(runs, |run| run.cpu.as_secs_f64()));
-        let peak = [ours, stock].map(|runs| median(runs, |run| run.peak as f64 / 1e6));
-        let size = [ours, stock].map(|runs| median(runs, |run| run.repository as f64 / 1e6));
+    );
+    text += &wall_table(records);
+    let never = |_: &Records, _: &Row| false;
+    let cpu = |record: &Record| record.cpu_s;
+    text += &other_table(records, "Processor time", cpu, seconds, never);
+    let peak = |record: &Record| record.peak as f64;
+    text += &other_table(records, "Peak memory", peak, bytes, misses_memory);
+    let size = |record: &Record| record.repository as f64;
+    text += &other_table(records, "Repository afterwards", size, bytes, never);
+    text += &line_table(records);
+    for (_, note) in &records.notes {
+        text.push_str("\nNot measured: ");
+        text.push_str(note);
+        text.push('\n');
+    }
+    text
+}
+
+/// The rows something is known of, in order.
+fn measured(records: &Records) -> impl Iterator<Item = &'static Row> {
+    rows::all().filter(|row| records.records.iter().any(|record| record.row == row.name))
+}
+
+/// One line of a table.
+fn line(text: &mut String, cells: &[String]) {
+    writeln!(text, "| {} |", cells.join(" | ")).expect("writing to a string cannot fail");
+}
+
+/// The line of titles, and the one below it; figures are set to the right.
+fn head(text: &mut String, titles: &[&str], words: usize, others: &[Tool]) {
+    let titles = titles
+        .iter()
+        .copied()
+        .chain(others.iter().map(|tool| tool.name()));
+    let titles: Vec<String> = titles.map(str::to_owned).collect();
+    let rule = (0..titles.len()).map(|column| if column < words { "---" } else { "--:" });
+    text.push('\n');
+    line(text, &titles);
+    line(text, &rule.map(str::to_owned).collect::<Vec<_>>());
+}
+
+fn wall_table(records: &Records) -> String {
+    let others = records.others();
+    let mut text = String::new();
+    let titles = [
+        "row",
+        "what",
+        "limit",
+        "ours",
+        "over limit",
+        "stock",
+        "ratio",
+        "aim",
+    ];
+    head(&mut text, &titles, 2, &others);
+    for row in measured(records) {
+        let of = |program: &str| records.median(row.name, program, |record| record.wall_s);
+        let (ours, stock, limit) = (of("ours"), of("stock"), of(LIMIT));
+        let mark = if misses_wall(records, row) {
+            MISSED
+        } else {
+            ""
+        };
         let aim = row
             .aim
             .map_or_else(|| "–".to_owned(), |aim| format!("{aim:.2}"));
-        let ratio = |of: [f64; 2]| shown(of[0] / of[1], |ratio| format!("{ratio:.2}"));
-        line(format_args!(
-            "| {} | {} | {} | {} | **{}** | {aim} | {} | {} | {} | {} | {} | {} | {} | {} |",
-            row.name,
-            row.what,
-            shown(wall[0], time),
-            shown(wall[1], time),
-            ratio(wall),
-            shown(cpu[0], time),
-            shown(cpu[1], time),
-            ratio(cpu),
-            shown(peak[0], megabytes),
-            shown(peak[1], megabytes),
-            ratio(peak),
-            shown(size[0], megabytes),
-            shown(size[1], megabytes),
-        ));
+        let mut cells = vec![
+            row.name.to_owned(),
+            row.what.to_owned(),
+            shown(limit, seconds),
+            shown(ours, seconds),
+            shown(ours / limit, |ratio| format!("{ratio:.1}")),
+            shown(stock, seconds),
+            format!("**{}**{mark}", shown(ours / stock, ratio)),
+            aim,
+        ];
+        cells.extend(others.iter().map(|tool| {
+            let other = of(tool.name());
+            let mark = if ours > other { MISSED } else { "" };
+            beside(ours, other, seconds) + mark
+        }));
+        line(&mut text, &cells);
     }
-    text.push_str(&line_table(results));
+    text
+}
+
+/// What is not a time: the same columns, without what is known of times only.
+fn other_table(
+    records: &Records,
+    title: &str,
+    value: impl Fn(&Record) -> f64 + Copy,
+    form: impl Fn(f64) -> String + Copy,
+    misses: impl Fn(&Records, &Row) -> bool,
+) -> String {
+    let others = records.others();
+    let mut text = format!("\n{title}:\n");
+    head(&mut text, &["row", "ours", "stock", "ratio"], 1, &others);
+    for row in measured(records) {
+        let of = |program: &str| records.median(row.name, program, value);
+        let (ours, stock) = (of("ours"), of("stock"));
+        let is_known = [ours, stock].iter().any(|figure| *figure > 0.0);
+        if !is_known {
+            continue;
+        }
+        let mark = if misses(records, row) { MISSED } else { "" };
+        let mut cells = vec![
+            row.name.to_owned(),
+            shown(ours, form),
+            shown(stock, form),
+            shown(ours / stock, ratio) + mark,
+        ];
+        let others = others.iter();
+        cells.extend(others.map(|tool| beside(ours, of(tool.name()), form)));
+        line(&mut text, &cells);
+    }
     text
 }
 
 /// How much of a long line was used for the content of files; nothing if no row was about that.
-fn line_table(results: &[RowResult]) -> String {
-    let shares = results.iter().filter_map(|result| {
-        let payload = result.payload? as f64;
-        let share = |runs| payload / (RATE * median(runs, |run| run.wall.as_secs_f64())) * 100.0;
-        Some(format!(
-            "| {} | {:.0} MB | {:.0} % | {:.0} % |\n",
-            result.row.name,
-            payload / 1e6,
-            share(&result.ours),
-            share(&result.stock)
-        ))
-    });
-    let rows: String = shares.collect();
+fn line_table(records: &Records) -> String {
+    let mut rows = String::new();
+    for row in measured(records) {
+        let payload = records.median(row.name, PAYLOAD, |record| record.repository as f64);
+        if payload.is_nan() {
+            continue;
+        }
+        let share = |program| {
+            let wall = records.median(row.name, program, |record| record.wall_s);
+            shown(payload / (RATE * wall) * 100.0, |share| {
+                format!("{share:.0} %")
+            })
+        };
+        let (ours, stock) = (share("ours"), share("stock"));
+        writeln!(
+            rows,
+            "| {} | {} | {ours} | {stock} |",
+            row.name,
+            bytes(payload)
+        )
+        .expect("writing to a string cannot fail");
+    }
     if rows.is_empty() {
         return rows;
     }
     format!(
         "\n| row | content of files | share of the line, ours | stock |\n|---|--:|--:|--:|\n{rows}"
     )
+}
+
+/// Whether ours takes more of stock Borg's time than is aimed at.
+fn misses_wall(records: &Records, row: &Row) -> bool {
+    let of = |program| records.median(row.name, program, |record| record.wall_s);
+    row.aim
+        .is_some_and(|aim| of("ours") / of("stock") >= aim + ROUNDING)
+}
+
+/// Whether ours takes more memory than stock Borg, or than anything may.
+fn misses_memory(records: &Records, row: &Row) -> bool {
+    let of = |program| records.median(row.name, program, |record| record.peak as f64);
+    let ours = of("ours");
+    ours > PEAK_MAX || ours > of("stock")
+}
+
+/// Whether another program than stock Borg is faster.
+fn is_overtaken(records: &Records, row: &Row) -> bool {
+    let of = |program| records.median(row.name, program, |record| record.wall_s);
+    let ours = of("ours");
+    let mut others = records.others().into_iter();
+    others.any(|tool| ours > of(tool.name()))
+}
+
+/// Rows that miss an aim and of which a document does not say why, as `**row**` outside of the table.
+pub(crate) fn unexplained(records: &Records, document: &str) -> Vec<&'static str> {
+    let (before, after) = match (document.find(BEGIN), document.find(END)) {
+        (Some(begin), Some(end)) => (&document[..begin], &document[end..]),
+        _ => (document, ""),
+    };
+    let missing = measured(records).filter(|row| {
+        let name = format!("**{}**", row.name);
+        let misses =
+            misses_wall(records, row) || misses_memory(records, row) || is_overtaken(records, row);
+        misses && !before.contains(&name) && !after.contains(&name)
+    });
+    missing.map(|row| row.name).collect()
+}
+
+/// A figure of another program, and ours over it.
+fn beside(ours: f64, other: f64, form: impl Fn(f64) -> String) -> String {
+    if other.is_finite() && other > 0.0 {
+        format!("{} ({})", form(other), shown(ours / other, ratio))
+    } else {
+        "–".to_owned()
+    }
 }
 
 /// A figure, or a dash where there is none: nothing was measured, or it says nothing.
@@ -102,30 +241,19 @@ fn shown(figure: f64, form: impl Fn(f64) -> String) -> String {
     }
 }
 
-fn megabytes(figure: f64) -> String {
-    format!("{figure:.0} MB")
+fn ratio(ratio: f64) -> String {
+    format!("{ratio:.2}")
 }
 
-fn time(seconds: f64) -> String {
+fn bytes(figure: f64) -> String {
+    format!("{:.0} MB", figure / 1e6)
+}
+
+fn seconds(seconds: f64) -> String {
     if seconds < 1.0 {
         format!("{:.1} ms", seconds * 1e3)
     } else {
         format!("{seconds:.2} s")
-    }
-}
-
-/// The middle value; the mean of the two middle ones for an even number; not a number if there is none.
-fn median(runs: &[Measurement], value: impl Fn(&Measurement) -> f64) -> f64 {
-    let mut values: Vec<f64> = runs.iter().map(value).collect();
-    if values.is_empty() {
-        return f64::NAN;
-    }
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 {
-        values[middle]
-    } else {
-        f64::midpoint(values[middle - 1], values[middle])
     }
 }
 
@@ -162,44 +290,58 @@ pub(crate) fn replace_table(path: &Path, table: &str) -> Result<()> {
     std::fs::write(path, text).with_context(|| format!("{}", path.display()))
 }
 
-/// Appends every single measurement.
-pub(crate) fn write_raw(path: &Path, results: &[RowResult]) -> Result<()> {
-    let context = || format!("{}", path.display());
-    let is_new = !path.exists();
-    let mut file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .with_context(context)?;
-    if is_new {
-        writeln!(
-            file,
-            "row,program,repetition,wall_s,cpu_s,peak_bytes,repository_bytes"
-        )
-        .with_context(context)?;
-    }
-    for RowResult {
-        row, ours, stock, ..
-    } in results
-    {
-        for (program, runs) in [("ours", ours), ("stock", stock)] {
-            for (repetition, run) in runs.iter().enumerate() {
-                let Measurement {
-                    wall,
-                    cpu,
-                    peak,
-                    repository,
-                } = run;
-                writeln!(
-                    file,
-                    "{},{program},{repetition},{:.6},{:.6},{peak},{repository}",
-                    row.name,
-                    wall.as_secs_f64(),
-                    cpu.as_secs_f64()
-                )
-                .with_context(context)?;
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(row: &str, program: &str, wall_s: f64, peak: u64) -> Record {
+        Record {
+            row: row.to_owned(),
+            program: program.to_owned(),
+            repetition: 0,
+            wall_s,
+            cpu_s: wall_s,
+            peak,
+            repository: 0,
         }
     }
-    Ok(())
+
+    fn records(ours_s: f64, ours_peak: u64) -> Records {
+        Records {
+            records: vec![
+                record("list-small", "ours", ours_s, ours_peak),
+                record("list-small", "stock", 10.0, 100),
+                record("list-small", "restic", 5.0, 100),
+            ],
+            notes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_row_that_misses_has_to_be_explained() {
+        let document = format!("{BEGIN}\n**list-small**\n{END}\n");
+        let check = |ours_s, peak, expected: &[&str]| {
+            assert_eq!(unexplained(&records(ours_s, peak), &document), expected);
+        };
+        check(0.6, 100, &[]);
+        check(0.64, 100, &[]);
+        check(0.66, 100, &["list-small"]);
+        check(0.6, 101, &["list-small"]);
+        let explained = format!("{document}* **list-small**: why\n");
+        assert!(unexplained(&records(6.0, 300), &explained).is_empty());
+    }
+
+    #[test]
+    fn what_misses_is_marked() {
+        let table = wall_table(&records(6.0, 100));
+        assert!(
+            table.contains("**0.60** ✗ | 0.06 | 5.00 s (1.20) ✗ |"),
+            "{table}"
+        );
+        let table = wall_table(&records(0.5, 100));
+        assert!(
+            table.contains("**0.05** | 0.06 | 5.00 s (0.10) |"),
+            "{table}"
+        );
+    }
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use ironborg_testkit::{Random, tree};
 
 use crate::options::Options;
+use crate::rows::Tree;
 
 /// Bytes in the large files at scale 1.
 const LARGE_TOTAL: usize = 4_000_000_000;
@@ -39,8 +40,23 @@ const FEW_COUNT: usize = 20_000;
 /// One in so many files of the tree that changes is another from one backup to the next.
 const CHANGING_STRIDE: usize = 200;
 
+/// Makes the files of a setting, unless they are there.
+pub(crate) fn of(options: &Options, tree: Tree) -> Result<PathBuf> {
+    match tree {
+        Tree::Large => large(options),
+        Tree::Small => small(options),
+        Tree::Changing => changing(options),
+        Tree::FewSmall => few_small(options),
+        Tree::Random => random(options),
+        Tree::Million => million(options),
+        Tree::OneFile => one_file(options),
+        Tree::Usr => usr(options),
+        Tree::None => Ok(options.dir.clone()),
+    }
+}
+
 /// The large files: a third incompressible, a third text, a third binaries and duplicates.
-pub(crate) fn large(options: &Options) -> Result<PathBuf> {
+fn large(options: &Options) -> Result<PathBuf> {
     make(options, "large", |top| {
         let (count, mut left) = (options.scaled(LARGE_COUNT), options.scaled(LARGE_TOTAL));
         let mut random = Random::new(4);
@@ -112,7 +128,7 @@ fn binary(random: &mut Random, len: usize) -> Vec<u8> {
 }
 
 /// The small files: 0 to 6 KB, a hundred to a directory.
-pub(crate) fn small(options: &Options) -> Result<PathBuf> {
+fn small(options: &Options) -> Result<PathBuf> {
     make(options, "small", |top| {
         small_files(top, options.scaled(SMALL_COUNT))
     })
@@ -125,7 +141,7 @@ pub(crate) fn deep_small(options: &Options) -> PathBuf {
 }
 
 /// Files of a few bytes, named and spread as the small ones.
-pub(crate) fn million(options: &Options) -> Result<PathBuf> {
+fn million(options: &Options) -> Result<PathBuf> {
     make(options, "million", |top| {
         for index in 0..options.scaled(MILLION_COUNT) {
             let path = small_file(top, index);
@@ -139,7 +155,7 @@ pub(crate) fn million(options: &Options) -> Result<PathBuf> {
 }
 
 /// One file, of every kind of content in turn.
-pub(crate) fn one_file(options: &Options) -> Result<PathBuf> {
+fn one_file(options: &Options) -> Result<PathBuf> {
     make(options, "one-file", |top| {
         let mut file = File::create_new(top.join("file"))?;
         let part = options.scaled(ONE_FILE_LEN) / ONE_FILE_PARTS;
@@ -151,14 +167,14 @@ pub(crate) fn one_file(options: &Options) -> Result<PathBuf> {
 }
 
 /// A tenth of the small files.
-pub(crate) fn few_small(options: &Options) -> Result<PathBuf> {
+fn few_small(options: &Options) -> Result<PathBuf> {
     make(options, "few-small", |top| {
         small_files(top, options.scaled(FEW_COUNT))
     })
 }
 
 /// Nothing that could be compressed: what is in the files is what has to cross a line.
-pub(crate) fn random(options: &Options) -> Result<PathBuf> {
+fn random(options: &Options) -> Result<PathBuf> {
     make(options, "random", |top| {
         let len = options.scaled(RANDOM_TOTAL) / RANDOM_COUNT;
         for index in 0..RANDOM_COUNT {
@@ -170,7 +186,7 @@ pub(crate) fn random(options: &Options) -> Result<PathBuf> {
 }
 
 /// Half as many small files, to be changed by [`change`].
-pub(crate) fn changing(options: &Options) -> Result<PathBuf> {
+fn changing(options: &Options) -> Result<PathBuf> {
     make(options, "changing", |top| {
         small_files(top, options.scaled(CHANGING_COUNT))
     })
@@ -185,6 +201,62 @@ pub(crate) fn change(options: &Options, top: &Path, generation: usize) -> Result
         fs::write(small_file(top, index), random.bytes(len))?;
     }
     Ok(())
+}
+
+/// Files of the small tree that are changed for a while: from the first to the last change the tree counts as not whole.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    top: PathBuf,
+    count: usize,
+    /// Where the files are as they were.
+    originals: PathBuf,
+    whole: PathBuf,
+}
+
+impl Changes {
+    pub(crate) fn begin(options: &Options, top: &Path) -> Result<Self> {
+        let changes = Self {
+            top: top.to_path_buf(),
+            count: options.scaled(SMALL_COUNT),
+            originals: top.with_extension("originals"),
+            whole: top.with_added_extension("whole"),
+        };
+        fs::remove_file(&changes.whole).with_context(|| format!("{}", changes.whole.display()))?;
+        if changes.originals.exists() {
+            fs::remove_dir_all(&changes.originals)?;
+        }
+        fs::create_dir_all(&changes.originals)?;
+        Ok(changes)
+    }
+
+    /// Gives one file in a hundred other content, others for each of a hundred repetitions; all are small.
+    pub(crate) fn change_hundredth(&self, repetition: usize) -> Result<()> {
+        let mut random = Random::new(1_000 + repetition as u64);
+        for index in (repetition % 100..self.count).step_by(100) {
+            let path = small_file(&self.top, index);
+            let original = self.originals.join(index.to_string());
+            if !original.exists() {
+                fs::copy(&path, original)?;
+            }
+            let len = 1 + random.below(6_000);
+            fs::write(path, random.bytes(len))?;
+        }
+        Ok(())
+    }
+
+    /// Gives all files the content they had.
+    pub(crate) fn undo(self) -> Result<()> {
+        for entry in fs::read_dir(&self.originals)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let index = name.to_str().and_then(|name| name.parse().ok());
+            let index = index.context("originals are named by their numbers")?;
+            fs::copy(entry.path(), small_file(&self.top, index))?;
+        }
+        fs::remove_dir_all(&self.originals)?;
+        File::create(&self.whole)?;
+        Ok(())
+    }
 }
 
 fn small_files(top: &Path, count: usize) -> Result<()> {
@@ -212,7 +284,7 @@ fn small_file(top: &Path, index: usize) -> PathBuf {
 }
 
 /// A copy of this machine's `/usr`: real files, but not the same everywhere.
-pub(crate) fn usr(options: &Options) -> Result<PathBuf> {
+fn usr(options: &Options) -> Result<PathBuf> {
     make(options, "usr", |top| {
         let status = Command::new("cp")
             .args(["-a", "--one-file-system", "/usr"])

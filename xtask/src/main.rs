@@ -33,7 +33,9 @@ Usage: cargo xtask COMMAND
   ci                          formatting, clippy, tidy, test
   dist [--output DIR] [--binary FILE] [--quick]
                               Debian packages and the static tarball, in target/dist; FILE: packs that program, builds nothing
-  bench [-- OPTION…]          time ours against stock Borg (see benches/)
+  bench [--install-others] [--micro] [-- OPTION…]
+                              time ours against stock Borg and others (see benches/); --install-others: only get those others;
+                              --micro: single stages instead
   setup                       only the set-up step of `test`";
 
 fn main() -> ExitCode {

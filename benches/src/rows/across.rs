@@ -3,7 +3,7 @@
 
 use ironborg_testkit::Program;
 
-use super::{Kind, LARGE, Row, SMALL, Tree};
+use super::{Kind, LARGE, Row, SMALL, Setting, Tree};
 use crate::wire::{Line, Wire};
 
 const BOTH: Wire = Wire {
@@ -24,157 +24,148 @@ const LONG: Wire = Wire {
     ..BOTH
 };
 
-const FIRST_LARGE: (Tree, Kind) = (Tree::Large, Kind::First(LARGE.0, LARGE.1));
-const FIRST_SMALL: (Tree, Kind) = (Tree::Small, Kind::First(SMALL.0, SMALL.1));
-const UNCHANGED_SMALL: (Tree, Kind) = (Tree::Small, Kind::Unchanged(SMALL.0, SMALL.1));
-const EXTRACT_LARGE: (Tree, Kind) = (Tree::Large, Kind::Extract(LARGE.0, LARGE.1));
-
-/// What crosses a long line is not to be compressed: its share of the line is asked for.
-const FIRST_RANDOM: (Tree, Kind) = (Tree::Random, Kind::First(LARGE.0, "none"));
-const EXTRACT_RANDOM: (Tree, Kind) = (Tree::Random, Kind::Extract(LARGE.0, "none"));
-const FIRST_FEW: (Tree, Kind) = (Tree::FewSmall, Kind::First(SMALL.0, "none"));
-const EXTRACT_FEW: (Tree, Kind) = (Tree::FewSmall, Kind::Extract(SMALL.0, "none"));
-
-const fn row(name: &'static str, aim: Option<f64>, wire: Wire, what: Timed) -> Row {
-    let (what, (tree, kind)) = what;
-    Row {
-        name,
-        what,
-        aim,
-        tree,
+const fn large(wire: Wire) -> Setting {
+    Setting {
         wire: Some(wire),
-        kind,
+        ..LARGE
     }
 }
 
-/// A row's explanation, tree and command.
-type Timed = (&'static str, (Tree, Kind));
+const fn small(wire: Wire) -> Setting {
+    Setting {
+        wire: Some(wire),
+        ..SMALL
+    }
+}
+
+/// What crosses a long line is not to be compressed: its share of the line is asked for.
+const fn random(wire: Wire) -> Setting {
+    Setting {
+        tree: Tree::Random,
+        compression: "none",
+        ..large(wire)
+    }
+}
+
+const fn few(wire: Wire) -> Setting {
+    Setting {
+        tree: Tree::FewSmall,
+        compression: "none",
+        ..small(wire)
+    }
+}
 
 pub(super) static ROWS: &[Row] = &[
-    row(
+    Row::new(
         "pipe-first-large",
-        Some(0.40),
-        BOTH,
-        ("first backup, 4 GB, both ends ours", FIRST_LARGE),
+        0.40,
+        "first backup over a pipe, 4 GB, both ends ours",
+        large(BOTH),
+        Kind::First,
     ),
-    row(
+    Row::new(
+        "pipe-extract-large",
+        0.40,
+        "extract over a pipe, 4 GB, both ends ours",
+        large(BOTH),
+        Kind::Extract,
+    ),
+    Row::on_request(
         "pipe-first-small",
         Some(0.15),
-        BOTH,
-        (
-            "first backup, 200,000 small files, both ends ours",
-            FIRST_SMALL,
-        ),
+        "first backup, 200,000 small files, both ends ours",
+        small(BOTH),
+        Kind::First,
     ),
-    row(
+    Row::on_request(
         "pipe-unchanged-small",
         Some(0.06),
-        BOTH,
-        (
-            "unchanged second backup, 200,000 small files, both ends ours",
-            UNCHANGED_SMALL,
-        ),
+        "unchanged second backup, 200,000 small files, both ends ours",
+        small(BOTH),
+        Kind::Unchanged,
     ),
-    row(
-        "pipe-extract-large",
-        Some(0.45),
-        BOTH,
-        ("extract, 4 GB, both ends ours", EXTRACT_LARGE),
-    ),
-    row(
+    Row::on_request(
         "client-first-large",
         Some(0.70),
-        CLIENT,
-        ("first backup, 4 GB, server stock", FIRST_LARGE),
+        "first backup, 4 GB, server stock",
+        large(CLIENT),
+        Kind::First,
     ),
-    row(
+    Row::on_request(
         "client-first-small",
         Some(0.70),
-        CLIENT,
-        (
-            "first backup, 200,000 small files, server stock",
-            FIRST_SMALL,
-        ),
+        "first backup, 200,000 small files, server stock",
+        small(CLIENT),
+        Kind::First,
     ),
-    row(
+    Row::on_request(
         "client-unchanged-small",
         Some(0.70),
-        CLIENT,
-        (
-            "unchanged second backup, 200,000 small files, server stock",
-            UNCHANGED_SMALL,
-        ),
+        "unchanged second backup, 200,000 small files, server stock",
+        small(CLIENT),
+        Kind::Unchanged,
     ),
-    row(
+    Row::on_request(
         "client-extract-large",
         Some(0.70),
-        CLIENT,
-        ("extract, 4 GB, server stock", EXTRACT_LARGE),
+        "extract, 4 GB, server stock",
+        large(CLIENT),
+        Kind::Extract,
     ),
-    row(
+    Row::on_request(
         "server-first-large",
         Some(1.00),
-        SERVER,
-        ("first backup, 4 GB, client stock", FIRST_LARGE),
+        "first backup, 4 GB, client stock",
+        large(SERVER),
+        Kind::First,
     ),
-    row(
+    Row::on_request(
         "server-first-small",
         Some(1.00),
-        SERVER,
-        (
-            "first backup, 200,000 small files, client stock",
-            FIRST_SMALL,
-        ),
+        "first backup, 200,000 small files, client stock",
+        small(SERVER),
+        Kind::First,
     ),
-    row(
+    Row::on_request(
         "server-unchanged-small",
         Some(1.00),
-        SERVER,
-        (
-            "unchanged second backup, 200,000 small files, client stock",
-            UNCHANGED_SMALL,
-        ),
+        "unchanged second backup, 200,000 small files, client stock",
+        small(SERVER),
+        Kind::Unchanged,
     ),
-    row(
+    Row::on_request(
         "server-extract-large",
         Some(1.00),
-        SERVER,
-        ("extract, 4 GB, client stock", EXTRACT_LARGE),
+        "extract, 4 GB, client stock",
+        large(SERVER),
+        Kind::Extract,
     ),
-    row(
+    Row::on_request(
         "line-first",
         None,
-        LONG,
-        (
-            "first backup, 250 MB of random bytes, 100 Mbit/s, 50 ms each way",
-            FIRST_RANDOM,
-        ),
+        "first backup, 250 MB of random bytes, 100 Mbit/s, 50 ms each way",
+        random(LONG),
+        Kind::First,
     ),
-    row(
+    Row::on_request(
         "line-extract",
         None,
-        LONG,
-        (
-            "extract, 250 MB of random bytes, 100 Mbit/s, 50 ms each way",
-            EXTRACT_RANDOM,
-        ),
+        "extract, 250 MB of random bytes, 100 Mbit/s, 50 ms each way",
+        random(LONG),
+        Kind::Extract,
     ),
-    row(
+    Row::on_request(
         "line-first-small",
         None,
-        LONG,
-        (
-            "first backup, 20,000 small files, 100 Mbit/s, 50 ms each way",
-            FIRST_FEW,
-        ),
+        "first backup, 20,000 small files, 100 Mbit/s, 50 ms each way",
+        few(LONG),
+        Kind::First,
     ),
-    row(
+    Row::on_request(
         "line-extract-small",
         None,
-        LONG,
-        (
-            "extract, 20,000 small files, 100 Mbit/s, 50 ms each way",
-            EXTRACT_FEW,
-        ),
+        "extract, 20,000 small files, 100 Mbit/s, 50 ms each way",
+        few(LONG),
+        Kind::Extract,
     ),
 ];
