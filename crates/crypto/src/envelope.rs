@@ -4,7 +4,7 @@
 //! room for the header, so that data is compressed, encrypted and stored without being copied.
 
 use crate::error::{CryptoError, ObjectName};
-use crate::id_hash::{blake2b_digest, blake2b_state};
+use crate::id_hash::{blake2b_digest, blake2b_many, blake2b_state};
 use crate::key::{Key, ObjectCipher, ObjectMac};
 use crate::mode::EnvelopeKind;
 use crate::nonce::{Nonce, Nonces, blocks};
@@ -55,6 +55,20 @@ pub fn envelope_nonce(object: &[u8]) -> Option<EnvelopeNonce> {
     })
 }
 
+/// An object whose type and MAC were checked by [`Key::authenticate_many`].
+#[derive(Debug, Clone, Copy)]
+pub struct Authentic<'o>(Form<'o>);
+
+#[derive(Debug, Clone, Copy)]
+enum Form<'o> {
+    /// Compressed data, as it is.
+    Plain(&'o [u8]),
+    Encrypted {
+        counter: [u8; COUNTER_LEN],
+        ciphertext: &'o [u8],
+    },
+}
+
 /// An envelope's MAC while it is computed.
 enum RunningMac {
     Hmac(Hmac<Sha256>),
@@ -64,7 +78,7 @@ enum RunningMac {
 impl RunningMac {
     fn new(keyed: &ObjectMac) -> Self {
         match keyed {
-            ObjectMac::HmacSha256(keyed) => Self::Hmac(keyed.clone()),
+            ObjectMac::HmacSha256(keyed) => Self::Hmac(keyed.begin()),
             ObjectMac::Blake2b(key) => Self::Blake2b(Box::new(blake2b_state(key))),
         }
     }
@@ -217,6 +231,96 @@ impl Key {
         decrypt_in_place(cipher, data).ok_or(CryptoError::MacMismatch {
             object: object_name,
         })
+    }
+
+    /// Checks type byte and MAC of several objects, side by side where that is faster; each is to be
+    /// [`decrypt`](Self::decrypt)ed then.
+    ///
+    /// As with [`open_envelope`](Self::open_envelope), that the data belongs to the id is *not* checked.
+    ///
+    /// # Errors
+    /// For each as [`open_envelope`](Self::open_envelope).
+    ///
+    /// # Panics
+    /// Never: there is a MAC for each that is long enough.
+    pub fn authenticate_many<'o>(
+        &self,
+        objects: &[(ChunkId, &'o [u8])],
+    ) -> Vec<Result<Authentic<'o>, CryptoError>> {
+        let Some(cipher) = self.cipher() else {
+            let plain = |(id, object): &(ChunkId, &'o [u8])| {
+                let data = self.without_type(object);
+                let data = data.ok_or_else(|| self.refused(ObjectName(Some(*id))))?;
+                Ok(Authentic(Form::Plain(data)))
+            };
+            return objects.iter().map(plain).collect();
+        };
+        let mut opened = Vec::with_capacity(objects.len());
+        let (mut places, mut covered) = (Vec::new(), Vec::new());
+        for (id, object) in objects {
+            let object_name = ObjectName(Some(*id));
+            let Some(data) = self.without_type(object) else {
+                opened.push(Err(self.refused(object_name)));
+                continue;
+            };
+            if let Some((_, authenticated)) = data.split_first_chunk::<MAC_LEN>()
+                && authenticated.len() >= COUNTER_LEN
+            {
+                places.push(opened.len());
+                covered.push(authenticated);
+            }
+            // Until its MAC is found to be right.
+            let object = object_name;
+            opened.push(Err(CryptoError::MacMismatch { object }));
+        }
+        let judge = |number: usize, mac: [u8; MAC_LEN]| {
+            let (place, authenticated) = (places[number], covered[number]);
+            let stored = &objects[place].1[TYPE_LEN..COUNTER_OFFSET];
+            if bool::from(mac.ct_eq(stored)) {
+                let (counter, ciphertext) = authenticated
+                    .split_first_chunk()
+                    .expect("shorter ones were left out");
+                opened[place] = Ok(Authentic(Form::Encrypted {
+                    counter: *counter,
+                    ciphertext,
+                }));
+            }
+        };
+        match &cipher.mac {
+            ObjectMac::HmacSha256(keyed) => keyed.hash_many(&covered, judge),
+            ObjectMac::Blake2b(key) => blake2b_many(key, &covered, judge),
+        }
+        opened
+    }
+
+    /// The compressed data of an object, decrypted into `buffer`, or as a part of the object if it is not encrypted.
+    ///
+    /// # Panics
+    /// If the object was found authentic by a key of another kind.
+    pub fn decrypt<'a>(&self, object: Authentic<'a>, buffer: &'a mut Vec<u8>) -> &'a [u8] {
+        let (counter, ciphertext) = match object.0 {
+            Form::Plain(data) => return data,
+            Form::Encrypted {
+                counter,
+                ciphertext,
+            } => (counter, ciphertext),
+        };
+        let cipher = self.cipher().expect("it was this key that checked the MAC");
+        let mut keystream = keystream(cipher, u64::from_be_bytes(counter));
+        buffer.clear();
+        buffer.reserve(ciphertext.len());
+        for piece in ciphertext.chunks(PIECE_LEN) {
+            let start = buffer.len();
+            buffer.extend_from_slice(piece);
+            keystream.apply_keystream(&mut buffer[start..]);
+        }
+        buffer
+    }
+
+    /// What comes behind the type byte; `None` if that is not one of the key's.
+    fn without_type<'o>(&self, object: &'o [u8]) -> Option<&'o [u8]> {
+        let (byte, data) = object.split_first()?;
+        self.mode().accepts(*byte).then_some(data)
     }
 
     /// The error for an object of another type.

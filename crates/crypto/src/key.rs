@@ -1,15 +1,13 @@
 //! A key: the secrets of a repository and everything that is computed from them once.
 
 use crate::error::CryptoError;
-use crate::id_hash::IdHasher;
+use crate::id_hash::{IdHasher, KeyedHmac};
 use crate::mode::{EnvelopeKind, IdHashKind, KeyMode};
 use crate::passphrase::Passphrase;
 use aes::Aes256Enc;
 use aes::cipher::KeyInit;
-use hmac::Hmac;
 use ironborg_format::KeyMap;
 use ironborg_types::{ChunkId, RepositoryId};
-use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -27,7 +25,7 @@ const PASSPHRASE_MODE_LEN: usize = 100;
 /// The keyed beginning of the envelope's MAC.
 #[derive(Clone)]
 pub(crate) enum ObjectMac {
-    HmacSha256(Hmac<Sha256>),
+    HmacSha256(KeyedHmac),
     Blake2b(Zeroizing<Vec<u8>>),
 }
 
@@ -214,11 +212,9 @@ impl Key {
             EnvelopeKind::Plain => None,
             EnvelopeKind::HmacSha256 => {
                 check_len(&secrets.enc_hmac_key, KEY_LEN)?;
-                let mac = Hmac::new_from_slice(&secrets.enc_hmac_key)
-                    .expect("HMAC takes a key of any length");
                 Some(ObjectCipher {
                     aes: aes(&secrets)?,
-                    mac: ObjectMac::HmacSha256(mac),
+                    mac: ObjectMac::HmacSha256(KeyedHmac::new(&secrets.enc_hmac_key)),
                 })
             }
             EnvelopeKind::Blake2b => {

@@ -9,13 +9,14 @@ pub mod error;
 pub mod id_hash;
 pub mod key;
 pub mod key_blob;
+mod lanes;
 pub mod mode;
 pub mod nonce;
 pub mod passphrase;
 pub mod tam;
 
 pub use block_seal::{BLOCK_SALT_LEN, BLOCK_TAG_LEN, BlockAddress, BlockSeal, random_block_salt};
-pub use envelope::{ENVELOPE_OVERHEAD, EnvelopeNonce, envelope_nonce};
+pub use envelope::{Authentic, ENVELOPE_OVERHEAD, EnvelopeNonce, envelope_nonce};
 pub use error::CryptoError;
 pub use key::{Key, RelatedSecrets};
 pub use mode::{EnvelopeKind, IdHashKind, KeyMode, KeyStorage};

@@ -5,7 +5,7 @@ use crate::KeyMode;
 use crate::tests::vectors;
 use proptest::prelude::*;
 
-/// Opens in both ways, which say the same.
+/// Opens in all ways, which say the same.
 fn open(key: &Key, object: &[u8]) -> Result<Vec<u8>, CryptoError> {
     let (mut buffer, mut place) = (Vec::new(), object.to_vec());
     let id = ChunkId([1; 32]);
@@ -16,6 +16,16 @@ fn open(key: &Key, object: &[u8]) -> Result<Vec<u8>, CryptoError> {
         .open_envelope_in_place(Some(&id), &mut place)
         .map(<[u8]>::to_vec);
     assert_eq!(format!("{opened:?}"), format!("{in_place:?}"));
+    // Beside others, the first of which has another length.
+    for objects in [
+        &[object][..],
+        &[object.get(1..).unwrap_or_default(), object, object],
+    ] {
+        let named: Vec<_> = objects.iter().map(|object| (id, *object)).collect();
+        let last = key.authenticate_many(&named).pop().expect("one of each");
+        let among_others = last.map(|authentic| key.decrypt(authentic, &mut buffer).to_vec());
+        assert_eq!(format!("{opened:?}"), format!("{among_others:?}"));
+    }
     opened
 }
 
