@@ -9,6 +9,7 @@ pub mod pattern;
 pub mod walk;
 
 pub mod attributes;
+pub mod device;
 pub mod filter;
 pub mod fuse_device;
 pub mod named_file;
@@ -21,6 +22,7 @@ pub mod users;
 
 mod error;
 mod sys;
+mod usage;
 
 pub use attributes::{
     AttributeOptions, AttributeReader, ExtendedAttributes, access_acl_value, default_acl_value,
@@ -29,5 +31,6 @@ pub use error::{ErrorFile, PatternError, SourceError};
 pub use pattern::{Decision, Pattern, PatternMatcher, PatternSet};
 pub use restore::{AttributeValues, RestoreOptions, RestoreRoot};
 pub use scratch::ScratchDirectory;
+pub use usage::ThreadUsage;
 pub use users::Names;
 pub use walk::{Dir, DirEntries, FileKind, FileStat, Place, SourceFile};

@@ -1,11 +1,14 @@
-//! The calls for which there is no safe wrapper: the user database, `*xattrat`, `fchmodat2`.
+//! The calls for which there is no safe wrapper: the user database, `*xattrat`, `fchmodat2`, a thread's usage.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::time::Duration;
 
 use rustix::io::Errno;
+
+use crate::usage::ThreadUsage;
 
 /// System call numbers that are the same on every architecture with a unified table.
 const SYS_FCHMODAT2: libc::c_long = 452;
@@ -224,5 +227,24 @@ pub(crate) fn ignore_sigint(command: &mut std::process::Command) {
             libc::signal(libc::SIGINT, libc::SIG_IGN);
             Ok(())
         });
+    }
+}
+
+/// What this thread has used since it began; nothing if the system does not tell.
+pub(crate) fn thread_usage() -> ThreadUsage {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the kernel fills in the one structure it is given; all bits zero is a valid value of it too.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let time = |time: libc::timeval| {
+        let micros = u64::try_from(time.tv_usec).unwrap_or(0);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        Duration::from_secs(seconds) + Duration::from_micros(micros)
+    };
+    ThreadUsage {
+        cpu: time(usage.ru_utime) + time(usage.ru_stime),
+        sleeps: u64::try_from(usage.ru_nvcsw).unwrap_or(0),
     }
 }

@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use ironborg_chunker::{Chunker, ChunkerParams, Extent, fixed_blocks};
 use ironborg_format::{ChunkEntry, Item};
@@ -91,8 +92,8 @@ pub(super) struct Reading<'i> {
     pub(super) batch: u64,
     /// Its item so far.
     pub(super) item: &'i Item,
-    /// Whether reading may have to wait for somebody: pipes and devices.
-    pub(super) may_wait: bool,
+    /// The file system it is in; `None`: reading may have to wait for somebody, as with pipes and devices.
+    pub(super) device: Option<u64>,
 }
 
 impl ContentReader {
@@ -195,9 +196,12 @@ impl ContentReader {
         let buffer =
             Arc::get_mut(&mut self.buffer).expect("the rest was moved out of a shared buffer");
         buffer.resize(self.buffer_len, 0);
+        // Where one may read at a time: who reads from a pipe waits for somebody, not for a disk.
+        let _turn = reading.device.and_then(|_| shared.pace.turn());
+        let (started, before) = (Instant::now(), *offset);
         while *filled < buffer.len() {
             // Who writes into a pipe may take hours; who wants to stop must not wait for that.
-            while reading.may_wait && !input.wait_ready(POLL_MS) {
+            while reading.device.is_none() && !input.wait_ready(POLL_MS) {
                 if shared.is_over() {
                     return Err(FillError::Over);
                 }
@@ -219,6 +223,10 @@ impl ContentReader {
             if part_is_wanted(shared, seen, reading) {
                 return Ok(false);
             }
+        }
+        if let Some(device) = reading.device {
+            let count = *offset - before;
+            shared.pace.streamed(count, started.elapsed(), device);
         }
         Ok(false)
     }

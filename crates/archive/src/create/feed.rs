@@ -82,8 +82,8 @@ impl StepSink for BatchSink<'_> {
         self.dirs += usize::from(matches!(step, Step::Directory(_)));
         self.bytes += size;
         self.steps.push(step);
-        let full =
-            self.steps.len() >= BATCH_STEPS || self.bytes >= BATCH_BYTES || self.dirs >= BATCH_DIRS;
+        let most = self.shared.pace.batch_steps(BATCH_STEPS);
+        let full = self.steps.len() >= most || self.bytes >= BATCH_BYTES || self.dirs >= BATCH_DIRS;
         if alone || full { self.flush() } else { Ok(()) }
     }
 

@@ -162,7 +162,7 @@ impl Worker<'_> {
                 let reading = Reading {
                     batch,
                     item: &item,
-                    may_wait: true,
+                    device: None,
                 };
                 let read = self
                     .reader

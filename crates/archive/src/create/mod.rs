@@ -14,12 +14,14 @@
 mod ahead;
 mod collect;
 mod content;
+mod crew;
 mod dry_run;
 mod feed;
 pub(crate) mod items;
 mod made;
 mod options;
 mod outcome;
+mod pace;
 mod piped;
 mod save;
 mod shared;
@@ -37,7 +39,7 @@ use std::time::Instant;
 use ironborg_cache::{FilesCache, PathHasher};
 use ironborg_chunker::Chunker;
 use ironborg_format::ChunkEntry;
-use ironborg_source::{AttributeReader, Names};
+use ironborg_source::Names;
 use ironborg_types::{ArchiveId, BytePath, Timestamp};
 
 pub use dry_run::dry_run;
@@ -53,15 +55,16 @@ use crate::save::checkpoint_name;
 use crate::session::Session;
 use crate::stored::{keep_stored, stored_chunks};
 use collect::Collector;
+use crew::Crew;
 use feed::Tree;
 pub(crate) use feed::{BatchSink, Feed, Stop};
 pub(crate) use made::{MadeContent, MadeEntry, pieces};
+use pace::Pace;
 use save::Saver;
 pub(crate) use shared::Shared;
 pub(crate) use step::Step;
 pub(crate) use walk::StepSink;
 pub(crate) use work::SMALL_FILE_SIZE_MAX;
-use work::Worker;
 
 /// How many batches the walk may be ahead of the archive.
 const BATCHES_IN_FLIGHT: usize = 24;
@@ -179,6 +182,7 @@ pub(crate) fn make(
         shares: crossbeam_channel::bounded(client.threads),
         spare: crossbeam_channel::bounded(client.threads),
         object_bytes: Gate::new(shared::OBJECT_BYTES_IN_FLIGHT),
+        pace: Pace::new(client.threads),
         idle: AtomicUsize::new(0),
         over: AtomicBool::new(false),
         head_batch: AtomicU64::new(0),
@@ -195,15 +199,9 @@ pub(crate) fn make(
     };
     let tickets = Gate::new(BATCHES_IN_FLIGHT);
     let mut collector = Collector::new(session, &shared, saver, &tickets)?;
-    run_threads(
-        &client,
-        &shared,
-        &chunker,
-        &tickets,
-        || AttributeReader::new(options.metadata.attributes(), Arc::clone(names)),
-        feed,
-        || collector.run(&done_rx),
-    )?;
+    run_threads(&client, &shared, &chunker, names, &tickets, feed, || {
+        collector.run(&done_rx)
+    })?;
     let saved = collector.save(&options.name)?;
     let stats = collector.stats;
     let mut summary = collector.summary;
@@ -226,23 +224,21 @@ fn run_threads(
     client: &Client,
     shared: &Shared<'_>,
     chunker: &Chunker,
+    names: &Arc<Names>,
     tickets: &Gate,
-    attributes: impl Fn() -> AttributeReader,
     feed: impl Feed,
     collect: impl FnOnce() -> Result<(), ArchiveError>,
 ) -> Result<(), ArchiveError> {
-    let reporter = client.reporter.as_ref();
+    let crew = Crew {
+        shared,
+        reporter: client.reporter.as_ref(),
+        names,
+        chunker,
+    };
     let (batch_tx, batch_rx) = crossbeam_channel::bounded(2 * client.threads);
     let open_dirs = Arc::new(Gate::new(OPEN_DIRS_MAX));
     thread::scope(|scope| {
-        for _ in 0..client.threads {
-            let mut worker = Worker::new(shared, reporter, attributes(), chunker.clone());
-            let batches = batch_rx.clone();
-            scope.spawn(move || {
-                let _guard = PanicGuard(shared);
-                worker.run(&batches);
-            });
-        }
+        crew.start(scope, client.threads, &batch_rx);
         // Only workers may hold this end, or the walk would wait for nobody.
         drop(batch_rx);
         let sink = BatchSink::new(shared, batch_tx.clone(), tickets);
@@ -299,6 +295,7 @@ impl Drop for EndGuard<'_> {
     fn drop(&mut self) {
         self.shared.over.store(true, Ordering::SeqCst);
         self.shared.object_bytes.close();
+        self.shared.pace.long.close();
         self.tickets.close();
         self.open_dirs.close();
     }

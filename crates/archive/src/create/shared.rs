@@ -15,6 +15,7 @@ use ironborg_types::ChunkId;
 
 use super::options::CreateOptions;
 use super::outcome::{Done, SealedObjects};
+use super::pace::Pace;
 use super::split::Share;
 use super::step::Entry;
 use crate::error::ArchiveError;
@@ -48,6 +49,8 @@ pub(crate) struct Shared<'a> {
     pub(super) spare: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
     /// Bounds the objects on their way to the collector.
     pub(super) object_bytes: Gate,
+    /// How files come, and how many workers there should be therefore.
+    pub(super) pace: Pace,
     /// Workers with nothing to do.
     pub(super) idle: AtomicUsize,
     /// Set when the operation has failed: nobody needs to go on.

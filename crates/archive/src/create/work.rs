@@ -21,6 +21,7 @@ use ironborg_types::{ChunkId, Reporter};
 use super::content::{ContentError, ContentReader, Reading, store_share};
 use super::items::{add_attributes, as_regular_file, item_of_stat, set_size};
 use super::outcome::{Done, EntryOutcome, Memorize, Outcome};
+use super::pace::Stopwatch;
 use super::shared::{Over, Sealing, Shared};
 use super::step::{Entry, EntryKind, Linked, Step};
 
@@ -49,6 +50,7 @@ pub(super) struct Worker<'a> {
     ids: Vec<ChunkId>,
     pub(super) cuts: Vec<Range<usize>>,
     hashed_path: Vec<u8>,
+    watch: Stopwatch,
 }
 
 /// A small file whose content is in the arena and whose chunks are not stored yet.
@@ -116,44 +118,47 @@ impl<'a> Worker<'a> {
             ids: Vec::new(),
             cuts: Vec::new(),
             hashed_path: Vec::new(),
+            watch: Stopwatch::default(),
         }
     }
 
-    /// Works until there is nothing left to do, or the operation is over.
-    pub(super) fn run(&mut self, batches: &Receiver<Batch>) {
+    /// Does the next thing there is to do, a batch by `batch`; `false` if there is nothing left, or the operation is over.
+    pub(super) fn next(
+        &mut self,
+        batches: &Receiver<Batch>,
+        batch: impl FnOnce(&mut Self, Batch) -> bool,
+    ) -> bool {
         let shares = &self.shared.shares.1;
         let again = &self.shared.again.1;
-        while !self.shared.is_over() {
-            self.shared.idle.fetch_add(1, Ordering::Relaxed);
-            // A share comes first: its file holds up everything behind it.
-            select_biased! {
-                recv(shares) -> share => {
-                    self.shared.idle.fetch_sub(1, Ordering::Relaxed);
-                    let Ok(share) = share else { return };
-                    if store_share(self.shared, &mut self.sealing, &mut self.ids, &share).is_err() {
-                        return;
-                    }
-                }
-                recv(again) -> entry => {
-                    self.shared.idle.fetch_sub(1, Ordering::Relaxed);
-                    let Ok(entry) = entry else { return };
-                    if self.again(entry).is_err() {
-                        return;
-                    }
-                }
-                recv(batches) -> batch => {
-                    self.shared.idle.fetch_sub(1, Ordering::Relaxed);
-                    let Ok(batch) = batch else { return };
-                    if self.batch(batch).is_err() {
-                        return;
-                    }
-                }
+        if self.shared.is_over() {
+            return false;
+        }
+        self.shared.idle.fetch_add(1, Ordering::Relaxed);
+        // A share comes first: its file holds up everything behind it.
+        select_biased! {
+            recv(shares) -> share => {
+                self.shared.idle.fetch_sub(1, Ordering::Relaxed);
+                let Ok(share) = share else { return false };
+                store_share(self.shared, &mut self.sealing, &mut self.ids, &share).is_ok()
+            }
+            recv(again) -> entry => {
+                self.shared.idle.fetch_sub(1, Ordering::Relaxed);
+                let Ok(entry) = entry else { return false };
+                self.again(entry).is_ok()
+            }
+            recv(batches) -> next => {
+                self.shared.idle.fetch_sub(1, Ordering::Relaxed);
+                let Ok(next) = next else { return false };
+                batch(self, next)
             }
         }
     }
 
-    fn batch(&mut self, batch: Batch) -> Result<(), Over> {
+    /// Does a batch.
+    pub(super) fn batch(&mut self, batch: Batch) -> Result<(), Over> {
         self.arena.clear();
+        let shared = self.shared;
+        let reading = shared.pace.begin(&mut self.watch, &batch.steps);
         let mut outcomes = Vec::with_capacity(batch.steps.len());
         let mut small = Vec::new();
         for step in batch.steps {
@@ -185,6 +190,9 @@ impl<'a> Worker<'a> {
                 }
             };
             outcomes.push(outcome);
+        }
+        if let Some(reading) = reading {
+            shared.pace.end(&mut self.watch, &reading);
         }
         self.store_small(&small, &mut outcomes)?;
         self.shared.send_objects(&mut self.sealing)?;
@@ -391,11 +399,10 @@ impl<'a> Worker<'a> {
             item.chunks = Some(Vec::new());
             return Ok(());
         }
-        let may_wait = stat.kind() != FileKind::Regular;
         let reading = Reading {
             batch,
             item,
-            may_wait,
+            device: (stat.kind() == FileKind::Regular).then_some(stat.dev),
         };
         let content = self
             .reader

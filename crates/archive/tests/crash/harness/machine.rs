@@ -98,6 +98,7 @@ pub(crate) struct Machine {
     /// What the security record says the repository's place is.
     pub(crate) location: String,
     pub(crate) notes: Arc<Notes>,
+    pub(crate) threads: usize,
     pid: u64,
 }
 
@@ -109,6 +110,7 @@ impl Machine {
             passphrase: "old".to_owned(),
             location: location.to_owned(),
             notes: Arc::default(),
+            threads: 2,
             pid: DEAD_PID,
         }
     }
@@ -165,7 +167,7 @@ impl Machine {
                 cwd: b"/".to_vec(),
                 ..Identity::default()
             },
-            threads: 2,
+            threads: self.threads,
             location: self.location.clone(),
             lock: LockOptions {
                 exclusive: true,

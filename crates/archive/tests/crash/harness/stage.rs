@@ -157,7 +157,8 @@ pub(crate) fn chunker() -> ChunkerParams {
     "9,13,11,63".parse().expect("parameters")
 }
 
-fn create_options(name: &str, source: &Path) -> CreateOptions {
+/// How the files are archived.
+pub(crate) fn create_options(name: &str, source: &Path) -> CreateOptions {
     CreateOptions {
         name: name.into(),
         comment: Vec::new(),
