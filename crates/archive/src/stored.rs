@@ -13,6 +13,17 @@ use crate::{ArchiveError, Session};
 
 const LOGGER: &str = "borg.cache";
 
+/// Whether chunks are stored, for who claims them before putting them. Counts are partial; stored lengths may be unknown,
+/// see [`csize_of`].
+///
+/// A repository that answers by itself is asked; else this is [`stored_chunks`].
+pub(crate) fn chunks_to_claim(session: &Session) -> Result<ChunkTable, ArchiveError> {
+    match session.repository.stored_ids()? {
+        Some(stored) => Ok(ChunkTable::over(stored)),
+        None => stored_chunks(session),
+    }
+}
+
 /// All chunks that are stored. Counts are partial; stored lengths may be unknown, see [`csize_of`].
 pub(crate) fn stored_chunks(session: &Session) -> Result<ChunkTable, ArchiveError> {
     let repository = session.repository.as_ref();

@@ -4,14 +4,18 @@
 //! at once and exactly one of them is told to store a new chunk. What deletes or sums up adds the counts
 //! of all archives and takes some away again. A table remembers whether its counts are complete.
 //!
+//! Where the repository answers by itself which ids it has, a table is laid [over](ChunkTable::over) that: it holds what
+//! was claimed through it, and what was taken away is remembered as gone. So it takes memory for what a run
+//! does, whatever the repository holds.
+//!
 //! Memory: 44 bytes a chunk at nine tenths full, in 64 shards that grow one at a time by a quarter.
 
 mod kept;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use ironborg_repository::Repository;
+use ironborg_repository::{Repository, StoredIds};
 use ironborg_types::ChunkId;
 
 use crate::CacheError;
@@ -32,6 +36,8 @@ const BELIEVED_MAX: usize = 1 << 20;
 const REFS_MAX: u32 = 0xffff_fbff;
 /// In `csize`: claimed, but not stored yet. Objects are far smaller.
 const IN_FLIGHT: u32 = u32::MAX;
+/// In `csize`, in a table over a repository: not stored any more, or not for long, whatever the repository says.
+const GONE: u32 = u32::MAX - 1;
 
 /// Lengths of a chunk and its object, in bytes; 0 where unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -100,6 +106,8 @@ struct Shard {
 pub struct ChunkTable {
     shards: Box<[Shard]>,
     counts: Counts,
+    /// Who knows of ids that are not in the table.
+    stored: Option<Arc<dyn StoredIds>>,
     /// Whether somebody has looked for stored lengths elsewhere than in the repository.
     csizes_sought: AtomicBool,
 }
@@ -117,7 +125,19 @@ impl ChunkTable {
         Self {
             shards: shards.collect(),
             counts,
+            stored: None,
             csizes_sought: AtomicBool::new(false),
+        }
+    }
+
+    /// A table for the ids a repository has and those that are claimed from now on. Counts are [`Counts::Partial`].
+    ///
+    /// What is to be stored is to be claimed before it is put, and what is to be deleted taken away here before. How often
+    /// a chunk is referred to that was stored already nobody knows: its count is as good as endless, so that it never gets to 0.
+    pub fn over(stored: Arc<dyn StoredIds>) -> Self {
+        Self {
+            stored: Some(stored),
+            ..Self::new(0, Counts::Partial)
         }
     }
 
@@ -161,7 +181,7 @@ impl ChunkTable {
 
     /// Notes that a chunk is not stored any more, whatever refers to it.
     pub fn note_removed(&self, id: &ChunkId) {
-        self.slots(id).remove(id);
+        self.take_away(&mut self.slots(id), id);
     }
 
     /// Fills in the stored length of a chunk if the table has the chunk and not its length.
@@ -181,7 +201,7 @@ impl ChunkTable {
         self.counts
     }
 
-    /// Number of chunks, those in flight included.
+    /// Number of chunks, those in flight included; in a table over a repository of those it has taken note of.
     pub fn len(&self) -> usize {
         self.shards
             .iter()
@@ -199,14 +219,21 @@ impl ChunkTable {
     /// Of all who claim a chunk that is not, one gets [`Claim::New`] and has to store it.
     pub fn claim(&self, id: &ChunkId, size: u32) -> Result<Claim, CacheError> {
         let mut slots = self.slots(id);
-        let (slot, is_new) = slots.entry(id);
-        if is_new {
-            (slot.size, slot.csize) = (size, IN_FLIGHT);
-        } else {
+        let is_there = match slots.get(id) {
+            Some(slot) => slot.csize != GONE,
+            None => self.is_below(id)?,
+        };
+        let (slot, is_first) = slots.entry(id);
+        if is_there {
+            if is_first {
+                slot.refs = REFS_MAX;
+            }
             learn_size(slot, size)?;
+        } else {
+            (slot.size, slot.csize) = (size, IN_FLIGHT);
         }
         slot.refs = add_refs(slot.refs, 1);
-        Ok(match (is_new, slot.csize) {
+        Ok(match (!is_there, slot.csize) {
             (true, _) => Claim::New,
             (false, IN_FLIGHT) => Claim::InFlight,
             (false, csize) => Claim::Known(ChunkSizes {
@@ -216,33 +243,24 @@ impl ChunkTable {
         })
     }
 
-    /// [`Self::claim`] for a table that does not hold the whole repository: `is_stored` is asked about
-    /// ids the table does not know, outside any lock and perhaps by several workers at once.
-    pub fn claim_or_ask(
-        &self,
-        id: &ChunkId,
-        size: u32,
-        is_stored: impl FnOnce(&ChunkId) -> Result<bool, CacheError>,
-    ) -> Result<Claim, CacheError> {
-        let known = self.slots(id).get(id).is_some();
-        if !known && is_stored(id)? {
-            self.slots(id).entry(id);
-        }
-        self.claim(id, size)
-    }
-
-    /// Counts another reference to a chunk that is in the table (known from the files cache) and returns
-    /// its sizes; `None`, and nothing counted, if it is not there or still in flight.
+    /// Counts another reference to a chunk that is stored (known from the files cache) and returns its sizes as far as they
+    /// are known; `None`, and nothing counted, if it is not there or still in flight, or nobody can tell.
     pub fn reference(&self, id: &ChunkId) -> Option<ChunkSizes> {
         let mut slots = self.slots(id);
-        let slot = slots.get_mut(id).filter(|slot| slot.csize != IN_FLIGHT)?;
+        let Some(slot) = slots.get_mut(id) else {
+            // Nothing to take note of: there is no end to the references anyway.
+            return self.is_below(id).ok()?.then(ChunkSizes::default);
+        };
+        if !is_stored(slot) {
+            return None;
+        }
         slot.refs = add_refs(slot.refs, 1);
         Some(sizes(slot))
     }
 
     /// Tells everybody that a claimed chunk is stored now.
     pub fn fulfil(&self, id: &ChunkId, stored: ChunkSizes) {
-        assert!(stored.csize != IN_FLIGHT, "no object is that large");
+        assert!(stored.csize < GONE, "no object is that large");
         let mut slots = self.slots(id);
         let slot = slots
             .get_mut(id)
@@ -254,8 +272,8 @@ impl ChunkTable {
     /// Gives up a claimed chunk that could not be stored: it is unknown again, references and all.
     pub fn abandon(&self, id: &ChunkId) {
         let mut slots = self.slots(id);
-        let removed = slots.remove(id);
-        debug_assert!(removed.is_some_and(|slot| slot.csize == IN_FLIGHT));
+        debug_assert!(slots.get(id).is_some_and(|slot| slot.csize == IN_FLIGHT));
+        self.take_away(&mut slots, id);
         self.shard(id).settled.notify_all();
     }
 
@@ -266,6 +284,9 @@ impl ChunkTable {
         let mut slots = self.slots(id);
         loop {
             let slot = slots.get(id)?;
+            if slot.csize == GONE {
+                return None;
+            }
             if slot.csize != IN_FLIGHT {
                 return Some(sizes(slot));
             }
@@ -277,13 +298,17 @@ impl ChunkTable {
         }
     }
 
-    /// Sizes of a chunk; `None` if it is unknown or in flight. Counts nothing.
+    /// Sizes of a chunk as far as they are known; `None` if it is not stored or in flight, or nobody can tell. Counts
+    /// nothing.
     pub fn get(&self, id: &ChunkId) -> Option<ChunkSizes> {
-        let slots = self.slots(id);
-        slots
-            .get(id)
-            .filter(|slot| slot.csize != IN_FLIGHT)
-            .map(sizes)
+        self.look_up(id).ok()?
+    }
+
+    fn look_up(&self, id: &ChunkId) -> Result<Option<ChunkSizes>, CacheError> {
+        if let Some(slot) = self.slots(id).get(id) {
+            return Ok(is_stored(slot).then(|| sizes(slot)));
+        }
+        Ok(self.is_below(id)?.then(ChunkSizes::default))
     }
 
     /// References counted so far; 0 for unknown chunks.
@@ -297,16 +322,19 @@ impl ChunkTable {
         id: &ChunkId,
         repository: &dyn Repository,
     ) -> Result<Option<u32>, CacheError> {
-        match self.get(id) {
-            Some(ChunkSizes { csize: 1.., .. }) | None => {}
+        match self.look_up(id)? {
+            None => Ok(None),
+            Some(ChunkSizes {
+                csize: csize @ 1.., ..
+            }) => Ok(Some(csize)),
             Some(_) => {
-                let Some(stored) = repository.stored_size(id)? else {
-                    return Ok(None);
-                };
-                self.learn_csize(id, stored);
+                let stored = repository.stored_size(id)?;
+                if let Some(stored) = stored {
+                    self.learn_csize(id, stored);
+                }
+                Ok(stored)
             }
         }
-        Ok(self.get(id).map(|sizes| sizes.csize))
     }
 
     /// Adds `refs` references. Unknown sizes are filled in; known ones stay.
@@ -329,7 +357,7 @@ impl ChunkTable {
     /// A chunk without references leaves the table. Saturated counts stay: nobody knows any more.
     pub fn unreference(&self, id: &ChunkId, refs: u32) -> Option<Unreferenced> {
         let mut slots = self.slots(id);
-        let slot = slots.get_mut(id)?;
+        let slot = slots.get_mut(id).filter(|slot| slot.csize != GONE)?;
         if slot.refs < REFS_MAX {
             slot.refs = slot.refs.saturating_sub(refs);
         }
@@ -338,7 +366,7 @@ impl ChunkTable {
             sizes: sizes(slot),
         };
         if left.refs == 0 {
-            slots.remove(id);
+            self.take_away(&mut slots, id);
         }
         Some(left)
     }
@@ -384,6 +412,24 @@ impl ChunkTable {
         self.shards.iter().flat_map(of_shard).collect()
     }
 
+    /// Whether the repository below has an id the table does not know of.
+    fn is_below(&self, id: &ChunkId) -> Result<bool, CacheError> {
+        match &self.stored {
+            Some(stored) if *id != ChunkId::MANIFEST => Ok(stored.contains(id)?),
+            _ => Ok(false),
+        }
+    }
+
+    /// Forgets a chunk; over a repository, which may have it a little longer, it stays as one that is gone.
+    fn take_away(&self, slots: &mut Slots, id: &ChunkId) {
+        if self.stored.is_none() {
+            slots.remove(id);
+        } else if *id != ChunkId::MANIFEST {
+            let (slot, _) = slots.entry(id);
+            (slot.refs, slot.size, slot.csize) = (0, 0, GONE);
+        }
+    }
+
     fn shard(&self, id: &ChunkId) -> &Shard {
         &self.shards[usize::from(id.0[0]) % SHARDS]
     }
@@ -401,12 +447,12 @@ fn lock(slots: &Mutex<Slots>) -> MutexGuard<'_, Slots> {
 fn sizes(slot: &Slot) -> ChunkSizes {
     ChunkSizes {
         size: slot.size,
-        csize: if slot.csize == IN_FLIGHT {
-            0
-        } else {
-            slot.csize
-        },
+        csize: if is_stored(slot) { slot.csize } else { 0 },
     }
+}
+
+fn is_stored(slot: &Slot) -> bool {
+    slot.csize < GONE
 }
 
 fn add_refs(refs: u32, more: u32) -> u32 {

@@ -213,9 +213,21 @@ impl<const V: usize> HashIndex<V> {
 
     /// The file: header and buckets.
     pub fn as_bytes(&mut self) -> &[u8] {
-        let count = u32::try_from(self.entries).expect("no more entries than buckets");
-        self.bytes[8..12].copy_from_slice(&count.to_le_bytes());
+        let (header, _) = self.parts();
+        self.bytes[..HEADER_LEN].copy_from_slice(&header);
         &self.bytes
+    }
+
+    /// The file's header, and behind it its buckets, without making either anew.
+    pub fn parts(&self) -> ([u8; HEADER_LEN], &[u8]) {
+        let (header, buckets) = self
+            .bytes
+            .split_first_chunk()
+            .expect("a table has a header");
+        let mut header: [u8; HEADER_LEN] = *header;
+        let count = u32::try_from(self.entries).expect("no more entries than buckets");
+        header[8..12].copy_from_slice(&count.to_le_bytes());
+        (header, buckets)
     }
 
     /// Bytes the file has.

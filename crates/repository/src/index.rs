@@ -1,7 +1,11 @@
 //! Where objects are: id to segment and offset.
 
-use ironborg_format::hashindex::{HashIndex, HashIndexError, Iter};
+mod shared;
+
+use ironborg_format::hashindex::{HEADER_LEN, HashIndex, HashIndexError, Iter};
 use ironborg_types::{ChunkId, SegmentId};
+
+pub(crate) use shared::SharedIndex;
 
 /// Place of a PUT entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,8 +42,8 @@ impl Index {
     }
 
     /// The file's content: header and buckets.
-    pub(crate) fn as_bytes(&mut self) -> &[u8] {
-        self.0.as_bytes()
+    pub(crate) fn parts(&self) -> ([u8; HEADER_LEN], &[u8]) {
+        self.0.parts()
     }
 
     /// Bytes the file has.

@@ -35,7 +35,7 @@ pub use local::{
     SegmentScan, SnapshotRepository,
 };
 pub use lock::{Lock, LockOptions, LockOwner, process_identity};
-pub use repository::{Change, Repository};
+pub use repository::{Change, Repository, StoredIds};
 pub use segments::FoundEntry;
 pub use survey::{Survey, survey};
 pub use witness::{StoredObject, Watcher, Witness};

@@ -12,6 +12,7 @@ mod options;
 mod room;
 mod scan;
 mod snapshot;
+mod stored;
 mod write;
 
 use std::ops::ControlFlow;
@@ -27,14 +28,15 @@ pub use options::{CheckMode, CheckOptions, CompactOptions, CreateOptions, LockMo
 pub use scan::SegmentScan;
 pub use snapshot::SnapshotRepository;
 
-use crate::index::{EntryLocation, Index};
+use crate::index::{EntryLocation, SharedIndex};
 use crate::lock::{Lock, LockOptions, LockOwner};
 use crate::nonce::NonceFile;
 use crate::recovery::{Committed, Recovery};
 use crate::segments::SegmentLog;
 use crate::settings::{self, Settings};
 use crate::state::State;
-use crate::{Repository, RepositoryError, Witness};
+use crate::{Repository, RepositoryError, StoredIds, Witness};
+use stored::CurrentIndex;
 
 /// Name of the log messages' source.
 pub(crate) const LOGGER: &str = "borg.repository";
@@ -56,6 +58,8 @@ pub struct LocalRepository {
     log: SegmentLog,
     /// The committed transaction or, while one is in progress, what has become of it.
     loaded: RwLock<Option<Loaded>>,
+    /// Its index, for those who only ask what is stored. Stays while what is loaded is taken out and put back.
+    current: Arc<CurrentIndex>,
     phase: Phase,
     /// Whether the transaction in progress has put what was not there before.
     grows: bool,
@@ -164,6 +168,7 @@ impl LocalRepository {
             lock: Mutex::new(lock),
             log,
             loaded: RwLock::new(None),
+            current: Arc::default(),
             phase: Phase::Idle,
             grows: false,
             planned: None,
@@ -275,12 +280,19 @@ impl LocalRepository {
 
     /// Forgets what was loaded for reading.
     fn forget_loaded(&self) {
+        self.current.set(None);
         *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn set_loaded(&mut self, loaded: Option<Loaded>) {
+        self.set_current(loaded.as_ref());
         let slot = self.loaded.get_mut();
         *slot.unwrap_or_else(PoisonError::into_inner) = loaded;
+    }
+
+    fn set_current(&self, loaded: Option<&Loaded>) {
+        self.current
+            .set(loaded.map(|loaded| loaded.state.index.clone()));
     }
 
     /// Looks something up in the loaded state; loads it first if that was not done yet.
@@ -296,10 +308,11 @@ impl LocalRepository {
             Some(loaded) => loaded,
             None => self.load()?,
         };
+        self.set_current(Some(&loaded));
         Ok(look_up(slot.insert(loaded)))
     }
 
-    fn with_index<T>(&self, look_up: impl FnOnce(&Index) -> T) -> Result<T, RepositoryError> {
+    fn with_index<T>(&self, look_up: impl FnOnce(&SharedIndex) -> T) -> Result<T, RepositoryError> {
         self.with_loaded(|loaded| look_up(&loaded.state.index))
     }
 
@@ -328,7 +341,7 @@ impl LocalRepository {
             Committed::Indexed(id) => match recovery.load_index(id) {
                 Some(index) => {
                     let state = State {
-                        index,
+                        index: index.into(),
                         ..State::default()
                     };
                     return Ok(Loaded {
@@ -369,7 +382,7 @@ impl LocalRepository {
             let error = self.lost_commit_error(lost, to);
             self.recovery().warn(error.to_string());
         } else if self.is_exclusive() && self.planned.is_none() {
-            self.save_rebuilt(&mut state, to)?;
+            self.save_rebuilt(&state, to)?;
         }
         Ok(Loaded {
             id: Some(to),
@@ -379,7 +392,7 @@ impl LocalRepository {
     }
 
     /// Writes down what was rebuilt. A full disk is no reason not to read, nor not to make room on it.
-    fn save_rebuilt(&self, state: &mut State, id: SegmentId) -> Result<(), RepositoryError> {
+    fn save_rebuilt(&self, state: &State, id: SegmentId) -> Result<(), RepositoryError> {
         match self.write_state(state, id) {
             Err(RepositoryError::Storage(error)) if error.is_no_space() => {
                 let message = format!("The rebuilt index could not be saved: {error}");
@@ -405,7 +418,7 @@ impl LocalRepository {
 
     fn load_whole(&self, id: SegmentId) -> Result<Option<State>, RepositoryError> {
         let recovery = self.recovery();
-        let Some(index) = recovery.load_index(id) else {
+        let Some(index) = recovery.load_index(id).map(SharedIndex::from) else {
             return Ok(None);
         };
         let hints = recovery.load_hints(id, &index)?;
@@ -490,7 +503,9 @@ impl LocalRepository {
         if self.mode != LockMode::None || !gone {
             return Err(error);
         }
-        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = Some(self.load()?);
+        let loaded = self.load()?;
+        self.set_current(Some(&loaded));
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = Some(loaded);
         match self.find(id)? {
             Some(moved) if moved != at => read(moved).map(Some),
             Some(_) => Err(error),
@@ -534,7 +549,7 @@ impl Repository for LocalRepository {
     }
 
     fn len(&self) -> Result<usize, RepositoryError> {
-        self.with_index(Index::len)
+        self.with_index(SharedIndex::len)
     }
 
     fn list(
@@ -555,6 +570,11 @@ impl Repository for LocalRepository {
 
     fn contains(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
         self.with_index(|index| index.contains(id))
+    }
+
+    fn stored_ids(&self) -> Result<Option<Arc<dyn StoredIds>>, RepositoryError> {
+        self.with_loaded(|_| ())?;
+        Ok(Some(Arc::clone(&self.current) as Arc<dyn StoredIds>))
     }
 
     fn get(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {

@@ -13,7 +13,7 @@ use ironborg_storage::Storage;
 use ironborg_types::{ErrorKind, Event, Level, PercentProgress, Reporter, SegmentId};
 
 use crate::RepositoryError;
-use crate::index::{EntryLocation, Index};
+use crate::index::{EntryLocation, Index, SharedIndex};
 use crate::local::LOGGER;
 use crate::replay::{Change, Replay};
 use crate::segments::{Entries, SegmentLog};
@@ -170,7 +170,7 @@ impl Recovery<'_> {
     pub(crate) fn load_hints(
         &self,
         id: SegmentId,
-        index: &Index,
+        index: &SharedIndex,
     ) -> Result<Option<Hints>, RepositoryError> {
         let error = match self.try_load_hints(id) {
             Ok(HintsFile::Version2(hints)) => return Ok(Some(hints)),
@@ -274,7 +274,7 @@ impl Recovery<'_> {
         &self,
         mut hints: Hints,
         mut sparse: Vec<u32>,
-        index: &Index,
+        index: &SharedIndex,
     ) -> Result<Hints, RepositoryError> {
         sparse.sort_unstable();
         for number in sparse {
@@ -293,7 +293,7 @@ impl Recovery<'_> {
         Ok(hints)
     }
 
-    fn freeable(&self, segment: SegmentId, index: &Index) -> Result<i64, RepositoryError> {
+    fn freeable(&self, segment: SegmentId, index: &SharedIndex) -> Result<i64, RepositoryError> {
         let mut freeable = 0;
         let mut entries = Entries::new(segment);
         while let Some(found) = entries.next(self.log)? {

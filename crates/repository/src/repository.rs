@@ -16,6 +16,17 @@ pub struct Change {
     pub stored: Option<u32>,
 }
 
+/// Which ids are stored, for threads that ask while the one that has the repository changes it.
+pub trait StoredIds: Send + Sync + std::fmt::Debug {
+    /// Whether an object is stored, what the transaction in progress has changed so far included.
+    ///
+    /// `false` once the transaction has failed: nothing may be taken for stored then.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    fn contains(&self, id: &ChunkId) -> Result<bool, RepositoryError>;
+}
+
 /// A transactional store of objects by id.
 ///
 /// The first `put` or `delete` begins a transaction, [`Repository::commit`] ends it. Dropping the
@@ -77,6 +88,15 @@ pub trait Repository: Send + Sync {
 
     /// Whether an object is stored.
     fn contains(&self, id: &ChunkId) -> Result<bool, RepositoryError>;
+
+    /// A handle that answers which ids are stored, if asking one by one is cheap here. It stays good for as long as this
+    /// repository is open.
+    ///
+    /// # Errors
+    /// The index cannot be loaded.
+    fn stored_ids(&self) -> Result<Option<Arc<dyn StoredIds>>, RepositoryError> {
+        Ok(None)
+    }
 
     /// Reads one object into `out`, replacing what was there; its capacity is reused.
     ///

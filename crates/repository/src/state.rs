@@ -4,7 +4,7 @@
 use ironborg_format::hints::Hints;
 use ironborg_types::{ChunkId, SegmentId};
 
-use crate::index::{EntryLocation, Index};
+use crate::index::{EntryLocation, SharedIndex};
 
 /// Size of a COMMIT entry: it can be freed as soon as it is written.
 const COMMIT_SIZE: i64 = ironborg_format::segment::HEADER_LEN as i64;
@@ -12,7 +12,7 @@ const COMMIT_SIZE: i64 = ironborg_format::segment::HEADER_LEN as i64;
 /// Index and bookkeeping of one transaction.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    pub(crate) index: Index,
+    pub(crate) index: SharedIndex,
     pub(crate) hints: Hints,
 }
 

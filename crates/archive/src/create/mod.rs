@@ -53,7 +53,7 @@ use crate::gate::Gate;
 use crate::references::keep_summary;
 use crate::save::checkpoint_name;
 use crate::session::Session;
-use crate::stored::{keep_stored, stored_chunks};
+use crate::stored::{chunks_to_claim, keep_stored};
 use collect::Collector;
 use crew::Crew;
 use feed::Tree;
@@ -156,7 +156,7 @@ pub(crate) fn make(
         .map_err(|error| ArchiveError::other(error.to_string()))?;
     let cache = client.own_cache(session.repository.id());
     let files_name = files_cache_name(options);
-    let chunks = stored_chunks(session)?;
+    let chunks = chunks_to_claim(session)?;
     let files = (!options.files_cache.is_disabled()).then(|| {
         FilesCache::open(
             &cache,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use ironborg_repository::{
-    CheckOptions, CompactOptions, LocalRepository, Repository, RepositoryError,
+    CheckOptions, CompactOptions, LocalRepository, Repository, RepositoryError, StoredIds,
 };
 use ironborg_types::{ChunkId, NonceStore, RepositoryId};
 
@@ -59,6 +59,10 @@ impl Repository for CountingRepository {
 
     fn contains(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
         self.inner.contains(id)
+    }
+
+    fn stored_ids(&self) -> Result<Option<Arc<dyn StoredIds>>, RepositoryError> {
+        self.inner.stored_ids()
     }
 
     fn get(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use ironborg_storage::Storage;
 use ironborg_types::{ChunkId, Reporter, RepositoryId};
 
-use super::{ChunkTable, Counts, IN_FLIGHT, lock};
+use super::{ChunkTable, Counts, GONE, is_stored, lock};
 use crate::CacheError;
 use crate::cache_file::{BODY_OFFSET, CacheFiles, Fields, FileKind};
 
@@ -49,7 +49,7 @@ impl ChunkTable {
         let mut records = Vec::with_capacity(self.len() * RECORD_LEN);
         for shard in &self.shards {
             for slot in lock(&shard.slots).iter() {
-                if slot.csize != IN_FLIGHT {
+                if is_stored(slot) {
                     records.extend_from_slice(slot.id.as_bytes());
                     records.extend_from_slice(&slot.csize.to_le_bytes());
                 }
@@ -85,7 +85,7 @@ pub(super) fn decode(body: &[u8]) -> Option<KeptTable> {
         let mut fields = Fields(record);
         let id = ChunkId(fields.array()?);
         let csize = fields.u32()?;
-        if id == ChunkId::MANIFEST || csize == IN_FLIGHT {
+        if id == ChunkId::MANIFEST || csize >= GONE {
             return None;
         }
         table.note_stored(&id, csize);

@@ -1,5 +1,7 @@
 //! What the chunk table promises its callers, among threads and across runs.
 
+mod over;
+
 use super::*;
 use ironborg_repository::{CheckOptions, CompactOptions, RepositoryError};
 use ironborg_storage::{MemoryStorage, Storage};
@@ -224,32 +226,6 @@ fn a_repositorys_ids_are_known_and_their_lengths_asked_once() {
     );
     assert_eq!(table.resolve_csize(&id(99), &repository).unwrap(), None);
     assert_eq!(table.ids_without_csize().len(), 18);
-}
-
-#[test]
-fn a_table_may_leave_knowing_to_the_repository() {
-    let table = ChunkTable::new(0, Counts::Partial);
-    let stored = |known: bool| move |_: &ChunkId| Ok(known);
-    let never = |_: &ChunkId| panic!("it is in the table");
-    assert_eq!(
-        table.claim_or_ask(&id(1), 5, stored(true)).unwrap(),
-        Claim::Known(sized(5, 0))
-    );
-    assert_eq!(
-        table.claim_or_ask(&id(2), 5, stored(false)).unwrap(),
-        Claim::New
-    );
-    assert_eq!(
-        table.claim_or_ask(&id(1), 5, never).unwrap(),
-        Claim::Known(sized(5, 0))
-    );
-    assert_eq!(
-        table.claim_or_ask(&id(2), 5, never).unwrap(),
-        Claim::InFlight
-    );
-    let failing = |_: &ChunkId| Err(CacheError::RepositoryAccessAborted);
-    assert!(table.claim_or_ask(&id(3), 5, failing).is_err());
-    assert_eq!(table.get(&id(3)), None);
 }
 
 #[test]

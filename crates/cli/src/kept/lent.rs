@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use ironborg_repository::{
-    Change, CheckMode, CheckOptions, CompactOptions, Repository, RepositoryError, Witness,
+    Change, CheckMode, CheckOptions, CompactOptions, Repository, RepositoryError, StoredIds,
+    Witness,
 };
 use ironborg_types::{ChunkId, Event, Level, NonceStore, RepositoryId, SegmentId};
 
@@ -120,6 +121,10 @@ impl Repository for Lent {
 
     fn contains(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
         self.repository().contains(id)
+    }
+
+    fn stored_ids(&self) -> Result<Option<Arc<dyn StoredIds>>, RepositoryError> {
+        self.repository().stored_ids()
     }
 
     fn get(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {

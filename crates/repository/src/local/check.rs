@@ -198,14 +198,15 @@ impl LocalRepository {
         if !limited {
             self.info("Starting repository index check");
             let on_disk = committed.as_ref().filter(|_| is_on_disk);
-            mending.index_rebuilt(on_disk, &built.state.index);
+            let rebuilt = built.state.index.clone();
+            rebuilt.with(|rebuilt| mending.index_rebuilt(on_disk, rebuilt));
             if is_mended {
                 let id = self.log.transaction_id()?;
                 let id = id.ok_or_else(|| self.without_commit())?;
-                self.write_state(&mut built.state, id)?;
+                self.write_state(&built.state, id)?;
                 self.log.forget_originals()?;
             } else if let Some(committed) = committed.as_ref().filter(|index| index.len() > 0) {
-                report_differences(&mut findings, committed, &built.state.index);
+                rebuilt.with(|rebuilt| report_differences(&mut findings, committed, rebuilt));
                 // Now the committed index is known to be that of the segments, and they are whole.
                 if let Some(witness) = witness.filter(|_| !findings.any()) {
                     witness.has_seen_all();
@@ -247,13 +248,14 @@ impl LocalRepository {
         self.set_loaded(Some(Loaded {
             id: Some(transaction),
             state: State {
-                index,
+                index: index.into(),
                 ..State::default()
             },
             has_hints: false,
         }));
         let is_interested = witness.is_interested(&*self);
-        let loaded = self.take_loaded().map(|loaded| loaded.state.index);
+        let loaded = self.take_loaded().map(|loaded| loaded.state.index.take());
+        self.set_loaded(None);
         (Some(witness).filter(|_| is_interested), loaded)
     }
 
@@ -285,8 +287,9 @@ impl LocalRepository {
     fn read_as_planned(&mut self, transaction: SegmentId, built: Built) {
         let mut order = Vec::new();
         if built.any_salvaged {
+            let index = &built.state.index;
             let mut places: Vec<(EntryLocation, ChunkId)> =
-                built.state.index.iter().map(|(id, at)| (at, id)).collect();
+                index.with(|index| index.iter().map(|(id, at)| (at, id)).collect());
             places.sort_unstable();
             order = places.into_iter().map(|(_, id)| id).collect();
         }

@@ -4,7 +4,6 @@
 //! After a failed write the transaction is dead: no retry, no success. Layout and order:
 //! docs/format.md, "Transactions".
 
-use ironborg_format::hashindex::HEADER_LEN;
 use ironborg_format::integrity::{IntegrityFile, integrity_data};
 use ironborg_types::limits::{OBJECT_SIZE_MAX, PUT_HEADER_SIZE};
 use ironborg_types::{ChunkId, Level, SegmentId, Timestamp};
@@ -85,7 +84,11 @@ impl LocalRepository {
             (Some(loaded), Committed::Nothing) if loaded.id.is_none() => loaded,
             // Rebuilt already, but there was no room to write that down.
             (Some(loaded), Committed::Behind { to, .. }) if loaded.id == Some(to) => loaded,
-            _ => self.load()?,
+            _ => {
+                // Two at once would be one too many.
+                self.set_loaded(None);
+                self.load()?
+            }
         };
         let loaded = self.with_hints(loaded)?;
         if let (Some(to), Some(lost)) = (loaded.id, self.recovery().lost_commit()?) {
@@ -186,19 +189,12 @@ impl LocalRepository {
         if let Some(options) = compact.filter(|_| !self.settings.append_only) {
             id = self.compact_segments(options)?.unwrap_or(id);
         }
-        let mut loaded = self.take_loaded().expect("a transaction is in progress");
-        let written = self.write_state(&mut loaded.state, id);
-        self.set_loaded(Some(loaded));
-        written?;
+        self.with_loaded(|loaded| self.write_state(&loaded.state, id))??;
         Ok(id)
     }
 
     /// Writes hints, index and integrity data of a committed transaction; removes those of others.
-    pub(super) fn write_state(
-        &self,
-        state: &mut State,
-        id: SegmentId,
-    ) -> Result<(), RepositoryError> {
+    pub(super) fn write_state(&self, state: &State, id: SegmentId) -> Result<(), RepositoryError> {
         if self.settings.append_only {
             let line = format!("transaction {id}, UTC time {}\n", Timestamp::now());
             self.storage.append(TRANSACTIONS, line.as_bytes())?;
@@ -209,9 +205,11 @@ impl LocalRepository {
         let hints_integrity = integrity_data(&hints, &[&hints_bytes], false);
         self.storage.stage(&hints, &[&hints_bytes])?;
 
-        let (header, buckets) = state.index.as_bytes().split_at(HEADER_LEN);
-        let index_integrity = integrity_data(&index, &[header, buckets], true);
-        self.storage.stage(&index, &[header, buckets])?;
+        let index_integrity = state.index.with(|table| {
+            let (header, buckets) = table.parts();
+            self.storage.stage(&index, &[&header, buckets])?;
+            Ok::<_, RepositoryError>(integrity_data(&index, &[&header, buckets], true))
+        })?;
 
         let file = IntegrityFile {
             hints: hints_integrity,
@@ -264,7 +262,9 @@ impl LocalRepository {
             return Ok(());
         }
         self.phase = Phase::Idle;
-        match self.take_loaded() {
+        let loaded = self.take_loaded();
+        self.set_loaded(None);
+        match loaded {
             Some(loaded) if loaded.id.is_none() => Ok(self.log.undo_first()?),
             _ => Ok(()),
         }

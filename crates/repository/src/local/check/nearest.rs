@@ -50,7 +50,7 @@ impl LocalRepository {
                 }
                 // What was made anew comes with its hints.
                 is_on_disk = !loaded.has_hints;
-                (Some(loaded.state.index), loaded.id)
+                (Some(loaded.state.index.take()), loaded.id)
             }
             Err(error) => {
                 let transaction = self.log.transaction_id()?;
@@ -85,7 +85,9 @@ impl LocalRepository {
         };
         replayed.is_ok()
             && index.iter().all(same)
-            && state.index.iter().all(|(id, _)| index.contains(&id))
+            && state
+                .index
+                .with(|replayed| replayed.iter().all(|(id, _)| index.contains(&id)))
     }
 
     /// Builds a state of the segments up to a transaction; of damaged ones, which are noted, what is whole.

@@ -9,7 +9,7 @@ use ironborg_types::{ChunkId, SegmentId};
 
 use super::index_file::IndexFile;
 use super::tail::{Care, Change, Tail};
-use crate::index::{EntryLocation, Index};
+use crate::index::{EntryLocation, SharedIndex};
 use crate::{LocalRepository, RepositoryError};
 
 /// How often it is looked for a state that does not change while it is looked at.
@@ -38,7 +38,7 @@ enum Base {
     Nothing,
     File(IndexFile),
     /// Made from the segments, as there is no sound one.
-    Memory(Arc<Index>),
+    Memory(SharedIndex),
 }
 
 impl State {
@@ -178,7 +178,7 @@ impl LocalRepository {
                     return Ok(Arc::new(State {
                         index_id,
                         upto: loaded.id,
-                        base: Base::Memory(Arc::new(loaded.state.index)),
+                        base: Base::Memory(loaded.state.index),
                         tail: Tail::default(),
                         is_proven: true,
                     }));

@@ -1,0 +1,27 @@
+//! Which ids are stored, for threads that ask while another one stores and deletes.
+
+use std::sync::{PoisonError, RwLock};
+
+use ironborg_types::ChunkId;
+
+use crate::index::SharedIndex;
+use crate::{RepositoryError, StoredIds};
+
+/// The index of the state a repository has loaded, if it has one.
+#[derive(Debug, Default)]
+pub(super) struct CurrentIndex(RwLock<Option<SharedIndex>>);
+
+impl CurrentIndex {
+    /// From now on this is the index; `None`: nothing is known.
+    pub(super) fn set(&self, index: Option<SharedIndex>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = index;
+    }
+}
+
+impl StoredIds for CurrentIndex {
+    fn contains(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
+        let index = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        // Behind a failed commit nobody knows what is stored: then nothing is.
+        Ok(index.as_ref().is_some_and(|index| index.contains(id)))
+    }
+}
