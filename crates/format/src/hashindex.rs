@@ -5,9 +5,11 @@
 //! Layout: docs/format.md, "Index files".
 
 mod in_place;
+mod patched;
 mod sizes;
 
 pub use in_place::{Buckets, Probe, TableFile};
+pub use patched::{Patched, PatchedTable, TableSurvey, entries_in};
 use sizes::{next_size, previous_size, size_for};
 
 /// First bytes of the file.
@@ -349,18 +351,17 @@ impl<const V: usize> HashIndex<V> {
 
     /// Rebuilds the table if another entry would make it too full; says whether it did.
     fn make_room(&mut self) -> bool {
-        // Borg's load limit is 0.75, its lower limit of empty buckets 0.07 + 1.
-        let full = self.entries > self.buckets / 4 * 3 + self.buckets % 4 * 3 / 4;
-        if full {
+        if !is_crowded(self.buckets, self.entries, self.empty) {
+            return false;
+        }
+        if is_full(self.buckets, self.entries) {
             self.resize(next_size(self.buckets));
-        } else if self.empty <= 1 + self.buckets / 100 * 7 + self.buckets % 100 * 7 / 100 {
+        } else {
             self.resize(self.buckets);
             if self.empty <= 1 {
                 // A table smaller than any Borg makes: lookups end only at an empty bucket.
                 self.resize(next_size(self.buckets));
             }
-        } else {
-            return false;
         }
         true
     }
@@ -421,6 +422,16 @@ impl<const V: usize> std::fmt::Debug for HashIndex<V> {
             self.entries, self.buckets
         )
     }
+}
+
+/// Whether a table has to be larger for another entry. Borg's load limit is 0.75.
+fn is_full(buckets: usize, entries: usize) -> bool {
+    entries > buckets / 4 * 3 + buckets % 4 * 3 / 4
+}
+
+/// Whether a table has to be rebuilt for another entry. Borg's lower limit of empty buckets is 0.07 + 1.
+fn is_crowded(buckets: usize, entries: usize, empty: usize) -> bool {
+    is_full(buckets, entries) || empty <= 1 + buckets / 100 * 7 + buckets % 100 * 7 / 100
 }
 
 fn first_field(value: &[u8]) -> u32 {
