@@ -77,18 +77,52 @@ impl Hasher {
 /// `filename` is the name without directories, such as `index.17`; `content` the pieces of the file.
 /// With `has_header` the first piece is the header of an index and gets its own digest, [`HASH_HEADER`].
 pub fn integrity_data(filename: &str, content: &[&[u8]], has_header: bool) -> String {
-    let mut hasher = Hasher::new(Algorithm::Xxh64, filename);
-    let (mut position, mut digests) = (0_u64, String::new());
+    let mut writer = IntegrityWriter::new(filename);
     for (i, piece) in content.iter().enumerate() {
-        hasher.update(piece);
-        position += piece.len() as u64;
+        writer.update(piece);
         if has_header && i == 0 {
-            let digest = hasher.end_part(HASH_HEADER, position);
-            digests = format!("\"{HASH_HEADER}\": \"{digest}\", ");
+            writer.end_header();
         }
     }
-    let digest = hasher.end_part(FINAL, position);
-    format!("{{\"algorithm\": \"XXH64\", \"digests\": {{{digests}\"{FINAL}\": \"{digest}\"}}}}")
+    writer.finish()
+}
+
+/// Makes the integrity data of a file that is handed in piece by piece.
+pub struct IntegrityWriter {
+    hasher: Hasher,
+    position: u64,
+    /// Digests of the parts so far, as they will be in the text.
+    digests: String,
+}
+
+impl IntegrityWriter {
+    /// For the file of this name, without directories.
+    pub fn new(filename: &str) -> Self {
+        Self {
+            hasher: Hasher::new(Algorithm::Xxh64, filename),
+            position: 0,
+            digests: String::new(),
+        }
+    }
+
+    /// The next bytes of the file.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.position += bytes.len() as u64;
+    }
+
+    /// What came so far is the header of an index, and gets its own digest, [`HASH_HEADER`].
+    pub fn end_header(&mut self) {
+        let digest = self.hasher.end_part(HASH_HEADER, self.position);
+        self.digests = format!("\"{HASH_HEADER}\": \"{digest}\", ");
+    }
+
+    /// The end of the file; gives the JSON text.
+    pub fn finish(mut self) -> String {
+        let digest = self.hasher.end_part(FINAL, self.position);
+        let digests = self.digests;
+        format!("{{\"algorithm\": \"XXH64\", \"digests\": {{{digests}\"{FINAL}\": \"{digest}\"}}}}")
+    }
 }
 
 /// Checks a file against its integrity data.

@@ -1,10 +1,12 @@
 //! Where objects are: id to segment and offset.
 
+mod filed;
 mod shared;
 
 use ironborg_format::hashindex::{HEADER_LEN, HashIndex, HashIndexError, Iter};
 use ironborg_types::{ChunkId, SegmentId};
 
+pub(crate) use filed::{FiledIndex, NotFiled};
 pub(crate) use shared::SharedIndex;
 
 /// Place of a PUT entry.

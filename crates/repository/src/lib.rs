@@ -31,8 +31,8 @@ pub use ironborg_storage::Fence;
 
 pub use error::{ForeignError, RepositoryError};
 pub use local::{
-    CheckMode, CheckOptions, CompactOptions, CreateOptions, LocalRepository, LockMode, OpenOptions,
-    SegmentScan, SnapshotRepository,
+    CheckMode, CheckOptions, CompactOptions, CreateOptions, IndexPolicy, LocalRepository, LockMode,
+    OpenOptions, SegmentScan, SnapshotRepository,
 };
 pub use lock::{Lock, LockOptions, LockOwner, process_identity};
 pub use repository::{Change, Repository, StoredIds};

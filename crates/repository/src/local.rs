@@ -24,7 +24,9 @@ use ironborg_storage::{Fence, FencedStorage, LocalStorage, Storage};
 use ironborg_types::{ChunkId, Event, Level, NonceStore, Reporter, RepositoryId, SegmentId};
 
 pub(crate) use create::{README, README_TEXT};
-pub use options::{CheckMode, CheckOptions, CompactOptions, CreateOptions, LockMode, OpenOptions};
+pub use options::{
+    CheckMode, CheckOptions, CompactOptions, CreateOptions, IndexPolicy, LockMode, OpenOptions,
+};
 pub use scan::SegmentScan;
 pub use snapshot::SnapshotRepository;
 
@@ -60,6 +62,7 @@ pub struct LocalRepository {
     loaded: RwLock<Option<Loaded>>,
     /// Its index, for those who only ask what is stored. Stays while what is loaded is taken out and put back.
     current: Arc<CurrentIndex>,
+    index_policy: IndexPolicy,
     phase: Phase,
     /// Whether the transaction in progress has put what was not there before.
     grows: bool,
@@ -169,6 +172,7 @@ impl LocalRepository {
             log,
             loaded: RwLock::new(None),
             current: Arc::default(),
+            index_policy: IndexPolicy::default(),
             phase: Phase::Idle,
             grows: false,
             planned: None,
@@ -211,6 +215,11 @@ impl LocalRepository {
         settings::save_config(&*self.storage, &config, locked, &*self.reporter)?;
         self.config = config;
         Ok(())
+    }
+
+    /// Decides anew when indexes that will be opened from now on are in memory.
+    pub fn set_index_policy(&mut self, policy: IndexPolicy) {
+        self.index_policy = policy;
     }
 
     /// The quota in force, in bytes; 0 for none.
@@ -263,7 +272,7 @@ impl LocalRepository {
 
     fn recovery(&self) -> Recovery<'_> {
         Recovery {
-            storage: &*self.storage,
+            storage: &self.storage,
             log: &self.log,
             reporter: &*self.reporter,
         }
@@ -317,7 +326,7 @@ impl LocalRepository {
     }
 
     fn find(&self, id: &ChunkId) -> Result<Option<EntryLocation>, RepositoryError> {
-        self.with_index(|index| index.get(id))
+        self.with_index(|index| index.get(id))?
     }
 
     fn not_found(&self, id: &ChunkId) -> RepositoryError {
@@ -338,10 +347,10 @@ impl LocalRepository {
                     has_hints: true,
                 });
             }
-            Committed::Indexed(id) => match recovery.load_index(id) {
+            Committed::Indexed(id) => match self.open_index(id) {
                 Some(index) => {
                     let state = State {
-                        index: index.into(),
+                        index,
                         ..State::default()
                     };
                     return Ok(Loaded {
@@ -363,6 +372,13 @@ impl LocalRepository {
             }
         }
         self.rebuild(from, to)
+    }
+
+    fn open_index(&self, id: SegmentId) -> Option<SharedIndex> {
+        match self.mode {
+            LockMode::None => self.recovery().load_index(id).map(SharedIndex::from),
+            _ => self.recovery().open_index(id, self.index_policy),
+        }
     }
 
     /// Rebuilds index and hints of transaction `to` from the segments, beginning with the files of
@@ -557,7 +573,7 @@ impl Repository for LocalRepository {
         limit: Option<usize>,
         marker: Option<&ChunkId>,
     ) -> Result<Vec<ChunkId>, RepositoryError> {
-        self.with_index(|index| index.ids(limit, marker))
+        self.with_index(|index| index.ids(limit, marker))?
     }
 
     fn scan(
@@ -569,7 +585,7 @@ impl Repository for LocalRepository {
     }
 
     fn contains(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
-        self.with_index(|index| index.contains(id))
+        self.with_index(|index| index.contains(id))?
     }
 
     fn stored_ids(&self) -> Result<Option<Arc<dyn StoredIds>>, RepositoryError> {
@@ -600,7 +616,7 @@ impl Repository for LocalRepository {
 
     fn will_need(&self, ids: &[ChunkId]) {
         let Ok(places) = self.with_index(|index| {
-            let places = ids.iter().filter_map(|id| index.get(id));
+            let places = ids.iter().filter_map(|id| index.get(id).ok()?);
             places.collect::<Vec<_>>()
         }) else {
             return;

@@ -4,16 +4,20 @@
 //! Nothing here needs a transaction; what is rebuilt is written only by the caller, if at all.
 
 use std::io::IoSliceMut;
+use std::sync::Arc;
 
 use ironborg_format::hashindex::HEADER_LEN;
 use ironborg_format::hints::{Hints, HintsError, HintsFile};
-use ironborg_format::integrity::{self, IntegrityFile, IntegrityFileError, Known, Verifier};
+use ironborg_format::integrity::{
+    IntegrityError, IntegrityFile, IntegrityFileError, Known, Verifier,
+};
 use ironborg_format::segment::Entry;
 use ironborg_storage::Storage;
 use ironborg_types::{ErrorKind, Event, Level, PercentProgress, Reporter, SegmentId};
 
 use crate::RepositoryError;
-use crate::index::{EntryLocation, Index, SharedIndex};
+use crate::index::{EntryLocation, FiledIndex, Index, NotFiled, SharedIndex};
+use crate::local::IndexPolicy;
 use crate::local::LOGGER;
 use crate::replay::{Change, Replay};
 use crate::segments::{Entries, SegmentLog};
@@ -28,7 +32,7 @@ const VERIFIED_AT_ONCE: usize = 256 << 10;
 
 /// What recovery works with.
 pub(crate) struct Recovery<'a> {
-    pub(crate) storage: &'a dyn Storage,
+    pub(crate) storage: &'a Arc<dyn Storage>,
     pub(crate) log: &'a SegmentLog,
     pub(crate) reporter: &'a dyn Reporter,
 }
@@ -116,13 +120,65 @@ impl Recovery<'_> {
         match self.try_load_index(id) {
             Ok(index) => Some(index),
             Err(error) => {
-                self.warn(format!(
-                    "Repository index missing or corrupted, trying to recover from: {}",
-                    error.reason
-                ));
+                self.warn_of_index(&error);
                 None
             }
         }
+    }
+
+    /// As [`Recovery::load_index`], but a large one stays in its file.
+    pub(crate) fn open_index(&self, id: SegmentId, policy: IndexPolicy) -> Option<SharedIndex> {
+        let name = format!("index.{id}");
+        let size = match self.storage.status(&name) {
+            Ok(Some(status)) => status.size,
+            // Loading says what is the matter.
+            _ => 0,
+        };
+        let opened = if size > policy.in_memory_max {
+            self.try_open_index(id, name, size, policy)
+        } else {
+            Ok(None)
+        };
+        match opened {
+            Ok(Some(file)) => Some(file.into()),
+            Ok(None) => self.load_index(id).map(SharedIndex::from),
+            Err(error) => {
+                self.warn_of_index(&error);
+                None
+            }
+        }
+    }
+
+    fn try_open_index(
+        &self,
+        id: SegmentId,
+        name: String,
+        size: u64,
+        policy: IndexPolicy,
+    ) -> Result<Option<FiledIndex>, Unusable> {
+        let integrity = self.integrity(id, |file| file.index)?;
+        let verifier = self.verifier(&name, Some(HEADER_LEN), integrity.as_deref())?;
+        let known = (integrity, verifier);
+        let is_loaded_when_asked = policy.is_loaded_when_asked;
+        let opened = FiledIndex::open(
+            self.storage,
+            name.clone(),
+            size,
+            known,
+            is_loaded_when_asked,
+        );
+        opened.map_err(|error| match error {
+            NotFiled::Storage(error) => Unusable::new(&error),
+            NotFiled::Digest(error) => self.unsound(&name, error),
+            NotFiled::Table(error) => Unusable::new(&error),
+        })
+    }
+
+    fn warn_of_index(&self, error: &Unusable) {
+        self.warn(format!(
+            "Repository index missing or corrupted, trying to recover from: {}",
+            error.reason
+        ));
     }
 
     fn try_load_index(&self, id: SegmentId) -> Result<Index, Unusable> {
@@ -242,31 +298,46 @@ impl Recovery<'_> {
         header_len: Option<usize>,
         integrity: Option<String>,
     ) -> Result<(), Unusable> {
-        let Some(data) = integrity else {
+        let Some(mut verifier) = self.verifier(name, header_len, integrity.as_deref())? else {
             return Ok(());
         };
-        let path = self.storage.path(name);
-        match integrity::verify(name, bytes, header_len, &data) {
-            Ok(None) => Ok(()),
-            Ok(Some(algorithm)) => {
+        let verified = verifier.update(bytes).and_then(|()| verifier.finish());
+        verified.map_err(|error| self.unsound(name, error))
+    }
+
+    /// What a file is compared with; `None`, after a warning if need be, if that cannot be done.
+    fn verifier(
+        &self,
+        name: &str,
+        header_len: Option<usize>,
+        integrity: Option<&str>,
+    ) -> Result<Option<Verifier>, Unusable> {
+        let Some(data) = integrity else {
+            return Ok(None);
+        };
+        match Known::of(name, header_len, data) {
+            Ok(Known::Algorithm(verifier)) => Ok(Some(verifier)),
+            Ok(Known::Nobody(algorithm)) => {
                 self.warn(format!(
                     "Cannot verify integrity of {}: Unknown algorithm '{algorithm}'",
-                    path.display()
+                    self.storage.path(name).display()
                 ));
-                Ok(())
+                Ok(None)
             }
-            Err(error) => {
-                if let integrity::IntegrityError::Unparsable(reason) = error {
-                    self.warn(format!(
-                        "Could not parse integrity data for {}: {reason}",
-                        path.display()
-                    ));
-                }
-                let file = path.display().to_string();
-                let message = ErrorKind::FileIntegrityError.message(&[&file]);
-                Err(Unusable::new(&message))
-            }
+            Err(error) => Err(self.unsound(name, error)),
         }
+    }
+
+    fn unsound(&self, name: &str, error: IntegrityError) -> Unusable {
+        let path = self.storage.path(name);
+        if let IntegrityError::Unparsable(reason) = error {
+            self.warn(format!(
+                "Could not parse integrity data for {}: {reason}",
+                path.display()
+            ));
+        }
+        let file = path.display().to_string();
+        Unusable::new(&ErrorKind::FileIntegrityError.message(&[&file]))
     }
 
     /// Finds out what Borg 1.0 did not write down: how much of each sparse segment can be freed.
@@ -302,7 +373,7 @@ impl Recovery<'_> {
                 offset: found.offset,
             };
             match found.entry {
-                Entry::Put { id, .. } if index.get(&id) == Some(at) => {}
+                Entry::Put { id, .. } if index.get(&id)? == Some(at) => {}
                 Entry::Put { .. } | Entry::Delete { .. } => freeable += i64::from(found.size),
                 Entry::Commit => {}
             }

@@ -79,7 +79,7 @@ impl Replay<'_> {
         let id = &change.id;
         match change.kind {
             ChangeKind::Put => {
-                if let Some(old) = self.state.index.get(id) {
+                if let Some(old) = self.state.index.get(id)? {
                     // Superseded without a DELETE, as very old versions did: the sizes are those of
                     // the new entry, as Borg counts them.
                     self.state.supersede(id, old, change.size);
@@ -88,10 +88,10 @@ impl Replay<'_> {
                     segment,
                     offset: change.offset,
                 };
-                self.state.put(id, at, change.size);
+                self.state.put(id, at, change.size)?;
             }
             ChangeKind::Delete => {
-                let Some(old) = self.state.index.remove(id) else {
+                let Some(old) = self.state.index.remove(id)? else {
                     return Ok(());
                 };
                 // An index from before a compaction may point to a segment that is gone.

@@ -4,6 +4,7 @@
 use ironborg_format::hints::Hints;
 use ironborg_types::{ChunkId, SegmentId};
 
+use crate::RepositoryError;
 use crate::index::{EntryLocation, SharedIndex};
 
 /// Size of a COMMIT entry: it can be freed as soon as it is written.
@@ -33,10 +34,18 @@ impl State {
     }
 
     /// A PUT was written: `size` is that of its entry.
-    pub(crate) fn put(&mut self, id: &ChunkId, at: EntryLocation, size: u32) {
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub(crate) fn put(
+        &mut self,
+        id: &ChunkId,
+        at: EntryLocation,
+        size: u32,
+    ) -> Result<(), RepositoryError> {
         self.add_quota(i64::from(size));
         self.count_used(at.segment, 1);
-        self.index.insert(id, at);
+        self.index.insert(id, at)
     }
 
     /// The PUT at `old` is no longer current and a DELETE is about to be written.

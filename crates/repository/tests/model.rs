@@ -11,7 +11,7 @@ use ironborg_storage::{MemoryStorage, Storage};
 use ironborg_types::limits::OBJECT_SIZE_MAX;
 use ironborg_types::{ChunkId, Interrupt};
 use proptest::prelude::*;
-use support::{create, id, open, reading, writing};
+use support::{IN_FILES, create, id, open, reading, writing};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -77,7 +77,30 @@ fn small_segments(segment_size: u32) -> MemoryStorage {
     storage
 }
 
+/// The first file that differs. Hints list what was superseded in no particular order, so that they and their digests do.
+fn differing(one: &MemoryStorage, other: &MemoryStorage) -> Option<String> {
+    let (one, other) = (one.files(), other.files());
+    let names = |files: &[(String, Vec<u8>)]| -> Vec<String> {
+        files.iter().map(|(name, _)| name.clone()).collect()
+    };
+    if names(&one) != names(&other) {
+        return Some(format!("{:?}, {:?}", names(&one), names(&other)));
+    }
+    let mut pairs = one.into_iter().zip(other);
+    let found = pairs.find(|((name, one), (_, other))| {
+        let hints = |content| ironborg_format::hints::HintsFile::decode(content).unwrap();
+        match name.split('.').next() {
+            Some("hints") => hints(one) != hints(other),
+            Some("integrity") => false,
+            _ => one != other,
+        }
+    });
+    found.map(|((name, _), _)| name)
+}
+
 struct Model {
+    /// Whether indexes are looked up in their files, however small they are.
+    filed: bool,
     storage: MemoryStorage,
     repository: Option<LocalRepository>,
     committed: Map,
@@ -87,8 +110,9 @@ struct Model {
 }
 
 impl Model {
-    fn new(segment_size: u32) -> Self {
+    fn new(segment_size: u32, filed: bool) -> Self {
         Self {
+            filed,
             storage: small_segments(segment_size),
             repository: None,
             committed: Map::new(),
@@ -98,9 +122,14 @@ impl Model {
     }
 
     fn repository(&mut self) -> &mut LocalRepository {
-        let storage = &self.storage;
-        self.repository
-            .get_or_insert_with(|| open(storage, writing()))
+        let (storage, filed) = (&self.storage, self.filed);
+        self.repository.get_or_insert_with(|| {
+            let mut repository = open(storage, writing());
+            if filed {
+                repository.set_index_policy(IN_FILES);
+            }
+            repository
+        })
     }
 
     fn step(&mut self, step: &Step) {
@@ -208,11 +237,16 @@ proptest! {
 
     #[test]
     fn a_repository_is_a_transactional_map(steps in steps(), segment_size in 60_u32..400) {
-        let mut model = Model::new(segment_size);
+        let mut model = Model::new(segment_size, false);
+        let mut filed = Model { storage: model.storage.snapshot(), ..Model::new(segment_size, true) };
         for step in &steps {
-            model.step(step);
-            let current = model.current.clone();
-            prop_assert_eq!(content(model.repository()), current, "{:?}", step);
+            for model in [&mut model, &mut filed] {
+                model.step(step);
+                let current = model.current.clone();
+                prop_assert_eq!(content(model.repository()), current, "{:?}", step);
+            }
+            // Wherever the index is, the same is written.
+            prop_assert_eq!(differing(&model.storage, &filed.storage), None, "{:?}", step);
         }
         model.close();
         let lost = steps.iter().any(|step| matches!(step, Step::Lose(_)));
@@ -226,7 +260,7 @@ proptest! {
         steps in steps(),
         damage in proptest::collection::vec((any::<u32>(), any::<u32>(), 1_u8..), 1..4),
     ) {
-        let mut model = Model::new(200);
+        let mut model = Model::new(200, damage.len() % 2 == 0);
         for step in &steps {
             model.step(step);
         }

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::{AppendFile, Status, Storage, StorageEntry, StorageError};
+use crate::{AppendFile, NextPiece, Status, Storage, StorageEntry, StorageError};
 
 /// How often it is looked whether the change under way is done.
 const CLOSE_POLL: Duration = Duration::from_millis(2);
@@ -150,6 +150,11 @@ impl<S: Storage> Storage for FencedStorage<S> {
     fn stage(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError> {
         let _pass = self.fence.pass();
         self.inner.stage(name, content)
+    }
+
+    fn stage_pieces(&self, name: &str, next: &mut NextPiece<'_>) -> Result<(), StorageError> {
+        let _pass = self.fence.pass();
+        self.inner.stage_pieces(name, next)
     }
 
     fn publish(&self, names: &[&str]) -> Result<(), StorageError> {

@@ -27,4 +27,4 @@ pub use memory::MemoryStorage;
 pub use real_path::{normal_path, real_path};
 pub use recording::{Operation, RecordingStorage, state_after};
 pub use spool::Spool;
-pub use storage::{AppendFile, EntryKind, Status, Storage, StorageEntry};
+pub use storage::{AppendFile, EntryKind, NextPiece, Status, Storage, StorageEntry};

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use rustix::fs::{Advice, OFlags};
 
 use crate::handles::HandleCache;
-use crate::storage::{AppendFile, EntryKind, Status, Storage, StorageEntry};
+use crate::storage::{AppendFile, EntryKind, NextPiece, Status, Storage, StorageEntry};
 use crate::{StorageError, sys};
 
 /// Bytes written before the kernel is told to start writing them out, as Borg's `SyncFile` does: the
@@ -86,6 +86,30 @@ impl LocalStorage {
                 .map_err(|e| StorageError::io("write", path, e))?;
         }
         Ok(file)
+    }
+
+    /// Writes what is made piece by piece durably. The disk works while further pieces are made.
+    fn write_pieces_durably(
+        mut file: &File,
+        path: &Path,
+        next: &mut NextPiece<'_>,
+    ) -> Result<(), StorageError> {
+        let (mut piece, mut written, mut window_start) = (Vec::new(), 0, 0);
+        loop {
+            next(&mut piece)?;
+            if piece.is_empty() {
+                return file
+                    .sync_all()
+                    .map_err(|e| StorageError::io("sync", path, e));
+            }
+            file.write_all(&piece)
+                .map_err(|e| StorageError::io("write", path, e))?;
+            written += piece.len() as u64;
+            if written - window_start >= WRITE_WINDOW {
+                sys::start_writing_out(file, window_start, written - window_start);
+                window_start = written;
+            }
+        }
     }
 
     /// Writes a file beside the one it then takes the place of; returns where that is.
@@ -285,6 +309,16 @@ impl Storage for LocalStorage {
         let written = Self::write_durably(file, &path, content);
         if written.is_err() {
             // On a full disk half an index is best given back at once.
+            let _ = fs::remove_file(&path);
+        }
+        written
+    }
+
+    fn stage_pieces(&self, name: &str, next: &mut NextPiece<'_>) -> Result<(), StorageError> {
+        let path = self.full(&format!("{name}.tmp"));
+        let file = File::create(&path).map_err(|e| StorageError::io("create", &path, e))?;
+        let written = Self::write_pieces_durably(&file, &path, next);
+        if written.is_err() {
             let _ = fs::remove_file(&path);
         }
         written

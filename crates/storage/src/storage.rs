@@ -49,6 +49,9 @@ pub trait AppendFile: Send + Sync {
     fn seal(self: Box<Self>) -> Result<(), StorageError>;
 }
 
+/// Makes the next piece of a file in a buffer that still has the one before; an empty one is the end.
+pub type NextPiece<'a> = dyn FnMut(&mut Vec<u8>) -> Result<(), StorageError> + 'a;
+
 /// A place that keeps files under a root.
 ///
 /// Names are relative to the root, components separated by `/`; the empty name is the root itself.
@@ -111,6 +114,18 @@ pub trait Storage: Send + Sync {
 
     /// Writes `NAME.tmp`, durably, for a later [`Storage::publish`].
     fn stage(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError>;
+
+    /// As [`Storage::stage`], for a file that is made piece by piece.
+    fn stage_pieces(&self, name: &str, next: &mut NextPiece<'_>) -> Result<(), StorageError> {
+        let (mut content, mut piece) = (Vec::new(), Vec::new());
+        loop {
+            next(&mut piece)?;
+            if piece.is_empty() {
+                return self.stage(name, &[&content]);
+            }
+            content.extend_from_slice(&piece);
+        }
+    }
 
     /// Renames each `NAME.tmp` to `NAME`, in order, then makes the names durable. All in one directory.
     fn publish(&self, names: &[&str]) -> Result<(), StorageError>;

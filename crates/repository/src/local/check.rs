@@ -170,7 +170,7 @@ impl LocalRepository {
         ));
         self.debug(format!("Determined transaction is {transaction}"));
 
-        let (witness, committed) = self.interested(options, witness, (committed, transaction));
+        let (witness, committed) = self.interested(options, witness, (committed, transaction))?;
         let wanted = |id: &ChunkId, at: EntryLocation| {
             let committed = committed.as_ref();
             committed.is_some_and(|index| index.get(id) == Some(at))
@@ -199,14 +199,14 @@ impl LocalRepository {
             self.info("Starting repository index check");
             let on_disk = committed.as_ref().filter(|_| is_on_disk);
             let rebuilt = built.state.index.clone();
-            rebuilt.with(|rebuilt| mending.index_rebuilt(on_disk, rebuilt));
+            rebuilt.with(|rebuilt| mending.index_rebuilt(on_disk, rebuilt))?;
             if is_mended {
                 let id = self.log.transaction_id()?;
                 let id = id.ok_or_else(|| self.without_commit())?;
                 self.write_state(&built.state, id)?;
                 self.log.forget_originals()?;
             } else if let Some(committed) = committed.as_ref().filter(|index| index.len() > 0) {
-                rebuilt.with(|rebuilt| report_differences(&mut findings, committed, rebuilt));
+                rebuilt.with(|rebuilt| report_differences(&mut findings, committed, rebuilt))?;
                 // Now the committed index is known to be that of the segments, and they are whole.
                 if let Some(witness) = witness.filter(|_| !findings.any()) {
                     witness.has_seen_all();
@@ -214,7 +214,7 @@ impl LocalRepository {
             }
         }
         if options.mode == CheckMode::Plan {
-            self.read_as_planned(transaction, built);
+            self.read_as_planned(transaction, built)?;
         }
         let mode = if limited { "partial" } else { "full" };
         self.info_or_error(
@@ -237,13 +237,13 @@ impl LocalRepository {
         options: &CheckOptions,
         witness: Option<&'w dyn Witness>,
         (committed, transaction): (Option<Index>, SegmentId),
-    ) -> (Option<&'w dyn Witness>, Option<Index>) {
+    ) -> Result<(Option<&'w dyn Witness>, Option<Index>), RepositoryError> {
         let is_wanted = options.mode == CheckMode::Look && options.max_duration_s == 0;
         let Some(witness) = witness.filter(|_| is_wanted) else {
-            return (None, committed);
+            return Ok((None, committed));
         };
         let Some(index) = committed.filter(|index| index.len() > 0) else {
-            return (None, None);
+            return Ok((None, None));
         };
         self.set_loaded(Some(Loaded {
             id: Some(transaction),
@@ -254,9 +254,10 @@ impl LocalRepository {
             has_hints: false,
         }));
         let is_interested = witness.is_interested(&*self);
-        let loaded = self.take_loaded().map(|loaded| loaded.state.index.take());
+        let loaded = self.take_loaded();
+        let index = loaded.map(|loaded| loaded.state.index.take()).transpose()?;
         self.set_loaded(None);
-        (Some(witness).filter(|_| is_interested), loaded)
+        Ok((Some(witness).filter(|_| is_interested), index))
     }
 
     /// What is behind the last transaction goes in a repair.
@@ -284,12 +285,16 @@ impl LocalRepository {
 
     /// From now on the repository is read as a repair would leave it. What was whole in damaged segments is found
     /// where it lies; as no header leads there, the order of storage is made of the index.
-    fn read_as_planned(&mut self, transaction: SegmentId, built: Built) {
+    fn read_as_planned(
+        &mut self,
+        transaction: SegmentId,
+        built: Built,
+    ) -> Result<(), RepositoryError> {
         let mut order = Vec::new();
         if built.any_salvaged {
             let index = &built.state.index;
             let mut places: Vec<(EntryLocation, ChunkId)> =
-                index.with(|index| index.iter().map(|(id, at)| (at, id)).collect());
+                index.with(|index| index.iter().map(|(id, at)| (at, id)).collect())?;
             places.sort_unstable();
             order = places.into_iter().map(|(_, id)| id).collect();
         }
@@ -299,6 +304,7 @@ impl LocalRepository {
             state: built.state,
             has_hints: true,
         }));
+        Ok(())
     }
 
     fn without_commit(&self) -> RepositoryError {

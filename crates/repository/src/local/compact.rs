@@ -221,13 +221,14 @@ impl Compaction<'_> {
         while let Some(found) = entries.next(self.log)? {
             let is_needed = match found.entry {
                 Entry::Commit => false,
-                Entry::Put { id, .. } => self.state.index.get(&id).is_some_and(|at| {
-                    at == EntryLocation {
+                Entry::Put { id, .. } => {
+                    let at = EntryLocation {
                         segment,
                         offset: found.offset,
-                    }
-                }),
-                Entry::Delete { id } => !self.state.index.contains(&id),
+                    };
+                    self.state.index.get(&id)? == Some(at)
+                }
+                Entry::Delete { id } => !self.state.index.contains(&id)?,
             };
             if is_needed {
                 needed += u64::from(found.size);
@@ -258,7 +259,7 @@ impl Compaction<'_> {
         at: EntryLocation,
         object: &[u8],
     ) -> Result<(), RepositoryError> {
-        if self.state.index.get(id) != Some(at) {
+        if self.state.index.get(id)? != Some(at) {
             // Superseded: gone with this segment.
             if let Some(shadowed) = self.state.hints.shadow_index.get_mut(id) {
                 // The entry stays even when its list is empty: that is how handle_delete knows.
@@ -274,14 +275,14 @@ impl Compaction<'_> {
             copied = self.log.write_put(id, object, WhenFull::Next)?;
         }
         let copied = copied.expect("a new segment may be begun");
-        self.state.index.insert(id, copied);
+        self.state.index.insert(id, copied)?;
         self.state.count_used(copied.segment, 1);
         self.state.count_used(at.segment, -1);
         Ok(())
     }
 
     fn handle_delete(&mut self, id: &ChunkId, segment: SegmentId) -> Result<(), RepositoryError> {
-        if self.state.index.contains(id) {
+        if self.state.index.contains(id)? {
             return Ok(());
         }
         let shadowed = self.state.hints.shadow_index.get(id);

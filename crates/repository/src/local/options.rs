@@ -49,6 +49,27 @@ pub struct OpenOptions {
     pub reporter: Arc<dyn Reporter>,
 }
 
+/// When an index is in memory, and when it is looked up in its file.
+///
+/// Without a lock it is loaded in any case, as its file may go at any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexPolicy {
+    /// Larger ones, in bytes, stay in their files.
+    pub in_memory_max: u64,
+    /// They are loaded after all once so much was asked that it would have paid.
+    pub is_loaded_when_asked: bool,
+}
+
+impl Default for IndexPolicy {
+    fn default() -> Self {
+        Self {
+            // More than a million objects; loading as much takes a few hundredths of a second.
+            in_memory_max: 64 << 20,
+            is_loaded_when_asked: true,
+        }
+    }
+}
+
 /// What a compaction does.
 #[derive(Debug, Clone, Copy)]
 pub struct CompactOptions {

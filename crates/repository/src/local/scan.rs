@@ -67,7 +67,10 @@ impl LocalRepository {
         }
         let segments = self.log.segments()?;
         self.with_index(|index| {
-            let wanted = |id: &ChunkId, at: EntryLocation| index.get(id) == Some(at);
+            // From then on lookups do not fail.
+            index.load()?;
+            let wanted =
+                |id: &ChunkId, at: EntryLocation| matches!(index.get(id), Ok(found) if found == Some(at));
             let showing = Showing {
                 witness,
                 wanted: &wanted,

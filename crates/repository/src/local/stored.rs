@@ -22,6 +22,6 @@ impl StoredIds for CurrentIndex {
     fn contains(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
         let index = self.0.read().unwrap_or_else(PoisonError::into_inner);
         // Behind a failed commit nobody knows what is stored: then nothing is.
-        Ok(index.as_ref().is_some_and(|index| index.contains(id)))
+        index.as_ref().map_or(Ok(false), |index| index.contains(id))
     }
 }

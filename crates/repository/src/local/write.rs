@@ -47,8 +47,7 @@ impl LocalRepository {
             }
             let at = log.write_put(id, object, WhenFull::Next)?;
             let at = at.expect("a new segment may be begun");
-            state.put(id, at, size);
-            Ok(())
+            state.put(id, at, size)
         })?;
         self.check_quota()
     }
@@ -58,7 +57,7 @@ impl LocalRepository {
         let at = self.find(id)?.ok_or_else(|| self.not_found(id))?;
         let size = self.log.read_size(at, id)?;
         self.change(|log, state| {
-            state.index.remove(id);
+            state.index.remove(id)?;
             state.supersede(id, at, size);
             write_delete(log, state, id)
         })
@@ -205,15 +204,11 @@ impl LocalRepository {
         let hints_integrity = integrity_data(&hints, &[&hints_bytes], false);
         self.storage.stage(&hints, &[&hints_bytes])?;
 
-        let index_integrity = state.index.with(|table| {
-            let (header, buckets) = table.parts();
-            self.storage.stage(&index, &[&header, buckets])?;
-            Ok::<_, RepositoryError>(integrity_data(&index, &[&header, buckets], true))
-        })?;
+        let index_integrity = state.index.stage(&*self.storage, &index)?;
 
         let file = IntegrityFile {
             hints: hints_integrity,
-            index: index_integrity,
+            index: index_integrity.clone(),
         };
         self.storage.stage(&integrity, &[&file.encode()])?;
 
@@ -221,6 +216,7 @@ impl LocalRepository {
         // would go unchecked.
         self.storage.publish(&[&integrity])?;
         self.storage.publish(&[&hints, &index])?;
+        state.index.settle(&index, &index_integrity);
         self.remove_other_states(id)
     }
 

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ironborg_repository::{
-    CreateOptions, LocalRepository, LockMode, OpenOptions, RepositoryError, process_identity,
+    CreateOptions, IndexPolicy, LocalRepository, LockMode, OpenOptions, RepositoryError,
+    process_identity,
 };
 use ironborg_storage::{MemoryStorage, Storage};
 use ironborg_types::{
@@ -15,6 +16,12 @@ use ironborg_types::{
 use sha2::{Digest, Sha256};
 
 pub(crate) const HOST: &str = "host.example.org@1";
+
+/// Every index that was written before is looked up in its file, and never loaded for being asked.
+pub(crate) const IN_FILES: IndexPolicy = IndexPolicy {
+    in_memory_max: 0,
+    is_loaded_when_asked: false,
+};
 
 /// The id tests use for the object called `name`.
 pub(crate) fn id(name: &str) -> ChunkId {

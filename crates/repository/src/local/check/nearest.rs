@@ -50,7 +50,7 @@ impl LocalRepository {
                 }
                 // What was made anew comes with its hints.
                 is_on_disk = !loaded.has_hints;
-                (Some(loaded.state.index.take()), loaded.id)
+                (Some(loaded.state.index.take()?), loaded.id)
             }
             Err(error) => {
                 let transaction = self.log.transaction_id()?;
@@ -80,14 +80,16 @@ impl LocalRepository {
         let mut damaged = BTreeSet::new();
         let replayed = self.replay_what_is_whole(transaction, &mut state, &mut damaged);
         let same = |(id, at): (ChunkId, EntryLocation)| match state.index.get(&id) {
-            Some(found) => found == at,
-            None => damaged.contains(&at.segment),
+            Ok(Some(found)) => found == at,
+            Ok(None) => damaged.contains(&at.segment),
+            Err(_) => false,
         };
         replayed.is_ok()
             && index.iter().all(same)
             && state
                 .index
                 .with(|replayed| replayed.iter().all(|(id, _)| index.contains(&id)))
+                .is_ok_and(|is_same| is_same)
     }
 
     /// Builds a state of the segments up to a transaction; of damaged ones, which are noted, what is whole.

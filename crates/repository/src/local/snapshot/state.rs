@@ -56,7 +56,7 @@ impl State {
         match &self.base {
             Base::Nothing => Ok(None),
             Base::File(file) => Ok(file.get(storage, id)?),
-            Base::Memory(index) => Ok(index.get(id)),
+            Base::Memory(index) => index.get(id),
         }
     }
 
