@@ -124,6 +124,11 @@ const TOOLS: &[Need] = &[
         present: || on_path("setfattr"),
     },
     Need {
+        package: "strace",
+        why: "counting calls to the system",
+        present: || on_path("strace"),
+    },
+    Need {
         package: "tar",
         why: "unpacking the sample repositories, exchanging tarballs",
         present: || on_path("tar"),

@@ -11,6 +11,7 @@ mod alternate;
 mod archive_check;
 mod automount;
 mod concurrency;
+mod counts;
 mod crash_states;
 mod create_options;
 mod cuts;

@@ -180,7 +180,7 @@ pub(crate) fn make(
         done: done_tx,
         again: crossbeam_channel::unbounded(),
         shares: crossbeam_channel::bounded(client.threads),
-        spare: crossbeam_channel::bounded(client.threads),
+        spare: crossbeam_channel::bounded(client.threads + shared::SPARE_OBJECTS),
         object_bytes: Gate::new(shared::OBJECT_BYTES_IN_FLIGHT),
         pace: Pace::new(client.threads),
         idle: AtomicUsize::new(0),

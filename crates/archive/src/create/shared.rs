@@ -23,6 +23,8 @@ use crate::gate::Gate;
 
 /// Bytes of finished objects that may wait to be stored.
 pub(super) const OBJECT_BYTES_IN_FLIGHT: usize = 8 << 20;
+/// Buffers of objects that are kept besides one for each worker: about as many chunks are on their way.
+pub(super) const SPARE_OBJECTS: usize = 4;
 /// Objects are sent to the collector when there are so many bytes of them.
 const MESSAGE_LEN: usize = 128 << 10;
 /// All-zero chunks of so many different lengths have their ids remembered.

@@ -10,8 +10,6 @@
 // A test that cannot set its scene has failed.
 #![allow(clippy::unwrap_used)]
 
-mod sys;
-
 mod counters;
 mod laboratory;
 mod reading;
@@ -25,4 +23,4 @@ mod client_files;
 mod structures;
 
 #[global_allocator]
-static ALLOCATOR: sys::Counting = sys::Counting;
+static ALLOCATOR: ironborg_testkit::CountingAllocator = ironborg_testkit::CountingAllocator;

@@ -6,16 +6,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ironborg_storage::MemoryStorage;
-use ironborg_testkit::{Tried, tally};
+use ironborg_testkit::{CountingAllocator, Tried, tally};
 
 use crate::counters;
 use crate::laboratory::Laboratory;
 use crate::reading::{Reading, Thorough};
-use crate::sys;
 use crate::writing::Writer;
 
 /// Memory that no operation on a repository of some kilobytes may need, whatever a damaged length says.
-const MEMORY_MAX: usize = 64 << 20;
+const MEMORY_MAX: u64 = 64 << 20;
 /// How long one damage may take all operations together; a thousand times what it does.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -246,9 +245,9 @@ impl<'l> Trials<'l> {
 
     /// Runs something that must not take more memory than there is reason for.
     fn measured<T>(&self, what: &str, run: impl FnOnce(&Laboratory) -> T) -> T {
-        let start = sys::start_measuring();
+        let start = CountingAllocator::start();
         let result = run(self.laboratory);
-        let used = sys::peak().saturating_sub(start);
+        let used = CountingAllocator::counted().peak.saturating_sub(start);
         assert!(used < MEMORY_MAX, "{what}: {used} bytes of memory");
         result
     }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use ironborg_crypto::KeyMode;
 use ironborg_mount::index::{PathIndex, Shape};
 use ironborg_mount::node::NodeId;
+use ironborg_testkit::CountingAllocator;
 
 use crate::repository::Repository;
-use crate::sys;
 use crate::tree::{DIRECTORY_LEN, directory_path, file_name, file_path, tree};
 
 /// Bytes that are in use at most whatever the archive's size: scratch bytes, blocks and items that are remembered,
@@ -27,9 +27,9 @@ fn an_index_of_many_files_is_built_and_asked_in_little_memory() {
     let repository = Repository::new(KeyMode::RepokeyBlake2);
     let archive = repository.store_archive("many", tree(files));
     let follower = repository.follower(2);
-    let before = sys::start();
+    let before = CountingAllocator::start();
     let index = PathIndex::open_or_build(&follower, &archive, &Shape::whole()).unwrap();
-    let (_, peak) = sys::counted();
+    let peak = CountingAllocator::counted().peak;
     let limit = FIXED + FOR_A_FILE * u64::from(files);
     assert!(
         peak - before < limit,
@@ -37,7 +37,7 @@ fn an_index_of_many_files_is_built_and_asked_in_little_memory() {
         peak - before
     );
     assert!(limit < 100 << 20, "the promise");
-    let after = sys::start();
+    let after = CountingAllocator::start();
     assert!(
         after - before < 8 << 20,
         "{} bytes are kept",
@@ -48,9 +48,9 @@ fn an_index_of_many_files_is_built_and_asked_in_little_memory() {
 
     // A new mount has nothing in memory; the repository is not asked.
     let index = PathIndex::open_or_build(&follower, &archive, &Shape::whole()).unwrap();
-    let before = sys::start();
+    let before = CountingAllocator::start();
     check(&index, files);
-    let (_, peak) = sys::counted();
+    let peak = CountingAllocator::counted().peak;
     assert!(
         peak - before < 20 << 20,
         "{} bytes for asking",

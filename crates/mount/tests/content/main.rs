@@ -3,8 +3,6 @@
 // A test that cannot set its scene has failed.
 #![allow(clippy::unwrap_used)]
 
-mod sys;
-
 mod repository;
 mod tree;
 
@@ -13,4 +11,4 @@ mod memory;
 mod reading;
 
 #[global_allocator]
-static ALLOCATOR: sys::Counting = sys::Counting;
+static ALLOCATOR: ironborg_testkit::CountingAllocator = ironborg_testkit::CountingAllocator;

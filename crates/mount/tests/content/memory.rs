@@ -4,10 +4,9 @@
 
 use ironborg_crypto::KeyMode;
 use ironborg_mount::content::FileChunks;
-use ironborg_testkit::Random;
+use ironborg_testkit::{Allocated, CountingAllocator, Random};
 
 use crate::repository::Repository;
-use crate::sys;
 
 const BUDGET: u64 = 6 << 20;
 const REQUEST: usize = 128 * 1024;
@@ -21,7 +20,7 @@ fn reading_a_large_file_takes_few_allocations_and_no_more_than_the_budget() {
     let file = FileChunks::new(&stored.chunks);
     let content = repository.content(BUDGET);
     let mut out = Vec::with_capacity(REQUEST);
-    let before = sys::start();
+    let before = CountingAllocator::start();
     let mut requests = 0;
     for offset in (0..stored.content.len()).step_by(REQUEST) {
         out.clear();
@@ -32,7 +31,7 @@ fn reading_a_large_file_takes_few_allocations_and_no_more_than_the_budget() {
         assert!(out == stored.content[offset..end]);
         requests += 1;
     }
-    let (calls, peak) = sys::counted();
+    let Allocated { calls, peak, .. } = CountingAllocator::counted();
     // A chunk is two allocations of its own, of which its buffer mostly is another one's; the rest is for starting
     // threads and for buffers to reach their size.
     assert!(
