@@ -6,7 +6,7 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use ironborg_cache::{
     ChunkSizes, ChunkTable, Counts, FileKnown, FileStat, FilesCache, FilesCacheMode, PathHash,
-    PathHasher,
+    PathHasher, Sight,
 };
 use ironborg_format::item::ChunkEntry;
 use ironborg_storage::{MemoryStorage, Storage};
@@ -49,6 +49,7 @@ fn open(storage: &Arc<dyn Storage>) -> FilesCache {
         "files",
         REPOSITORY,
         FilesCacheMode::DEFAULT,
+        Sight::All,
         &NullReporter,
     )
 }

@@ -13,8 +13,10 @@
 //! | 48 n | entries by ascending path hash: path hash 16, inode 8, size 8, cmtime ns 8, index of the first chunk 4, age 4 |
 //! | 40 m | chunks: id 32, size 4, csize 4 |
 //!
-//! The chunks of an entry end where those of the next begin.
+//! The chunks of an entry end where those of the next begin. The two highest bits of the age say that the file was
+//! bare: see [`FileKnown::UnchangedBare`] and [`Sight`].
 
+mod bare;
 mod loaded;
 mod recent;
 
@@ -26,6 +28,8 @@ use ironborg_storage::Storage;
 use ironborg_types::{Reporter, RepositoryId};
 use xxhash_rust::xxh3::xxh3_128_with_secret;
 
+use self::bare::Bare;
+pub use self::bare::Sight;
 use self::loaded::LoadedFiles;
 use self::recent::{RecentFile, RecentFiles};
 use crate::CacheError;
@@ -108,6 +112,9 @@ pub enum FileKnown {
     Changed,
     /// It is as it was, and so are its chunks.
     Unchanged,
+    /// The same, and it had neither extended attributes nor an ACL. Whatever gives it some changes its ctime, which
+    /// is as it was: nobody needs to look for them.
+    UnchangedBare,
 }
 
 /// What is remembered of a file besides its path and chunks.
@@ -116,12 +123,14 @@ struct Remembered {
     inode: u64,
     size: u64,
     cmtime_ns: i64,
+    bare: Bare,
 }
 
 /// The files cache of one repository.
 #[derive(Debug)]
 pub struct FilesCache {
     mode: FilesCacheMode,
+    sight: Sight,
     loaded: LoadedFiles,
     recent: RecentFiles,
     /// Largest time among the files recorded in this run; `i64::MIN` before the first.
@@ -132,12 +141,13 @@ impl FilesCache {
     /// Reads what earlier runs left, or nothing if the mode is disabled or the file is unusable.
     ///
     /// `storage` is the directory of [`directory_name`](crate::directory_name), `name` the file's name in
-    /// it (`files`, or `files.SUFFIX`).
+    /// it (`files`, or `files.SUFFIX`). `sight`: which attributes of files this process gets to see.
     pub fn open(
         storage: &Arc<dyn Storage>,
         name: &str,
         repository: RepositoryId,
         mode: FilesCacheMode,
+        sight: Sight,
         reporter: &dyn Reporter,
     ) -> Self {
         let loaded = if mode.is_disabled() {
@@ -149,6 +159,7 @@ impl FilesCache {
         };
         Self {
             mode,
+            sight,
             loaded: loaded.unwrap_or_default(),
             recent: RecentFiles::new(),
             newest_cmtime_ns: AtomicI64::new(i64::MIN),
@@ -179,10 +190,12 @@ impl FilesCache {
             return FileKnown::Unknown;
         }
         let decide = |remembered: &Remembered| {
-            if self.is_unchanged(remembered, stat) {
-                FileKnown::Unchanged
-            } else {
+            if !self.is_unchanged(remembered, stat) {
                 FileKnown::Changed
+            } else if self.tells_of_attributes() && remembered.bare.as_seen_with(self.sight) {
+                FileKnown::UnchangedBare
+            } else {
+                FileKnown::Unchanged
             }
         };
         // A path may be met twice in one run: what was recorded first then counts.
@@ -194,13 +207,14 @@ impl FilesCache {
         };
         let remembered = self.loaded.remembered(found);
         let answer = decide(&remembered);
-        if answer == FileKnown::Unchanged {
+        if answer != FileKnown::Changed {
             self.loaded.chunks_into(found, chunks);
             self.loaded.mark_seen(found);
             if remembered.inode != stat.inode {
                 // Inodes were not compared, as after a move to another disk; they may be next time.
                 let moved = Remembered {
                     inode: stat.inode,
+                    bare: Bare::default(),
                     ..remembered
                 };
                 self.recent.insert(path, moved, chunks);
@@ -219,6 +233,25 @@ impl FilesCache {
                 .is_some_and(|time| remembered.cmtime_ns != stat.time_ns(time)))
     }
 
+    /// Whether a file that is unchanged by this mode's measure has the attributes it had: only the inode's ctime
+    /// tells of those.
+    fn tells_of_attributes(&self) -> bool {
+        self.mode.compares_inode() && self.mode.compared_time() == Some(CompareTime::Ctime)
+    }
+
+    /// Notes that a file of this run, recorded or found unchanged, has neither extended attributes nor an ACL.
+    ///
+    /// To be said only of a file on a file system that changes the ctime when it is given some, and whose ctime was so
+    /// old already when they were looked for that a change since then has another one.
+    pub fn note_bare(&self, path: PathHash) {
+        if !self.tells_of_attributes() || self.recent.note_bare(path, self.sight) {
+            return;
+        }
+        if let Some(found) = self.loaded.find(path) {
+            self.loaded.note_bare(found);
+        }
+    }
+
     /// Remembers a regular file that was read in this run, with the status it had before.
     ///
     /// Source: Borg 1.4, `LocalCache.memorize_file`.
@@ -232,6 +265,7 @@ impl FilesCache {
             cmtime_ns: stat
                 .time_ns(self.mode.remembered_time())
                 .clamp(0, TIME_NS_MAX),
+            bare: Bare::default(),
         };
         self.recent.insert(path, remembered, chunks);
         self.newest_cmtime_ns
@@ -281,7 +315,7 @@ impl FilesCache {
                 continue; // Its recent entry follows instead.
             }
             let age = self.loaded.age(found);
-            let remembered = self.loaded.remembered(found);
+            let remembered = self.loaded.remembered_now(found, self.sight);
             if keep(age, remembered.cmtime_ns) {
                 next.push(path, remembered, age, self.loaded.chunk_bytes(found));
             }

@@ -377,6 +377,9 @@ impl<'a, 's> Collector<'a, 's> {
         {
             let chunks = item.chunks.as_deref().unwrap_or_default();
             files.record(memorize.hash, &cache_stat(&memorize.stat), chunks);
+            if memorize.is_bare {
+                files.note_bare(memorize.hash);
+            }
         }
     }
 

@@ -36,10 +36,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use ironborg_cache::{FilesCache, PathHasher};
+use ironborg_cache::{FilesCache, PathHasher, Sight};
 use ironborg_chunker::Chunker;
 use ironborg_format::ChunkEntry;
 use ironborg_source::Names;
+use ironborg_source::attributes::sees_all_attributes;
 use ironborg_types::{ArchiveId, BytePath, Timestamp};
 
 pub use dry_run::dry_run;
@@ -163,6 +164,11 @@ pub(crate) fn make(
             &files_name,
             session.repository.id(),
             options.files_cache,
+            if sees_all_attributes() {
+                Sight::All
+            } else {
+                Sight::Ordinary
+            },
             client.reporter.as_ref(),
         )
     });

@@ -138,4 +138,6 @@ pub(super) struct Memorize {
     pub(super) hash: PathHash,
     /// Status before the file was read.
     pub(super) stat: FileStat,
+    /// It has neither extended attributes nor an ACL, and its ctime will tell should it be given some.
+    pub(super) is_bare: bool,
 }

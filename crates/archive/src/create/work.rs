@@ -7,6 +7,7 @@
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, select_biased};
 use ironborg_cache::{FileKnown, FileStat as CacheStat, PathHash};
@@ -30,6 +31,9 @@ pub(crate) const SMALL_FILE_SIZE_MAX: u64 = 512 << 10;
 /// Beyond so many bytes in the buffer further files are read one by one, whatever their size.
 const ARENA_LEN_MAX: usize = 4 << 20;
 
+/// A change is told from one that long ago by its time, on any file system and with any of Linux's clocks.
+const SETTLED_S: u64 = 2;
+
 /// Steps to be done by one worker.
 pub(super) struct Batch {
     /// Number of the batch, counting from 0 without gaps.
@@ -51,6 +55,8 @@ pub(super) struct Worker<'a> {
     pub(super) cuts: Vec<Range<usize>>,
     hashed_path: Vec<u8>,
     watch: Stopwatch,
+    /// What was not changed since then is not being changed: see [`SETTLED_S`].
+    settled_before_ns: i64,
 }
 
 /// A small file whose content is in the arena and whose chunks are not stored yet.
@@ -97,6 +103,8 @@ struct Lookup {
     status: char,
     /// Its chunks, if it is unchanged and they are all stored.
     chunks: Option<Vec<ChunkEntry>>,
+    /// It is unchanged, and had neither extended attributes nor an ACL.
+    is_bare: bool,
 }
 
 impl<'a> Worker<'a> {
@@ -119,6 +127,7 @@ impl<'a> Worker<'a> {
             cuts: Vec::new(),
             hashed_path: Vec::new(),
             watch: Stopwatch::default(),
+            settled_before_ns: i64::MIN,
         }
     }
 
@@ -159,6 +168,7 @@ impl<'a> Worker<'a> {
         self.arena.clear();
         let shared = self.shared;
         let reading = shared.pace.begin(&mut self.watch, &batch.steps);
+        self.settled_before_ns = settled_before_ns();
         let mut outcomes = Vec::with_capacity(batch.steps.len());
         let mut small = Vec::new();
         for step in batch.steps {
@@ -208,6 +218,7 @@ impl<'a> Worker<'a> {
             entry.linked = Linked::First { key };
         }
         self.arena.clear();
+        self.settled_before_ns = settled_before_ns();
         let batch = self.shared.head_batch.load(Ordering::Acquire);
         let (outcome, chunks) = self.entry(batch, entry)?;
         let mut outcomes = [Outcome::Entry(Box::new(outcome))];
@@ -327,7 +338,7 @@ impl<'a> Worker<'a> {
         small: &mut Unstored,
     ) -> Result<Item, Fault> {
         if let Linked::Later { .. } = entry.linked {
-            let mut item = self.unopened(entry, None)?;
+            let (mut item, _) = self.unopened(entry, None, false)?;
             if mode != OpenMode::Normal {
                 as_regular_file(&mut item);
             }
@@ -339,7 +350,14 @@ impl<'a> Worker<'a> {
             // Nothing about the file has changed, so nothing has to be opened either.
             outcome.status = Some(lookup.status);
             outcome.nfiles = 1;
-            return Ok(self.unopened(entry, Some(chunks))?);
+            let (item, is_bare) = self.unopened(entry, Some(chunks), lookup.is_bare)?;
+            if is_bare
+                && !lookup.is_bare
+                && let (Some(files), Some(hash)) = (self.shared.files, lookup.hash)
+            {
+                files.note_bare(hash);
+            }
+            return Ok(item);
         }
         let file = entry.place().open_file(mode)?;
         let stat = checked_stat(&file, &entry.stat)?;
@@ -362,21 +380,33 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The item of a file whose content is known already, or comes with another item.
+    /// The item of a file whose content is known already, or comes with another item; and whether it is bare, which
+    /// may be known too.
     fn unopened(
         &mut self,
         entry: &Entry,
         chunks: Option<Vec<ChunkEntry>>,
-    ) -> Result<Item, SourceError> {
+        is_bare: bool,
+    ) -> Result<(Item, bool), SourceError> {
         let options = self.shared.options.metadata;
         let mut item = item_of_stat(&entry.archived, &entry.stat, options, self.shared.names);
         link_item(&mut item, &entry.linked);
         item.chunks = chunks;
         set_size(&mut item);
         let source = AttributeSource::Place(entry.place());
-        let attributes = self.attributes.read(source, &entry.stat, self.reporter)?;
+        let attributes = if is_bare {
+            self.attributes.read_bare(source, &entry.stat)
+        } else {
+            self.attributes.read(source, &entry.stat, self.reporter)?
+        };
+        let is_bare = is_bare || self.is_settled(&entry.stat) && attributes.is_bare;
         add_attributes(&mut item, attributes);
-        Ok(item)
+        Ok((item, is_bare))
+    }
+
+    /// Whether the file's ctime is that old that a change made since the batch was begun has another one.
+    fn is_settled(&self, stat: &FileStat) -> bool {
+        stat.ctime_ns < self.settled_before_ns
     }
 
     /// Reads a file: a small one into the arena, its chunks to be stored later, any other at once.
@@ -434,10 +464,18 @@ impl<'a> Worker<'a> {
         if !outcome.changed
             && let Some(hash) = hash
         {
-            outcome.memorize = Some(Memorize { hash, stat: *stat });
+            outcome.memorize = Some(Memorize {
+                hash,
+                stat: *stat,
+                is_bare: false,
+            });
         }
         let source = AttributeSource::Open(file.as_fd(), &entry.path);
-        add_attributes(item, self.attributes.read(source, stat, self.reporter)?);
+        let attributes = self.attributes.read(source, stat, self.reporter)?;
+        if let Some(memorize) = &mut outcome.memorize {
+            memorize.is_bare = attributes.is_bare && self.is_settled(stat);
+        }
+        add_attributes(item, attributes);
         Ok(())
     }
 
@@ -485,6 +523,7 @@ impl<'a> Worker<'a> {
             hash: None,
             status: 'A',
             chunks: None,
+            is_bare: false,
         };
         let Some(files) = self
             .shared
@@ -502,10 +541,11 @@ impl<'a> Worker<'a> {
         let hash = self.shared.path_hasher.hash(&self.hashed_path);
         lookup.hash = Some(hash);
         let mut chunks = Vec::new();
-        match files.lookup(hash, &cache_stat(&entry.stat), &mut chunks) {
+        let known = files.lookup(hash, &cache_stat(&entry.stat), &mut chunks);
+        match known {
             FileKnown::Unknown => {}
             FileKnown::Changed => lookup.status = 'M',
-            FileKnown::Unchanged => {
+            FileKnown::Unchanged | FileKnown::UnchangedBare => {
                 let stored = |chunk: &ChunkEntry| self.shared.chunks.get(&chunk.id).is_some();
                 if chunks.iter().all(stored) {
                     for chunk in &chunks {
@@ -513,6 +553,7 @@ impl<'a> Worker<'a> {
                     }
                     lookup.status = 'U';
                     lookup.chunks = Some(chunks);
+                    lookup.is_bare = known == FileKnown::UnchangedBare;
                 } else {
                     // A chunk was lost: the file is read again as if it had been modified.
                     lookup.status = 'M';
@@ -521,6 +562,14 @@ impl<'a> Worker<'a> {
         }
         lookup
     }
+}
+
+/// The time [`SETTLED_S`] ago; before all times if the clock is no good.
+fn settled_before_ns() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    now.and_then(|now| now.checked_sub(Duration::from_secs(SETTLED_S)))
+        .and_then(|then| i64::try_from(then.as_nanos()).ok())
+        .unwrap_or(i64::MIN)
 }
 
 /// What an open file is, if it is still what the walk saw.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ironborg_format::item::ChunkEntry;
 use ironborg_types::ChunkId;
 
-use super::{PathHash, Remembered};
+use super::{Bare, PathHash, Remembered, Sight};
 use crate::cache_file::{BODY_OFFSET, Fields};
 
 pub(super) const ENTRY_LEN: usize = 48;
@@ -31,6 +31,8 @@ pub(super) struct LoadedFiles {
     directory_shift: u32,
     /// A bit for every entry.
     seen: Vec<AtomicU64>,
+    /// Another: it was noted in this run that the file is bare.
+    noted_bare: Vec<AtomicU64>,
 }
 
 impl LoadedFiles {
@@ -52,7 +54,8 @@ impl LoadedFiles {
             len,
             directory: Vec::new(),
             directory_shift: u128::BITS - bits,
-            seen: (0..len.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
+            seen: bits_of(len),
+            noted_bare: bits_of(len),
             bytes,
         };
         loaded.is_consistent(chunk_count).then(|| {
@@ -127,7 +130,21 @@ impl LoadedFiles {
             inode: u64::from_le_bytes(self.field(found, 16)),
             size: u64::from_le_bytes(self.field(found, 24)),
             cmtime_ns: i64::from_le_bytes(self.field(found, 32)),
+            bare: Bare::in_field(u32::from_le_bytes(self.field(found, 44))),
         }
+    }
+
+    /// As [`LoadedFiles::remembered`], with what was noted in this run by one with this sight.
+    pub(super) fn remembered_now(&self, found: Found, sight: Sight) -> Remembered {
+        let mut remembered = self.remembered(found);
+        if is_set(&self.noted_bare, found) {
+            remembered.bare = remembered.bare.or(Bare::seen_with(sight));
+        }
+        remembered
+    }
+
+    pub(super) fn note_bare(&self, found: Found) {
+        set(&self.noted_bare, found);
     }
 
     fn first_chunk(&self, found: Found) -> usize {
@@ -136,16 +153,15 @@ impl LoadedFiles {
 
     /// Runs since the file was last seen; 0 if it was in this one.
     pub(super) fn age(&self, found: Found) -> u32 {
-        let word = self.seen[found.0 / 64].load(Ordering::Relaxed);
-        if word >> (found.0 % 64) & 1 == 1 {
+        if is_set(&self.seen, found) {
             0
         } else {
-            u32::from_le_bytes(self.field(found, 44)).saturating_add(1)
+            (u32::from_le_bytes(self.field(found, 44)) & Bare::REST).saturating_add(1)
         }
     }
 
     pub(super) fn mark_seen(&self, found: Found) {
-        self.seen[found.0 / 64].fetch_or(1 << (found.0 % 64), Ordering::Relaxed);
+        set(&self.seen, found);
     }
 
     /// The chunks of an entry, as stored.
@@ -188,8 +204,25 @@ pub(super) fn entry_bytes(
     entry[24..32].copy_from_slice(&remembered.size.to_le_bytes());
     entry[32..40].copy_from_slice(&remembered.cmtime_ns.to_le_bytes());
     entry[40..44].copy_from_slice(&first_chunk.to_le_bytes());
-    entry[44..].copy_from_slice(&age.to_le_bytes());
+    entry[44..].copy_from_slice(&remembered.bare.into_field(age).to_le_bytes());
     entry
+}
+
+/// So many bits, none of them set.
+fn bits_of(len: usize) -> Vec<AtomicU64> {
+    (0..len.div_ceil(64)).map(|_| AtomicU64::new(0)).collect()
+}
+
+fn is_set(bits: &[AtomicU64], found: Found) -> bool {
+    bits[found.0 / 64].load(Ordering::Relaxed) >> (found.0 % 64) & 1 == 1
+}
+
+fn set(bits: &[AtomicU64], found: Found) {
+    let (word, bit) = (&bits[found.0 / 64], 1 << (found.0 % 64));
+    // Mostly it is set for the first time; where it is not, nobody's cache line needs to be taken away.
+    if word.load(Ordering::Relaxed) & bit == 0 {
+        word.fetch_or(bit, Ordering::Relaxed);
+    }
 }
 
 pub(super) fn chunk_bytes(chunk: &ChunkEntry) -> [u8; CHUNK_LEN] {

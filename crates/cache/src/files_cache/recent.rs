@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ironborg_format::item::ChunkEntry;
 
-use super::{FileKnown, PathHash, Remembered};
+use super::{Bare, FileKnown, PathHash, Remembered, Sight};
 
 /// Shards: more than any machine's workers, so that two rarely meet.
 const SHARDS: usize = 64;
@@ -41,6 +41,19 @@ impl RecentFiles {
         self.any.store(true, Ordering::Release);
     }
 
+    /// Notes that a file is bare; false if it is none of this run.
+    pub(super) fn note_bare(&self, path: PathHash, sight: Sight) -> bool {
+        if !self.any.load(Ordering::Acquire) {
+            return false;
+        }
+        let mut files = self.shard(path);
+        let Some((remembered, _)) = files.get_mut(&path) else {
+            return false;
+        };
+        remembered.bare = remembered.bare.or(Bare::seen_with(sight));
+        true
+    }
+
     /// What `decide` says about the file, if it is one of this run. Its chunks replace `chunks` if it is
     /// unchanged.
     pub(super) fn lookup(
@@ -56,7 +69,7 @@ impl RecentFiles {
         let files = self.shard(path);
         let (remembered, own) = files.get(&path)?;
         let answer = decide(remembered);
-        if answer == FileKnown::Unchanged {
+        if answer != FileKnown::Changed {
             chunks.clear();
             chunks.extend_from_slice(own);
         }

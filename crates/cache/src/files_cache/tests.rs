@@ -24,8 +24,13 @@ impl Machine {
     }
 
     fn open(&self, mode: &str) -> FilesCache {
+        self.open_with(mode, Sight::All)
+    }
+
+    fn open_with(&self, mode: &str, sight: Sight) -> FilesCache {
         let mode = mode.parse().unwrap();
-        FilesCache::open(&self.storage, "files", REPOSITORY, mode, &NullReporter)
+        let reporter = NullReporter;
+        FilesCache::open(&self.storage, "files", REPOSITORY, mode, sight, &reporter)
     }
 
     fn save(&self, cache: &FilesCache) {
@@ -57,6 +62,91 @@ fn chunks(count: u8, seed: u8) -> Vec<ChunkEntry> {
 
 fn known(cache: &FilesCache, n: u64, stat: &FileStat) -> FileKnown {
     cache.lookup(path(n), stat, &mut Vec::new())
+}
+
+#[test]
+fn a_bare_file_is_known_to_be_bare_by_who_sees_no_more_than_who_said_so() {
+    use Sight::{All, Ordinary};
+    let known_to = |said, asked| {
+        let machine = Machine::new();
+        let mut cache = machine.open_with("ctime,size,inode", said);
+        for n in 0..4 {
+            cache.record(path(n), &stat(1000), &chunks(1, 1));
+        }
+        cache.record(path(9), &stat(2000), &[]);
+        // Two are recorded as bare, of which one is not seen again; one is noted when it is met again.
+        cache.note_bare(path(0));
+        cache.note_bare(path(1));
+        machine.save(&cache);
+        cache = machine.open_with("ctime,size,inode", said);
+        assert_eq!(known(&cache, 0, &stat(1000)), FileKnown::UnchangedBare);
+        assert_eq!(known(&cache, 2, &stat(1000)), FileKnown::Unchanged);
+        cache.note_bare(path(2));
+        assert_eq!(known(&cache, 3, &stat(1000)), FileKnown::Unchanged);
+        machine.save(&cache);
+        cache = machine.open_with("ctime,size,inode", asked);
+        let answers = [0, 1, 2].map(|n| known(&cache, n, &stat(1000)));
+        assert_eq!(known(&cache, 3, &stat(1000)), FileKnown::Unchanged);
+        assert!(answers.iter().all(|answer| *answer == answers[0]));
+        answers[0]
+    };
+    assert_eq!(known_to(All, All), FileKnown::UnchangedBare);
+    assert_eq!(known_to(All, Ordinary), FileKnown::UnchangedBare);
+    assert_eq!(known_to(Ordinary, Ordinary), FileKnown::UnchangedBare);
+    assert_eq!(known_to(Ordinary, All), FileKnown::Unchanged);
+}
+
+#[test]
+fn only_the_ctime_of_the_same_inode_tells_that_a_file_is_still_bare() {
+    for mode in ["mtime,size,inode", "ctime,size"] {
+        let machine = Machine::new();
+        let cache = machine.open("ctime,size,inode");
+        let same = FileStat {
+            ctime_ns: 1000,
+            ..stat(1000)
+        };
+        let same = FileStat {
+            mtime_ns: 1000,
+            ..same
+        };
+        cache.record(path(1), &same, &chunks(1, 1));
+        cache.note_bare(path(1));
+        cache.record(path(9), &stat(2000), &[]);
+        machine.save(&cache);
+        let cache = machine.open(mode);
+        assert_eq!(known(&cache, 1, &same), FileKnown::Unchanged, "{mode}");
+        // Nor can such a run note it.
+        cache.record(path(2), &same, &chunks(1, 1));
+        cache.note_bare(path(2));
+        cache.record(path(8), &stat(3000), &[]);
+        machine.save(&cache);
+        let cache = machine.open("ctime,size,inode");
+        assert_eq!(known(&cache, 2, &same), FileKnown::Unchanged, "{mode}");
+        assert_eq!(known(&cache, 1, &same), FileKnown::UnchangedBare, "{mode}");
+    }
+}
+
+#[test]
+fn the_age_of_a_bare_file_is_counted_as_that_of_others() {
+    let machine = Machine::new();
+    let cache = machine.open("ctime,size,inode");
+    cache.record(path(1), &stat(1000), &chunks(1, 1));
+    cache.note_bare(path(1));
+    cache.record(path(2), &stat(2000), &[]);
+    machine.save(&cache);
+    for _ in 0..19 {
+        let cache = machine.open("ctime,size,inode");
+        assert_eq!(cache.loaded_count(), 1);
+        machine.save(&cache);
+    }
+    let cache = machine.open("ctime,size,inode");
+    assert_eq!(known(&cache, 1, &stat(1000)), FileKnown::UnchangedBare);
+    machine.save(&cache);
+    for _ in 0..20 {
+        let cache = machine.open("ctime,size,inode");
+        machine.save(&cache);
+    }
+    assert_eq!(machine.open("ctime,size,inode").loaded_count(), 0);
 }
 
 #[test]
@@ -294,7 +384,7 @@ fn many_threads_look_up_and_record_at_once() {
                     match known(cache, n, &stat(1000)) {
                         FileKnown::Unchanged => assert!(n < 2000),
                         FileKnown::Unknown => cache.record(path(n), &stat(1002), &chunks(1, 2)),
-                        FileKnown::Changed => panic!("nothing changed"),
+                        FileKnown::Changed | FileKnown::UnchangedBare => panic!("nothing changed"),
                     }
                 }
             });
@@ -369,6 +459,7 @@ proptest! {
                     FileKnown::Unknown => None,
                     FileKnown::Changed => Some(false),
                     FileKnown::Unchanged => Some(true),
+                    FileKnown::UnchangedBare => panic!("nobody noted that"),
                 };
                 prop_assert_eq!(known, model.lookup(*n, &stat));
                 if known == Some(true) {

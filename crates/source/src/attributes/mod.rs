@@ -11,6 +11,7 @@ pub(crate) use acl::AccessList;
 pub(crate) use xattr::{Handle, XattrCalls};
 
 use rustix::fs::IFlags;
+use rustix::thread::{CapabilitySet, capabilities};
 
 /// BSD's value of the flag "not to be dumped".
 pub const UF_NODUMP: u32 = 1;
@@ -25,6 +26,11 @@ const FLAGS: [(u32, IFlags); 3] = [
     (UF_IMMUTABLE, IFlags::IMMUTABLE),
     (UF_APPEND, IFlags::APPEND),
 ];
+
+/// Whether this process gets to see all attributes, those of the namespace `trusted` among them.
+pub fn sees_all_attributes() -> bool {
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
+}
 
 /// BSD flags out of Linux inode flags.
 fn bsd_flags(linux: IFlags) -> u32 {

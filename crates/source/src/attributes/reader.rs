@@ -13,8 +13,9 @@ use crate::error::{ErrorFile, SourceError, errno_text};
 use crate::users::Names;
 use crate::walk::{FileKind, FileStat, Place, fstat};
 
-/// Linux bounds an attribute's value and the list of names to 64 KiB each.
-const BUFFER_SIZE: usize = 64 * 1024;
+/// First size of the buffers. Linux makes room for as much as it is offered before it looks, so offering the 64 KiB
+/// that an attribute's value, or the list of names, has at most would cost more than looking twice now and then.
+const BUFFER_SIZE: usize = 1024;
 /// Where a file system that knows no such bound is left alone. Source: Borg 1.4, `platform/xattr.py`.
 const BUFFER_SIZE_MAX: usize = 16 * 1024 * 1024;
 
@@ -46,6 +47,9 @@ pub struct ExtendedAttributes {
     pub acl_access: Option<Vec<u8>>,
     /// Default ACL as text, empty if there is none, for directories with an extended ACL.
     pub acl_default: Option<Vec<u8>>,
+    /// Names of all attributes, ACLs among them, were wanted and there were none; and if the file is given some, its
+    /// ctime changes.
+    pub is_bare: bool,
 }
 
 /// Where attributes are read from.
@@ -74,6 +78,8 @@ struct Device {
     dev: u64,
     /// ACLs are among the names of attributes.
     lists_acls: bool,
+    /// An inode's ctime changes with its attributes and ACLs.
+    ctime_tells: bool,
     /// Files, and directories, answer the question for flags with "what?".
     no_flags: [bool; 2],
 }
@@ -94,6 +100,22 @@ impl AttributeReader {
     /// The options it was made with.
     pub fn options(&self) -> AttributeOptions {
         self.options
+    }
+
+    /// What a file has that [was bare](ExtendedAttributes::is_bare) and has the ctime it had then.
+    pub fn read_bare(
+        &mut self,
+        source: AttributeSource<'_>,
+        stat: &FileStat,
+    ) -> ExtendedAttributes {
+        ExtendedAttributes {
+            flags: if self.options.flags {
+                self.flags(source, stat)
+            } else {
+                0
+            },
+            ..ExtendedAttributes::default()
+        }
     }
 
     /// All wanted attributes of a file. Attributes that cannot be read are reported and left out.
@@ -121,7 +143,11 @@ impl AttributeReader {
         let mut listed = 0;
         if self.options.xattrs || lists_acls {
             match self.list(source) {
-                Ok(len) => listed = len,
+                Ok(len) => {
+                    listed = len;
+                    let all = self.options.xattrs && lists_acls;
+                    attributes.is_bare = len == 0 && all && self.ctime_tells(source, stat);
+                }
                 // No such thing on this file system, or none of our business.
                 Err(Errno::NOTSUP | Errno::PERM) => {}
                 Err(errno) => {
@@ -252,11 +278,19 @@ impl AttributeReader {
         device.is_some_and(|at| self.devices[at].lists_acls)
     }
 
+    /// Whether the file's file system changes an inode's ctime with its attributes and ACLs.
+    fn ctime_tells(&mut self, source: AttributeSource<'_>, stat: &FileStat) -> bool {
+        let device = self.device(source, stat);
+        device.is_some_and(|at| self.devices[at].ctime_tells)
+    }
+
     /// What is known of the file's file system: a position in `devices`. None where only the file itself
     /// could tell, which is not open.
     fn device(&mut self, source: AttributeSource<'_>, stat: &FileStat) -> Option<usize> {
         /// ext2 to ext4, XFS, btrfs, tmpfs, f2fs (`linux/magic.h`).
         const LISTING_ACLS: [u64; 5] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010];
+        /// The same but f2fs, which leaves the ctime alone. None whose times another machine makes.
+        const CTIME_TELLS: [u64; 4] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994];
         let known = self.devices.iter().position(|known| known.dev == stat.dev);
         if known.is_some() {
             return known;
@@ -282,6 +316,7 @@ impl AttributeReader {
         self.devices.push(Device {
             dev: stat.dev,
             lists_acls: magic.is_some_and(|magic| LISTING_ACLS.contains(&magic)),
+            ctime_tells: magic.is_some_and(|magic| CTIME_TELLS.contains(&magic)),
             no_flags: [false; 2],
         });
         Some(self.devices.len() - 1)

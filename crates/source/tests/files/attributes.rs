@@ -50,6 +50,11 @@ fn read(path: &Path, options: AttributeOptions) -> ExtendedAttributes {
         }
     }
     assert_eq!(messages.take(), [""; 0]);
+    // Whether the file system's word is good is known once one of its files was open.
+    let is_bare = results.last().is_some_and(|last| last.is_bare);
+    results
+        .iter_mut()
+        .for_each(|result| result.is_bare = is_bare);
     let first = results.remove(0);
     assert!(
         results.iter().all(|other| *other == first),
@@ -66,11 +71,65 @@ fn set(path: &Path, name: &str, value: &[u8]) -> rustix::io::Result<()> {
 fn a_plain_file_has_nothing() {
     let temp = temporary();
     fs::write(temp.path().join("f"), b"").expect("written");
-    assert_eq!(
-        read(&temp.path().join("f"), ALL),
-        ExtendedAttributes::default()
-    );
-    assert_eq!(read(temp.path(), ALL), ExtendedAttributes::default());
+    for path in [&temp.path().join("f"), temp.path()] {
+        let found = read(path, ALL);
+        let nothing = ExtendedAttributes {
+            is_bare: found.is_bare,
+            ..ExtendedAttributes::default()
+        };
+        assert_eq!(found, nothing);
+    }
+}
+
+#[test]
+fn bare_is_what_has_no_attribute_of_any_kind_and_was_asked_for_all_of_them() {
+    let temp = temporary();
+    let path = temp.path().join("f");
+    fs::write(&path, b"").expect("written");
+    if !read(&path, ALL).is_bare {
+        eprintln!(
+            "skipped: the ctime may not tell of attributes in {}",
+            temp.path().display()
+        );
+        return;
+    }
+    for without in [
+        AttributeOptions {
+            xattrs: false,
+            ..ALL
+        },
+        AttributeOptions { acls: false, ..ALL },
+    ] {
+        assert!(!read(&path, without).is_bare, "{without:?}");
+    }
+    let ctime = |path: &Path| rustix::fs::lstat(path).expect("there").st_ctime_nsec;
+    let acl = |mode: u16| -> Vec<u8> {
+        // Owner, a named user, group, mask, others: what no mode can say.
+        let entry = |tag: u16, who: u32| {
+            let mut entry = tag.to_le_bytes().to_vec();
+            entry.extend(mode.to_le_bytes());
+            entry.extend(who.to_le_bytes());
+            entry
+        };
+        let none = u32::MAX;
+        let entries = [(1, none), (2, 1234), (4, none), (16, none), (32, none)];
+        let mut list = 2_u32.to_le_bytes().to_vec();
+        list.extend(entries.into_iter().flat_map(|(tag, who)| entry(tag, who)));
+        list
+    };
+    for (name, value) in [
+        ("user.a", b"x".to_vec()),
+        ("system.posix_acl_access", acl(4)),
+    ] {
+        fs::remove_file(&path).expect("removed");
+        fs::write(&path, b"").expect("written");
+        // Longer than a tick of the clock that ctimes are taken from.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let before = ctime(&path);
+        set(&path, name, &value).expect("set");
+        assert!(!read(&path, ALL).is_bare, "{name}");
+        assert_ne!(ctime(&path), before, "{name}");
+    }
 }
 
 #[test]
