@@ -118,19 +118,20 @@ impl CacheFiles {
         header
     }
 
-    /// Replaces a file by the concatenation of `body`, framed.
-    pub(crate) fn save(
+    /// Replaces a file by the concatenation of `body`, framed, once `may_go_on` says so; not if it says no.
+    pub(crate) fn save_when(
         &self,
         kind: FileKind,
         name: &str,
         body: &[&[u8]],
+        may_go_on: &mut dyn FnMut() -> bool,
     ) -> Result<(), CacheError> {
         self.save_by(kind, name, body, |content| {
-            self.storage.replace(name, content)
+            self.storage.replace_when(name, content, may_go_on)
         })
     }
 
-    /// As [`CacheFiles::save`], for a file that is found to be damaged and made anew should power fail now.
+    /// As [`CacheFiles::save_when`], for a file that is found to be damaged and made anew should power fail now.
     pub(crate) fn save_unsynced(
         &self,
         kind: FileKind,
@@ -147,7 +148,7 @@ impl CacheFiles {
         kind: FileKind,
         name: &str,
         body: &[&[u8]],
-        replace: impl Fn(&[&[u8]]) -> Result<(), StorageError>,
+        mut replace: impl FnMut(&[&[u8]]) -> Result<(), StorageError>,
     ) -> Result<(), CacheError> {
         let header = self.header(kind);
         let checksum = frame_checksum(&header, body);
@@ -230,7 +231,7 @@ mod tests {
         let storage = Arc::new(MemoryStorage::new());
         let files = files(&storage, 1);
         files
-            .save(KIND, "a/b/file", &[b"one", b"", b"two"])
+            .save_unsynced(KIND, "a/b/file", &[b"one", b"", b"two"])
             .unwrap();
         let bytes = files.load(KIND, "a/b/file", &NullReporter).unwrap();
         assert_eq!(&bytes[BODY_OFFSET..], b"onetwo");
@@ -241,7 +242,9 @@ mod tests {
     fn no_damaged_byte_and_no_missing_end_goes_unnoticed() {
         let storage = Arc::new(MemoryStorage::new());
         let files = files(&storage, 1);
-        files.save(KIND, "file", &[b"some content"]).unwrap();
+        files
+            .save_unsynced(KIND, "file", &[b"some content"])
+            .unwrap();
         let good = storage.read("file").unwrap();
         for at in 0..good.len() {
             for bit in 0..8 {
@@ -258,7 +261,9 @@ mod tests {
     #[test]
     fn files_of_other_repositories_kinds_and_versions_are_not_ours() {
         let storage = Arc::new(MemoryStorage::new());
-        files(&storage, 1).save(KIND, "file", &[b"body"]).unwrap();
+        files(&storage, 1)
+            .save_unsynced(KIND, "file", &[b"body"])
+            .unwrap();
         let newer = FileKind { version: 2, ..KIND };
         let other = FileKind {
             tag: *b"else",

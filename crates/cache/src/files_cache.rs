@@ -284,6 +284,19 @@ impl FilesCache {
         repository: RepositoryId,
         ttl: i64,
     ) -> Result<(), CacheError> {
+        self.save_when(storage, name, repository, ttl, || true)
+    }
+
+    /// As [`FilesCache::save`], of what is known now, once `may_go_on` says so; nothing is replaced if it says no. It is
+    /// asked when all is ready, and may wait for what decides it.
+    pub fn save_when(
+        &self,
+        storage: &Arc<dyn Storage>,
+        name: &str,
+        repository: RepositoryId,
+        ttl: i64,
+        mut may_go_on: impl FnMut() -> bool,
+    ) -> Result<(), CacheError> {
         if self.mode.is_disabled() {
             return Ok(());
         }
@@ -300,7 +313,8 @@ impl FilesCache {
             }
         };
         let merged = self.recent.with_all(|recent| self.merge(recent, keep));
-        CacheFiles::new(Arc::clone(storage), repository).save(KIND, name, &merged.parts())
+        let files = CacheFiles::new(Arc::clone(storage), repository);
+        files.save_when(KIND, name, &merged.parts(), &mut may_go_on)
     }
 
     fn merge(&self, recent: &[RecentFile<'_>], keep: impl Fn(u32, i64) -> bool) -> NextFiles {

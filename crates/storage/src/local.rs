@@ -17,6 +17,9 @@ use crate::{StorageError, sys};
 /// final sync then finds little left to do, and a backup does not fill the page cache with dirty pages.
 const WRITE_WINDOW: u64 = 16 << 20;
 
+/// With less room than this on the disk nothing is written there before it is its turn.
+const ROOM_FOR_OTHERS: u64 = 1 << 30;
+
 /// Attempts at a name nobody else has taken.
 const NAME_ATTEMPTS: usize = 100;
 
@@ -112,12 +115,12 @@ impl LocalStorage {
         }
     }
 
-    /// Writes a file beside the one it then takes the place of; returns where that is.
+    /// Writes a file beside the one it then takes the place of, unless `write` says no; returns where that is.
     fn replace_with(
         &self,
         name: &str,
-        write: impl FnOnce(File, &Path) -> Result<(), StorageError>,
-    ) -> Result<PathBuf, StorageError> {
+        write: impl FnOnce(File, &Path) -> Result<bool, StorageError>,
+    ) -> Result<Option<PathBuf>, StorageError> {
         let path = self.full(name);
         let (temporary, file) = create_temporary(&path, "-", |candidate| {
             OpenOptions::new()
@@ -126,16 +129,22 @@ impl LocalStorage {
                 .mode(0o666)
                 .open(candidate)
         })?;
-        let result = write(file, &temporary).and_then(|()| {
-            fs::rename(&temporary, &path).map_err(|e| StorageError::io("rename", &temporary, e))
+        let result = write(file, &temporary).and_then(|may_go_on| {
+            if may_go_on {
+                fs::rename(&temporary, &path)
+                    .map_err(|e| StorageError::io("rename", &temporary, e))?;
+            }
+            Ok(may_go_on)
         });
-        if result.is_err() {
+        if !matches!(result, Ok(true)) {
             // The first error is the one to report.
             let _ = fs::remove_file(&temporary);
         }
-        result?;
+        if !result? {
+            return Ok(None);
+        }
         self.forget(name);
-        Ok(path)
+        Ok(Some(path))
     }
 
     fn sync_dir_at(path: &Path) -> Result<(), StorageError> {
@@ -290,15 +299,39 @@ impl Storage for LocalStorage {
     }
 
     fn replace(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError> {
-        let path = self.replace_with(name, |file, temporary| {
-            Self::write_durably(file, temporary, content)
+        let replaced = self.replace_with(name, |file, temporary| {
+            Self::write_durably(file, temporary, content).map(|()| true)
         })?;
-        Self::sync_dir_at(parent_of(&path))
+        replaced.map_or(Ok(()), |path| Self::sync_dir_at(parent_of(&path)))
+    }
+
+    fn replace_when(
+        &self,
+        name: &str,
+        content: &[&[u8]],
+        may_go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<(), StorageError> {
+        // Whoever is waited for may need what room there is.
+        let len: u64 = content.iter().map(|part| part.len() as u64).sum();
+        if self
+            .free_space()
+            .is_ok_and(|free| free < len.saturating_add(ROOM_FOR_OTHERS))
+        {
+            if !may_go_on() {
+                return Ok(());
+            }
+            return self.replace(name, content);
+        }
+        let replaced = self.replace_with(name, |file, temporary| {
+            Self::write_durably(file, temporary, content)?;
+            Ok(may_go_on())
+        })?;
+        replaced.map_or(Ok(()), |path| Self::sync_dir_at(parent_of(&path)))
     }
 
     fn replace_unsynced(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError> {
         self.replace_with(name, |file, temporary| {
-            Self::write_all(file, temporary, content).map(drop)
+            Self::write_all(file, temporary, content).map(|_| true)
         })
         .map(drop)
     }

@@ -106,6 +106,21 @@ pub trait Storage: Send + Sync {
     /// Replaces a file whole: atomic and durable. The content is the concatenation of the slices.
     fn replace(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError>;
 
+    /// As [`Storage::replace`], once `may_go_on` says so; nothing is replaced if it says no. What can be done before that
+    /// is done before; `may_go_on` is asked once, unless this fails.
+    fn replace_when(
+        &self,
+        name: &str,
+        content: &[&[u8]],
+        may_go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<(), StorageError> {
+        if may_go_on() {
+            self.replace(name, content)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Replaces a file whole as far as others see it, without waiting for the disk: after a power failure
     /// it may be the old one, the new one or damaged. For what can be made anew.
     fn replace_unsynced(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError> {

@@ -72,6 +72,21 @@ fn small_files_are_replaced_whole(new: New<'_>) {
     assert_eq!(storage.read("file").unwrap(), b"two!");
     storage.replace("file", &[b"three"]).unwrap();
     assert_eq!(read_range(&*storage, "file", 0, 100), b"three");
+    let mut asked = 0;
+    for (answer, content) in [(false, b"three"), (true, b"THREE")] {
+        let mut may_go_on = || {
+            asked += 1;
+            assert_eq!(storage.read("file").unwrap(), b"three");
+            answer
+        };
+        storage
+            .replace_when("file", &[b"THR", b"EE"], &mut may_go_on)
+            .unwrap();
+        assert_eq!(storage.read("file").unwrap(), content);
+        assert_eq!(names(&*storage, "").len(), 1);
+    }
+    assert_eq!(asked, 2);
+    storage.replace("file", &[b"three"]).unwrap();
     storage.append("file", b" four").unwrap();
     storage.append("log", b"line\n").unwrap();
     assert_eq!(storage.read("file").unwrap(), b"three four");

@@ -1,9 +1,10 @@
 //! Saving the archive being made, and what this machine remembers of it.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
-use ironborg_cache::SummaryBuilder;
+use ironborg_cache::{CacheError, SummaryBuilder};
 use ironborg_format::{ArchiveMetadata, ChunkEntry};
 use ironborg_object::Sealer;
 use ironborg_storage::Storage;
@@ -58,9 +59,42 @@ impl Saver<'_> {
         let (start, end) = times(self.started, self.options.timestamp);
         let metadata = self.metadata(&session.client.identity, stats, name, start, end);
         let entry = store_archive(session, shared.chunks, sealer, items, summary, metadata)?;
-        commit(session, sealer)?;
-        self.save_caches(session, shared);
+        self.commit(session, shared, sealer)?;
         Ok(Saved { entry, start, end })
+    }
+
+    /// Commits, then keeps the caches for the next run: what of them is known already is got ready meanwhile.
+    fn commit(
+        &self,
+        session: &mut Session,
+        shared: &Shared<'_>,
+        sealer: &mut Sealer,
+    ) -> Result<(), ArchiveError> {
+        thread::scope(|scope| {
+            let (committed, is_committed) = crossbeam_channel::bounded(1);
+            let id = session.repository.id();
+            let saving = shared.files.map(|files| {
+                scope.spawn(move || {
+                    let mut answer = None;
+                    let may_go_on = || *answer.get_or_insert_with(|| is_committed.recv().is_ok());
+                    let ttl = i64::from(self.options.files_cache_ttl);
+                    files.save_when(&self.cache, &self.files_name, id, ttl, may_go_on)
+                })
+            });
+            // An error, or a panic, drops the sender: that is a no.
+            commit(session, sealer)?;
+            // Without a files cache nobody waits for it.
+            let _ = committed.send(());
+            let save_files = saving.map(|saving| {
+                || {
+                    saving
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                }
+            });
+            self.save_caches(session, save_files);
+            Ok(())
+        })
     }
 
     fn metadata(
@@ -98,14 +132,11 @@ impl Saver<'_> {
     }
 
     /// Keeps the caches for the next run. They may be lost at any time, so a failure is only reported.
-    fn save_caches(&self, session: &Session, shared: &Shared<'_>) {
-        let save_files = shared.files.map(|files| {
-            || {
-                let id = session.repository.id();
-                let ttl = i64::from(self.options.files_cache_ttl);
-                files.save(&self.cache, &self.files_name, id, ttl)
-            }
-        });
+    fn save_caches(
+        &self,
+        session: &Session,
+        save_files: Option<impl FnOnce() -> Result<(), CacheError>>,
+    ) {
         let result = cache_progress::commit(session.client.reporter.as_ref(), save_files);
         if let Some(Err(error)) = result {
             let message =
