@@ -328,6 +328,45 @@ fn a_second_backup_of_an_unchanged_tree_reads_no_file() {
 }
 
 #[test]
+fn an_attribute_given_to_a_file_that_never_had_one_comes_into_the_next_archive() {
+    let machine = Machine::new();
+    let tree = machine.path("tree");
+    fs::create_dir_all(&tree).unwrap();
+    for name in ["given", "not given"] {
+        fs::write(tree.join(name), b"content").unwrap();
+    }
+    // That a file has none is remembered of one that has not just been changed.
+    std::thread::sleep(Duration::from_millis(2100));
+    fs::write(tree.join("newest"), b"x").unwrap();
+    let mut session = machine.init(KeyMode::None);
+    create(&mut session, &options("one", &[&tree])).unwrap();
+    create(&mut session, &options("two", &[&tree])).unwrap();
+    let flags = rustix::fs::XattrFlags::empty();
+    if rustix::fs::lsetxattr(tree.join("given"), "user.word", b"said", flags).is_err() {
+        eprintln!("skipped: no extended attributes here");
+        return;
+    }
+    machine.take_lines();
+    for name in ["three", "four"] {
+        let created = create(&mut session, &options(name, &[&tree])).unwrap();
+        let attributes: Vec<_> = items(&session, &created)
+            .into_iter()
+            .filter_map(|item| Some((item.path.to_vec(), item.xattrs?)))
+            .collect();
+        let [(path, xattrs)] = &attributes[..] else {
+            panic!("{name}: {attributes:?}");
+        };
+        assert!(path.ends_with(b"/given"));
+        assert_eq!(
+            xattrs[..],
+            [(b"user.word".to_vec(), Some(b"said".to_vec()))]
+        );
+        let unchanged = |line: &String| line == &format!("U {}", tree.join("not given").display());
+        assert!(machine.take_lines().iter().any(unchanged));
+    }
+}
+
+#[test]
 fn an_archive_name_is_used_once() {
     let machine = Machine::new();
     fs::create_dir(machine.path("tree")).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ironborg_cache::{
     ChunkTable, Counts, FileStat, FilesCache, FilesCacheMode, PathHash, RepositoryFacts,
-    SecurityDirectory, StockCache, StockCacheConfig, SummaryBuilder, SummaryStore,
+    SecurityDirectory, Sight, StockCache, StockCacheConfig, SummaryBuilder, SummaryStore,
     UnknownUnencrypted,
 };
 use ironborg_format::ChunkEntry;
@@ -117,7 +117,14 @@ pub(crate) fn caches(bytes: &[u8]) {
     memory.set(&summary_name(), framed(*b"arch", bytes));
     let storage: Arc<dyn Storage> = Arc::new(memory);
     let mode = FilesCacheMode::DEFAULT;
-    let cache = FilesCache::open(&storage, FILES.1, REPOSITORY, mode, &NullReporter);
+    let cache = FilesCache::open(
+        &storage,
+        FILES.1,
+        REPOSITORY,
+        mode,
+        Sight::All,
+        &NullReporter,
+    );
     let mut chunks = Vec::new();
     for path in [PATH, PathHash(0), PathHash(u128::MAX)] {
         cache.lookup(path, &stat(), &mut chunks);
@@ -125,7 +132,14 @@ pub(crate) fn caches(bytes: &[u8]) {
     cache.record(PATH, &stat(), &[]);
     let saved = cache.save(&storage, FILES.1, REPOSITORY, 20);
     saved.expect("memory takes everything");
-    FilesCache::open(&storage, FILES.1, REPOSITORY, mode, &NullReporter);
+    FilesCache::open(
+        &storage,
+        FILES.1,
+        REPOSITORY,
+        mode,
+        Sight::All,
+        &NullReporter,
+    );
     if let Some(kept) = ChunkTable::kept(&storage, REPOSITORY, &NullReporter) {
         assert!(kept.table.get(&ChunkId::MANIFEST).is_none());
         kept.table.ids_without_csize();
@@ -154,7 +168,14 @@ pub(crate) fn cache_seeds() -> Vec<Vec<u8>> {
     let memory = MemoryStorage::new();
     let storage: Arc<dyn Storage> = Arc::new(memory.clone());
     let mode = FilesCacheMode::DEFAULT;
-    let cache = FilesCache::open(&storage, FILES.1, REPOSITORY, mode, &NullReporter);
+    let cache = FilesCache::open(
+        &storage,
+        FILES.1,
+        REPOSITORY,
+        mode,
+        Sight::All,
+        &NullReporter,
+    );
     for (number, path) in [PATH, PathHash(1), PathHash(2)].into_iter().enumerate() {
         let later = FileStat {
             ctime_ns: 2_000 + i64::try_from(number).expect("a small number"),
@@ -162,6 +183,7 @@ pub(crate) fn cache_seeds() -> Vec<Vec<u8>> {
         };
         let stat = if path == PATH { stat() } else { later };
         cache.record(path, &stat, &[chunk; 3]);
+        cache.note_bare(path);
     }
     let saved = cache.save(&storage, FILES.1, REPOSITORY, 20);
     saved.expect("memory takes everything");
