@@ -1,16 +1,17 @@
 //! Rows of one setting: their contestants, and what is in the repositories that they share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use anyhow::{Context, Error, Result};
 
 use crate::contestant::Contestant;
+use crate::limits::{self, Amounts, Limit, Rates};
 use crate::measure::{Measurement, settle};
 use crate::mounting::{self, Use};
 use crate::options::Options;
-use crate::rows::{self, CheckPart, Index, KEPT, Kind, MANY, Many, Row, Setting};
+use crate::rows::{self, CheckPart, Index, KEPT, Kind, MANY, Many, Row, Setting, Tree};
 use crate::tools::{Deed, Tool};
 use crate::trees::{self, Changes};
 
@@ -27,6 +28,9 @@ pub(crate) struct Group<'a> {
     changes: Option<Changes>,
     /// Whether there are repositories of many archives.
     has_many: bool,
+    /// What the machine does with these files, measured once.
+    rates: Option<Rates>,
+    amounts: Amounts,
 }
 
 /// Names of states of a repository with many archives that are kept aside: all but the last archive made; all made; most of
@@ -60,6 +64,8 @@ impl<'a> Group<'a> {
             made: BTreeSet::new(),
             changes: None,
             has_many: false,
+            rates: None,
+            amounts: Amounts::default(),
         })
     }
 
@@ -243,7 +249,7 @@ impl<'a> Group<'a> {
                 settle();
                 words(&["check", part.option(), &repository])
             }
-            Kind::Many(many) => self.run_many(contestant, many),
+            Kind::Many(many) => self.run_many(tool, many),
             Kind::Mount(usage, index) => self.mount(contestant, usage, index),
             Kind::Job(_) => rows::run_job(contestant, tree, repetition),
             Kind::Version => words(&["--version"]),
@@ -264,7 +270,8 @@ impl<'a> Group<'a> {
         contestant.with_size(self.backup(contestant, name)?)
     }
 
-    fn run_many(&self, contestant: &Contestant, many: Many) -> Result<Measurement> {
+    fn run_many(&mut self, tool: Tool, many: Many) -> Result<Measurement> {
+        let contestant = self.contestant(tool);
         let repository = contestant.location();
         let words = |words: &[&str]| contestant.run(self.tree, words);
         match many {
@@ -277,6 +284,7 @@ impl<'a> Group<'a> {
             contestant.forget()?;
         }
         settle();
+        let before = segments(contestant)?;
         let measurement = match many {
             Many::CachesGone => self.backup(contestant, &archive_name(MANY - 1)),
             Many::Delete => words(&["delete", &contestant.archive(&archive_name(20))]),
@@ -288,9 +296,14 @@ impl<'a> Group<'a> {
             // Made by stock Borg with its caches gone, it is what it is made with them, and making it is slow.
             Many::CachesGone if !is_ours && !contestant.has_saved(ALL) => contestant.save(ALL)?,
             Many::Prune if !contestant.has_saved(PRUNED) => contestant.save(PRUNED)?,
+            Many::Compact if is_ours => {
+                let written = segments(contestant)?.into_iter();
+                let written = written.filter(|(segment, _)| !before.contains_key(segment));
+                self.amounts.compacted = written.map(|(_, len)| len as f64).sum();
+            }
             _ => {}
         }
-        contestant.with_size(measurement)
+        self.contestant(tool).with_size(measurement)
     }
 
     /// Mounts the archive, and uses it, as something its machine has seen before, or not.
@@ -323,6 +336,45 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
+    /// What the machine allows, after the row was run.
+    pub(crate) fn limit(&mut self, kind: Kind) -> Result<Option<Limit>> {
+        if self.setting.tree == Tree::None {
+            return Ok(None);
+        }
+        let rates = match self.rates {
+            Some(rates) => rates,
+            None => *self.rates.insert(limits::measure(
+                &self.setting,
+                self.tree,
+                &self.options.dir,
+            )?),
+        };
+        if self.amounts.stored == 0.0 {
+            let compacted = self.amounts.compacted;
+            self.amounts = Amounts {
+                compacted,
+                ..self.amounts_stored()?
+            };
+        }
+        Ok(limits::limit(kind, &self.setting, &rates, &self.amounts))
+    }
+
+    /// What ours says is in the repository.
+    fn amounts_stored(&self) -> Result<Amounts> {
+        let ours = self.contestant(Tool::Ours).on_a_fast_line(self.options)?;
+        ours.run(self.tree, ["info", "--json", &ours.location()])?;
+        let told: serde_json::Value = serde_json::from_str(&ours.output())?;
+        let figure = |name| {
+            let figure = told["cache"]["stats"][name].as_f64();
+            figure.with_context(|| format!("info does not tell {name}"))
+        };
+        Ok(Amounts {
+            unique: figure("unique_size")?,
+            stored: figure("unique_csize")?,
+            ..Amounts::default()
+        })
+    }
+
     /// Puts the tree back, and removes all repositories.
     pub(crate) fn end(self) -> Result<()> {
         if let Some(changes) = self.changes {
@@ -333,6 +385,18 @@ impl<'a> Group<'a> {
         }
         self.contestants.iter().try_for_each(Contestant::clear)
     }
+}
+
+/// The segments of a repository and how long they are.
+fn segments(contestant: &Contestant) -> Result<BTreeMap<OsString, u64>> {
+    let mut segments = BTreeMap::new();
+    for dir in std::fs::read_dir(contestant.repository().join("data"))? {
+        for segment in std::fs::read_dir(dir?.path())? {
+            let segment = segment?;
+            segments.insert(segment.file_name(), segment.metadata()?.len());
+        }
+    }
+    Ok(segments)
 }
 
 fn prune(contestant: &Contestant, tree: &Path) -> Result<Measurement> {

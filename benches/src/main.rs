@@ -40,6 +40,11 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
+    if std::env::args().nth(1).as_deref() == Some(limits::rates::WORD) {
+        let rates = limits::rates::run(std::env::args().skip(2))?;
+        print!("{}", rates.encode());
+        return Ok(());
+    }
     let Some(options) = options::Options::from_args(std::env::args().skip(1))? else {
         println!("{}", options::USAGE);
         return Ok(());

@@ -115,6 +115,15 @@ fn run_row(options: &Options, group: &mut Group<'_>, row: &'static Row) -> Resul
         }
     }
     group.after(row.kind, &taking)?;
+    if taking.contains(&Tool::Ours) {
+        // A limit that cannot be computed leaves a dash, too.
+        match group.limit(row.kind) {
+            Ok(limit) => result.limit = limit,
+            Err(error) => result
+                .notes
+                .push(format!("the limit of `{}`: {error:#}", row.name)),
+        }
+    }
     Ok(result)
 }
 

@@ -16,7 +16,12 @@ const OTHERS: [(&str, Option<&str>); 3] = [
 ];
 
 /// Crates with micro-benchmarks.
-const MICRO: [&str; 3] = ["ironborg-chunker", "ironborg-cache", "ironborg-mount"];
+const MICRO: [&str; 4] = [
+    "ironborg-chunker",
+    "ironborg-cache",
+    "ironborg-mount",
+    "ironborg-benches",
+];
 
 /// Builds, then hands all options to the runner (`benches/`), which explains them under `--help`.
 pub(crate) fn run(args: &[String]) -> Result<()> {
