@@ -1,4 +1,4 @@
-//! Waiting for a child together with what it used, which the standard library does not offer.
+//! Waiting for a child together with what it used, and the time of one thread, which the standard library does not offer.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -14,6 +14,18 @@ pub(crate) struct Usage {
     pub(crate) peak: u64,
     /// Exit code; 128 + signal for one that was ended.
     pub(crate) code: i32,
+}
+
+/// Processor time this thread has used, in the kernel or not; zero if the kernel does not tell.
+pub(crate) fn thread_time() -> Duration {
+    let mut time = MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: the pointer is valid for writes for the duration of the call.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, time.as_mut_ptr()) };
+    // SAFETY: all-zero bytes are a valid timespec, whether the call has filled it in or not.
+    let time = unsafe { time.assume_init() };
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    let nanos = u64::try_from(time.tv_nsec).unwrap_or_default();
+    Duration::from_secs(seconds) + Duration::from_nanos(nanos)
 }
 
 /// Whether the child `pid` has ended; it is still to be waited for.
