@@ -88,6 +88,20 @@ fn encrypt(bencher: Bencher<'_, '_>, (mode, len): (KeyMode, usize)) {
     });
 }
 
+/// The MACs of one object, and of four side by side.
+#[divan::bench(args = modes_and_lens(), consts = [1, SIDE_BY_SIDE])]
+fn authenticate<const COUNT: usize>(bencher: Bencher<'_, '_>, (mode, len): (KeyMode, usize)) {
+    let (key, nonces) = (key(mode), nonces());
+    let mut object = content(key.envelope_overhead() + len);
+    key.seal_in_place(&nonces, &mut object)
+        .expect("there are counters enough");
+    let objects = [(ChunkId([0; 32]), object.as_slice()); COUNT];
+    bencher.counter(BytesCount::new(COUNT * len)).bench(|| {
+        let verified = key.authenticate_many(black_box(&objects));
+        assert!(verified.iter().all(Result::is_ok));
+    });
+}
+
 /// Authenticating and decrypting.
 #[divan::bench(args = modes_and_lens())]
 fn decrypt(bencher: Bencher<'_, '_>, (mode, len): (KeyMode, usize)) {
