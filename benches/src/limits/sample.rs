@@ -71,12 +71,9 @@ impl Sample {
         let files: Vec<_> = found.into_iter().filter(|(_, len)| *len > 0).collect();
         let by_bytes = bytes / SAMPLE_BYTES as u64 + 1;
         let stride = (files.len() / SAMPLE_FILES + 1).max(usize::try_from(by_bytes)?);
-        // Large files differ in kind with a period that the stride must not share.
-        let stride = if stride.is_multiple_of(3) {
-            stride + 1
-        } else {
-            stride
-        };
+        // Large files differ in kind with periods that the stride must not share.
+        let stride = (stride..).find(|stride| stride % 3 != 0 && stride % 5 != 0);
+        let stride = stride.context("one of three in a row is divisible by neither")?;
         let chosen: Vec<&PathBuf> = files.iter().step_by(stride).map(|(path, _)| path).collect();
         let mut buffer = vec![0; PIECE_LEN];
         let (elapsed, outcome) = seconds(|| read_all(&chosen, &mut buffer));
