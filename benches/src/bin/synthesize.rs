@@ -8,7 +8,7 @@
 #![allow(clippy::print_stderr, reason = "a command line tool talks to its user")]
 
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ fn run() -> Result<()> {
             .with_context(|| format!("{text} is no number"))
     };
     match &args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["chunks", number, repository] => put_chunks(count(number)?, repository.into()),
+        ["chunks", number, repository] => put_chunks(count(number)?, Path::new(repository)),
         ["tar", number] => {
             let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
             write_tar(count(number)?, &mut out)?;
@@ -50,7 +50,7 @@ fn run() -> Result<()> {
     }
 }
 
-fn put_chunks(count: u64, path: PathBuf) -> Result<()> {
+fn put_chunks(count: u64, path: &Path) -> Result<()> {
     let path = path.canonicalize().context("no repository there")?;
     let mut repository = LocalRepository::open(
         &path,

@@ -135,7 +135,7 @@ impl Recovery<'_> {
             _ => 0,
         };
         let opened = if size > policy.in_memory_max {
-            self.try_open_index(id, name, size, policy)
+            self.try_open_index(id, &name, size, policy)
         } else {
             Ok(None)
         };
@@ -152,24 +152,18 @@ impl Recovery<'_> {
     fn try_open_index(
         &self,
         id: SegmentId,
-        name: String,
+        name: &str,
         size: u64,
         policy: IndexPolicy,
     ) -> Result<Option<FiledIndex>, Unusable> {
         let integrity = self.integrity(id, |file| file.index)?;
-        let verifier = self.verifier(&name, Some(HEADER_LEN), integrity.as_deref())?;
+        let verifier = self.verifier(name, Some(HEADER_LEN), integrity.as_deref())?;
         let known = (integrity, verifier);
         let is_loaded_when_asked = policy.is_loaded_when_asked;
-        let opened = FiledIndex::open(
-            self.storage,
-            name.clone(),
-            size,
-            known,
-            is_loaded_when_asked,
-        );
+        let opened = FiledIndex::open(self.storage, name, size, known, is_loaded_when_asked);
         opened.map_err(|error| match error {
             NotFiled::Storage(error) => Unusable::new(&error),
-            NotFiled::Digest(error) => self.unsound(&name, error),
+            NotFiled::Digest(error) => self.unsound(name, error),
             NotFiled::Table(error) => Unusable::new(&error),
         })
     }
@@ -185,7 +179,7 @@ impl Recovery<'_> {
         let name = format!("index.{id}");
         let integrity = self.integrity(id, |file| file.index)?;
         let bytes = self.read(&name)?;
-        self.verify(&name, &bytes, Some(HEADER_LEN), integrity)?;
+        self.verify(&name, &bytes, Some(HEADER_LEN), integrity.as_deref())?;
         Index::from_bytes(bytes).map_err(|e| Unusable::new(&e))
     }
 
@@ -253,7 +247,7 @@ impl Recovery<'_> {
         let name = format!("hints.{id}");
         let integrity = self.integrity(id, |file| file.hints)?;
         let bytes = self.read(&name)?;
-        self.verify(&name, &bytes, None, integrity)?;
+        self.verify(&name, &bytes, None, integrity.as_deref())?;
         HintsFile::decode(&bytes).map_err(|error| match error {
             HintsError::Version(version) => HintsFailure::FromTheFuture(version),
             other => HintsFailure::Unusable(Unusable::new(&other)),
@@ -296,9 +290,9 @@ impl Recovery<'_> {
         name: &str,
         bytes: &[u8],
         header_len: Option<usize>,
-        integrity: Option<String>,
+        integrity: Option<&str>,
     ) -> Result<(), Unusable> {
-        let Some(mut verifier) = self.verifier(name, header_len, integrity.as_deref())? else {
+        let Some(mut verifier) = self.verifier(name, header_len, integrity)? else {
             return Ok(());
         };
         let verified = verifier.update(bytes).and_then(|()| verifier.finish());

@@ -137,7 +137,7 @@ impl<const V: usize> PatchedTable<V> {
     /// Changes what was read from the file at `offset`, header or buckets, to what it is to be.
     pub fn patch(&self, offset: u64, bytes: &mut [u8]) {
         let end = offset + bytes.len() as u64;
-        self.patch_with(offset, bytes, 0, &self.header());
+        Self::put_part(offset, bytes, 0, &self.header());
         // The page that begins before the first byte may reach behind it.
         let first = offset.saturating_sub(HEADER_LEN as u64) / Self::PAGE_LEN;
         let first = usize::try_from(first).unwrap_or(usize::MAX);
@@ -146,14 +146,14 @@ impl<const V: usize> PatchedTable<V> {
             if start >= end {
                 break;
             }
-            self.patch_with(offset, bytes, start, changed);
+            Self::put_part(offset, bytes, start, changed);
         }
     }
 
     const PAGE_LEN: u64 = (PAGE * Self::BUCKET_LEN) as u64;
 
     /// Puts that part of `changed`, which is at `start` in the file, into `bytes` that lies there.
-    fn patch_with(&self, offset: u64, bytes: &mut [u8], start: u64, changed: &[u8]) {
+    fn put_part(offset: u64, bytes: &mut [u8], start: u64, changed: &[u8]) {
         let (end, changed_end) = (offset + bytes.len() as u64, start + changed.len() as u64);
         let (from, to) = (offset.max(start), end.min(changed_end));
         if from < to {

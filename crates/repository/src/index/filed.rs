@@ -56,7 +56,7 @@ impl FiledIndex {
     /// Opens a file of so many bytes after comparing it with its digests. `None`: it has to be loaded.
     pub(crate) fn open(
         storage: &Arc<dyn Storage>,
-        name: String,
+        name: &str,
         size: u64,
         (integrity, mut verifier): (Option<String>, Option<Verifier>),
         is_loaded_when_asked: bool,
@@ -67,7 +67,7 @@ impl FiledIndex {
         while offset < size {
             let len = piece_len(offset, size);
             let bytes = &mut piece[..len];
-            read_exactly(&**storage, &name, offset, bytes).map_err(NotFiled::Storage)?;
+            read_exactly(&**storage, name, offset, bytes).map_err(NotFiled::Storage)?;
             if let Some(verifier) = &mut verifier {
                 verifier.update(bytes).map_err(NotFiled::Digest)?;
             }
@@ -84,7 +84,7 @@ impl FiledIndex {
         let table = survey.finish().map_err(NotFiled::Table)?;
         Ok(table.map(|table| Self {
             storage: StorageHandle(Arc::clone(storage)),
-            name,
+            name: name.to_owned(),
             table,
             integrity,
             asked: AtomicU64::new(0),

@@ -62,10 +62,10 @@ impl SharedIndex {
 
     pub(crate) fn insert(&self, id: &ChunkId, at: EntryLocation) -> Result<(), RepositoryError> {
         let mut table = self.write();
-        if let Table::Filed(file) = &mut *table {
-            if let Patched::Done(_) = file.insert(id, at)? {
-                return Ok(());
-            }
+        if let Table::Filed(file) = &mut *table
+            && let Patched::Done(_) = file.insert(id, at)?
+        {
+            return Ok(());
         }
         loaded(&mut table)?.insert(id, at);
         Ok(())
@@ -73,10 +73,10 @@ impl SharedIndex {
 
     pub(crate) fn remove(&self, id: &ChunkId) -> Result<Option<EntryLocation>, RepositoryError> {
         let mut table = self.write();
-        if let Table::Filed(file) = &mut *table {
-            if let Patched::Done(old) = file.remove(id)? {
-                return Ok(old.map(EntryLocation::decode));
-            }
+        if let Table::Filed(file) = &mut *table
+            && let Patched::Done(old) = file.remove(id)?
+        {
+            return Ok(old.map(EntryLocation::decode));
         }
         Ok(loaded(&mut table)?.remove(id))
     }
