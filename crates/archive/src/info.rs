@@ -6,7 +6,7 @@ use ironborg_format::msgpack::Value;
 use ironborg_types::{ArchiveId, BytePath, PercentProgress, Timestamp};
 
 use crate::items::PartFiles;
-use crate::references::ChunkReferences;
+use crate::references::ReferenceSums;
 use crate::statistics::{ArchiveStatistics, archive_statistics};
 use crate::{Archive, ArchiveError, Session};
 
@@ -42,11 +42,11 @@ pub struct ArchiveReport {
     pub chunker_params: Option<Vec<Value<'static>>>,
 }
 
-/// Describes an archive whose repository's references are known.
+/// Describes one of the archives that `references` were counted for.
 pub fn describe(
     session: &Session,
     archive: &Archive,
-    references: &ChunkReferences,
+    references: &ReferenceSums,
     parts: PartFiles,
 ) -> Result<ArchiveReport, ArchiveError> {
     let metadata = &archive.metadata;

@@ -6,6 +6,7 @@
 //! stream, and each archive object; not the manifest. Source: Borg 1.4, `LocalCache.sync`.
 
 mod read;
+mod sums;
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,6 +15,8 @@ use ironborg_format::item::ChunkEntry;
 use ironborg_types::{ArchiveId, ChunkId, Level};
 
 use self::read::summarize;
+pub use self::sums::ReferenceSums;
+pub(crate) use self::sums::{RemovalPlan, RemovalStep};
 use crate::stored::look_up_csizes;
 use crate::{Archive, ArchiveError, Session};
 
@@ -23,35 +26,6 @@ const LOGGER: &str = "borg.cache";
 #[derive(Debug)]
 pub struct ChunkReferences {
     table: ChunkTable,
-    /// What was found in archives that had to be read.
-    read: HashMap<ArchiveId, Found>,
-}
-
-/// An archive that was read.
-#[derive(Debug)]
-enum Found {
-    /// It is whole; its summary was kept.
-    Whole {
-        /// Chunks of its item stream.
-        stream_len: usize,
-    },
-    /// It is damaged, which is put up with.
-    Damaged {
-        /// What could be read.
-        partial: ArchiveSummary,
-        /// Chunks of its item stream.
-        stream_len: usize,
-    },
-}
-
-/// The summary of an archive that goes.
-pub(crate) struct TakenSummary {
-    /// All its references, or as many as could be read.
-    pub(crate) summary: ArchiveSummary,
-    /// Chunks of its item stream.
-    pub(crate) stream_len: usize,
-    /// Whether the archive is damaged.
-    pub(crate) damaged: bool,
 }
 
 /// What an item's chunks are that nothing else refers to.
@@ -72,27 +46,12 @@ impl ChunkReferences {
     /// # Errors
     /// An archive that has to be read and cannot.
     pub fn load(session: &Session) -> Result<Self, ArchiveError> {
-        Self::load_despite(session, &|_| false)
-    }
-
-    /// As [`ChunkReferences::load`], but of archives that `may_be_damaged` accepts by name only what
-    /// can be read is counted.
-    pub(crate) fn load_despite(
-        session: &Session,
-        may_be_damaged: &(dyn Fn(&[u8]) -> bool + Sync),
-    ) -> Result<Self, ArchiveError> {
         let table = ChunkTable::of_len(session.repository.as_ref(), Counts::Complete)?;
-        let read = read::add_all(session, &|summary| summary.add_to(&table), may_be_damaged)?;
-        let references = Self { table, read };
+        read::add_all(session, &|summary| summary.add_to(&table), &|_| false)?;
+        let references = Self { table };
         // Stored sizes no archive knows (of chunks added without a synchronised cache). Missing objects keep 0.
         look_up_csizes(session, &references.table)?;
-        let archives: HashSet<_> = session
-            .manifest
-            .archives
-            .values()
-            .map(|entry| entry.id)
-            .collect();
-        note(session, summaries(session).retain(&archives));
+        forget_gone(session);
         Ok(references)
     }
 
@@ -104,54 +63,6 @@ impl ChunkReferences {
     /// Sums over all chunks.
     pub fn totals(&self) -> ChunkTotals {
         self.table.totals()
-    }
-
-    /// Stored bytes of content that only this archive refers to: its deduplicated size.
-    pub fn unique_csize(&self, session: &Session, archive: &Archive) -> Result<u64, ArchiveError> {
-        Ok(summary_of(session, archive)?.unique_csize(&self.table))
-    }
-
-    /// Whether an archive had to be read for counting, and need not be loaded again.
-    pub(crate) fn has_read(&self, session: &Session, name: &[u8]) -> bool {
-        let entry = session.manifest.archives.get(name);
-        entry.is_some_and(|entry| self.read.contains_key(&entry.id))
-    }
-
-    /// The archive's summary, to be taken out of the table.
-    ///
-    /// What had to be read for counting is not read again.
-    pub(crate) fn take_summary(
-        &mut self,
-        session: &Session,
-        name: &[u8],
-        id: &ArchiveId,
-    ) -> Result<TakenSummary, ArchiveError> {
-        let taken = |summary, stream_len| TakenSummary {
-            summary,
-            stream_len,
-            damaged: false,
-        };
-        match self.read.remove(id) {
-            Some(Found::Damaged {
-                partial,
-                stream_len,
-            }) => {
-                return Ok(TakenSummary {
-                    damaged: true,
-                    ..taken(partial, stream_len)
-                });
-            }
-            Some(Found::Whole { stream_len }) => {
-                let known = summaries(session).load(id, session.client.reporter.as_ref());
-                if let Some(summary) = known {
-                    return Ok(taken(summary, stream_len));
-                }
-            }
-            None => {}
-        }
-        let archive = session.load_archive(name)?;
-        let summary = summary_of(session, &archive)?;
-        Ok(taken(summary, archive.metadata.items.len()))
     }
 
     /// Sums over those of an item's chunks that nothing but this item refers to, repetitions within
@@ -179,7 +90,7 @@ pub(crate) fn for_each_summary(
     session: &Session,
     take: &(dyn Fn(&ArchiveSummary) + Sync),
 ) -> Result<(), ArchiveError> {
-    read::add_all(session, take, &|_| true).map(drop)
+    read::add_all(session, take, &|_| true)
 }
 
 /// What an archive refers to: as remembered, or else read and remembered.
@@ -189,13 +100,15 @@ pub(crate) fn summary_of(
 ) -> Result<ArchiveSummary, ArchiveError> {
     match summaries(session).load(&archive.id, session.client.reporter.as_ref()) {
         Some(summary) => Ok(summary),
-        None => summarize(session, session.client.threads, archive).map_err(|(error, _)| error),
+        None => summarize(session, session.client.threads, archive)
+            .map(|(summary, _)| summary)
+            .map_err(|(error, _)| error),
     }
 }
 
-/// Keeps what an archive refers to.
-pub(crate) fn keep_summary(session: &Session, id: &ArchiveId, summary: &ArchiveSummary) {
-    note(session, summaries(session).save(id, summary));
+/// Keeps what an archive refers to; says whether that went well.
+pub(crate) fn keep_summary(session: &Session, id: &ArchiveId, summary: &ArchiveSummary) -> bool {
+    note(session, summaries(session).save(id, summary))
 }
 
 /// Notes in what is kept about archives that objects have other sizes now.
@@ -211,15 +124,24 @@ pub(crate) fn renew_csizes(session: &Session, replaced: &HashMap<ChunkId, u32>) 
     }
 }
 
-/// A cache that cannot be written costs time, not the operation.
-fn note(session: &Session, result: Result<(), ironborg_cache::CacheError>) {
-    if let Err(error) = result {
+/// A cache that cannot be written costs time, not the operation. Says whether it could be.
+fn note(session: &Session, result: Result<(), ironborg_cache::CacheError>) -> bool {
+    let failure = result.err();
+    if let Some(error) = &failure {
         session.client.log(
             Level::Warning,
             LOGGER,
             format!("cannot keep archive summaries: {error}"),
         );
     }
+    failure.is_none()
+}
+
+/// Removes summaries of archives that are gone.
+pub(crate) fn forget_gone(session: &Session) {
+    let archives = session.manifest.archives.values();
+    let archives: HashSet<ArchiveId> = archives.map(|entry| entry.id).collect();
+    note(session, summaries(session).retain(&archives));
 }
 
 fn summaries(session: &Session) -> SummaryStore {

@@ -2,10 +2,10 @@
 //!
 //! Source: Borg 1.4, `Archive.calc_stats`, `CacheStatsMixin.stats`.
 
-use ironborg_cache::ArchiveFigures;
+use ironborg_cache::{ArchiveFigures, ChunkTotals};
 
 use crate::items::PartFiles;
-use crate::references::{ChunkReferences, summary_of};
+use crate::references::{ReferenceSums, summary_of};
 use crate::{Archive, ArchiveError, Session};
 
 /// Figures of one archive: content only, not its metadata. Negative for what was deleted.
@@ -19,6 +19,20 @@ pub struct ArchiveStatistics {
     pub deduplicated_size: i64,
     /// Files with content of their own.
     pub nfiles: u64,
+}
+
+impl ArchiveStatistics {
+    /// Adds the figures of other references.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (sum, more) in [
+            (&mut self.original_size, other.original_size),
+            (&mut self.compressed_size, other.compressed_size),
+            (&mut self.deduplicated_size, other.deduplicated_size),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+        self.nfiles = self.nfiles.saturating_add(other.nfiles);
+    }
 }
 
 /// Figures of all archives together.
@@ -39,17 +53,16 @@ pub struct CacheStatistics {
 }
 
 /// The figures of all archives. Reads the archives that were not seen before.
-pub fn all_archives(session: &Session) -> Result<CacheStatistics, ArchiveError> {
-    all_archives_of(session, &ChunkReferences::load(session)?, PartFiles::Skip)
+pub fn all_archives(session: &Session, parts: PartFiles) -> Result<CacheStatistics, ArchiveError> {
+    all_archives_of(session, ReferenceSums::load(session, &[])?.totals(), parts)
 }
 
-/// The figures of all archives, whose references are known already.
+/// The figures of all archives, whose chunks were added up already.
 pub fn all_archives_of(
     session: &Session,
-    references: &ChunkReferences,
+    totals: &ChunkTotals,
     parts: PartFiles,
 ) -> Result<CacheStatistics, ArchiveError> {
-    let totals = references.totals();
     let mut statistics = CacheStatistics {
         unique_size: totals.unique_size,
         unique_csize: totals.unique_csize,
@@ -71,7 +84,7 @@ pub fn all_archives_of(
 pub fn archive_statistics(
     session: &Session,
     archive: &Archive,
-    references: &ChunkReferences,
+    references: &ReferenceSums,
     parts: PartFiles,
 ) -> Result<ArchiveStatistics, ArchiveError> {
     let (size, csize, nfiles) = content_figures(session, archive, parts)?;
@@ -79,7 +92,7 @@ pub fn archive_statistics(
     Ok(ArchiveStatistics {
         original_size: signed(size),
         compressed_size: signed(csize),
-        deduplicated_size: signed(references.unique_csize(session, archive)?),
+        deduplicated_size: signed(references.unique_csize(&archive.id)),
         nfiles,
     })
 }

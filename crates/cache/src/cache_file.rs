@@ -11,6 +11,7 @@
 //!
 //! The checksum finds damage, not malice: who can write here can do anything to backups made here.
 
+use std::io::IoSliceMut;
 use std::sync::Arc;
 
 use ironborg_storage::{Storage, StorageError};
@@ -21,6 +22,8 @@ use crate::CacheError;
 
 const MAGIC: [u8; 8] = *b"IRONBORG";
 const CHECKED_LEN: usize = 48;
+/// Bytes that are read at once of a file that is not wanted in memory.
+const PIECE_LEN: usize = 256 << 10;
 /// Where the body begins.
 pub(crate) const BODY_OFFSET: usize = 64;
 
@@ -62,6 +65,10 @@ impl CacheFiles {
         &*self.storage
     }
 
+    pub(crate) fn shared_storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
     /// A file, frame included, if it is there and whole; the body is at [`BODY_OFFSET`].
     ///
     /// Anything else is reported (unless the file is just missing) and counts as missing.
@@ -75,23 +82,76 @@ impl CacheFiles {
             Ok(bytes) => match self.check(kind, &bytes) {
                 Ok(()) => return Some(bytes),
                 Err(Unusable::OtherVersion) => return None,
-                Err(Unusable::Damaged) => format!(
-                    "The {} is corrupted. [{}]",
-                    kind.description,
-                    self.storage.path(name).display()
-                ),
+                Err(Unusable::Damaged) => self.corrupted(kind, name),
             },
             Err(error) if error.is_not_found() => return None,
-            Err(error) => format!("The {} can't be read. [{error}]", kind.description),
+            Err(error) => unreadable(kind, &error),
         };
-        let consequence = format!(
-            "Continuing without {} - expect lower performance.",
-            kind.description
-        );
-        for message in [problem, consequence] {
-            reporter.report(Event::log(Level::Warning, "borg.cache", message));
-        }
+        report(kind, problem, reporter);
         None
+    }
+
+    /// Reads all of a file in pieces, as [`CacheFiles::load`] does at once; gives the first `N` bytes of its body.
+    pub(crate) fn verify<const N: usize>(
+        &self,
+        kind: FileKind,
+        name: &str,
+        reporter: &dyn Reporter,
+    ) -> Option<Verified<N>> {
+        let problem = match self.check_in_pieces(kind, name) {
+            Ok(Ok(verified)) => return Some(verified),
+            Ok(Err(Unusable::OtherVersion)) => return None,
+            Ok(Err(Unusable::Damaged)) => self.corrupted(kind, name),
+            Err(error) if error.is_not_found() => return None,
+            Err(error) => unreadable(kind, &error),
+        };
+        report(kind, problem, reporter);
+        None
+    }
+
+    fn check_in_pieces<const N: usize>(
+        &self,
+        kind: FileKind,
+        name: &str,
+    ) -> Result<Result<Verified<N>, Unusable>, StorageError> {
+        let mut piece = vec![0; PIECE_LEN];
+        let read = |offset: u64, piece: &mut [u8]| {
+            let buffers = &mut [IoSliceMut::new(piece)];
+            self.storage.read_at(name, offset, buffers)
+        };
+        let mut len = read(0, &mut piece)?;
+        let Some((header, body)) = piece[..len].split_first_chunk::<BODY_OFFSET>() else {
+            return Ok(Err(Unusable::Damaged));
+        };
+        let header = *header;
+        let (checked, checksum) = header.split_at(CHECKED_LEN);
+        let fields = body.first_chunk::<N>().copied();
+        let mut hash = Xxh3::new();
+        hash.update(checked);
+        hash.update(body);
+        let mut body_len = body.len() as u64;
+        while len == PIECE_LEN {
+            len = read(BODY_OFFSET as u64 + body_len, &mut piece)?;
+            hash.update(&piece[..len]);
+            body_len += len as u64;
+        }
+        if *checksum != hash.digest128().to_le_bytes() {
+            return Ok(Err(Unusable::Damaged));
+        }
+        if *checked != self.header(kind) {
+            return Ok(Err(Unusable::OtherVersion));
+        }
+        let verified = fields.map(|fields| Verified { fields, body_len });
+        Ok(verified.ok_or(Unusable::Damaged))
+    }
+
+    fn corrupted(&self, kind: FileKind, name: &str) -> String {
+        let path = self.storage.path(name);
+        format!(
+            "The {} is corrupted. [{}]",
+            kind.description,
+            path.display()
+        )
     }
 
     fn check(&self, kind: FileKind, bytes: &[u8]) -> Result<(), Unusable> {
@@ -162,6 +222,27 @@ impl CacheFiles {
             }
             result => Ok(result?),
         }
+    }
+}
+
+/// A file that is whole.
+pub(crate) struct Verified<const N: usize> {
+    /// What its body begins with.
+    pub(crate) fields: [u8; N],
+    pub(crate) body_len: u64,
+}
+
+fn unreadable(kind: FileKind, error: &StorageError) -> String {
+    format!("The {} can't be read. [{error}]", kind.description)
+}
+
+fn report(kind: FileKind, problem: String, reporter: &dyn Reporter) {
+    let consequence = format!(
+        "Continuing without {} - expect lower performance.",
+        kind.description
+    );
+    for message in [problem, consequence] {
+        reporter.report(Event::log(Level::Warning, "borg.cache", message));
     }
 }
 

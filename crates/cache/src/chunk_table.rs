@@ -94,6 +94,29 @@ pub struct ChunkTotals {
     pub total_csize: u64,
 }
 
+impl ChunkTotals {
+    /// Counts a chunk.
+    pub(crate) fn count(&mut self, refs: u32, size: u32, csize: u32) {
+        let (refs, size, csize) = (u64::from(refs), u64::from(size), u64::from(csize));
+        self.unique_chunks += 1;
+        self.total_chunks += refs;
+        self.unique_size += size;
+        self.unique_csize += csize;
+        self.total_size = self.total_size.saturating_add(size * refs);
+        self.total_csize = self.total_csize.saturating_add(csize * refs);
+    }
+
+    /// Adds the sums over other chunks.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.unique_chunks += other.unique_chunks;
+        self.total_chunks += other.total_chunks;
+        self.unique_size += other.unique_size;
+        self.unique_csize += other.unique_csize;
+        self.total_size = self.total_size.saturating_add(other.total_size);
+        self.total_csize = self.total_csize.saturating_add(other.total_csize);
+    }
+}
+
 #[derive(Debug)]
 struct Shard {
     slots: Mutex<Slots>,
@@ -377,13 +400,7 @@ impl ChunkTable {
         for shard in &self.shards {
             for slot in lock(&shard.slots).iter() {
                 let ChunkSizes { size, csize } = sizes(slot);
-                let (refs, size, csize) = (u64::from(slot.refs), u64::from(size), u64::from(csize));
-                totals.unique_chunks += 1;
-                totals.total_chunks += refs;
-                totals.unique_size += size;
-                totals.unique_csize += csize;
-                totals.total_size = totals.total_size.saturating_add(size * refs);
-                totals.total_csize = totals.total_csize.saturating_add(csize * refs);
+                totals.count(slot.refs, size, csize);
             }
         }
         totals
@@ -455,7 +472,7 @@ fn is_stored(slot: &Slot) -> bool {
     slot.csize < GONE
 }
 
-fn add_refs(refs: u32, more: u32) -> u32 {
+pub(crate) fn add_refs(refs: u32, more: u32) -> u32 {
     refs.saturating_add(more).min(REFS_MAX)
 }
 

@@ -35,4 +35,7 @@ pub use sealed_blocks::{
 pub use security::{RepositoryFacts, SecurityDirectory, StockCache, UnknownUnencrypted};
 pub use security_nonce::LocalNonceStore;
 pub use stock_config::StockCacheConfig;
-pub use summary::{ArchiveFigures, ArchiveSummary, SummaryBuilder, SummaryStore};
+pub use summary::{
+    ArchiveFigures, ArchiveSummary, FoundLengths, IdRanges, KeptSummary, Leaving, Reference,
+    Section, SummaryBuilder, SummaryCursor, SummarySource, SummaryStore, Tallied, Tally,
+};

@@ -95,6 +95,17 @@ impl Slots {
         self.table.iter().filter(|slot| !slot.is_empty())
     }
 
+    /// The same, to be changed in all but their ids.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.table.iter_mut().filter(|slot| !slot.is_empty())
+    }
+
+    /// Forgets all entries, but keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.table.fill(EMPTY);
+        self.len = 0;
+    }
+
     pub(crate) fn get(&self, id: &ChunkId) -> Option<&Slot> {
         self.find(id).ok().map(|at| &self.table[at])
     }

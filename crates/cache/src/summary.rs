@@ -5,17 +5,25 @@
 //! object) are counted apart: Borg's statistics of all archives count both, those of one archive only
 //! the content.
 
+mod build;
+mod ranges;
+mod source;
+mod tally;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use ironborg_format::item::ChunkEntry;
 use ironborg_storage::Storage;
 use ironborg_types::{ArchiveId, ChunkId, Reporter, RepositoryId};
 
 use crate::CacheError;
 use crate::cache_file::{BODY_OFFSET, CacheFiles, Fields, FileKind};
 use crate::chunk_table::{ChunkSizes, ChunkTable, Unreferenced};
-use crate::slots::{SlotHash, Slots};
+
+pub use build::SummaryBuilder;
+pub use ranges::{IdRanges, Reference, Section, SummaryCursor};
+pub use source::{KeptSummary, SummarySource};
+pub use tally::{FoundLengths, Leaving, Tallied, Tally};
 
 const KIND: FileKind = FileKind {
     tag: *b"arch",
@@ -23,6 +31,8 @@ const KIND: FileKind = FileKind {
     description: "archive summary",
 };
 const DIRECTORY: &str = "archives";
+/// Figures and the numbers of records, in front of those.
+const HEAD_LEN: usize = 8 * size_of::<u64>();
 /// id, refs, size, csize
 const RECORD_LEN: usize = 44;
 const WHOLE: &str = "a record is an id and three numbers";
@@ -57,97 +67,6 @@ impl ArchiveFigures {
     }
 }
 
-/// Collects an archive's references.
-#[derive(Debug)]
-pub struct SummaryBuilder {
-    content: Slots,
-    metadata: Slots,
-    figures: ArchiveFigures,
-}
-
-impl Default for SummaryBuilder {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl SummaryBuilder {
-    /// Nothing yet.
-    pub fn new() -> Self {
-        let hash = SlotHash::random();
-        Self {
-            content: Slots::with_capacity(hash, 0),
-            metadata: Slots::with_capacity(hash, 0),
-            figures: ArchiveFigures::default(),
-        }
-    }
-
-    /// Counts the chunks of one file.
-    pub fn add_file(&mut self, chunks: &[ChunkEntry], is_part: bool) {
-        let (mut size, mut csize) = (0_u64, 0_u64);
-        for chunk in chunks {
-            add(&mut self.content, chunk);
-            size += u64::from(chunk.size);
-            csize += u64::from(chunk.csize);
-        }
-        let figures = &mut self.figures;
-        let (sizes, csizes, nfiles) = if is_part {
-            (
-                &mut figures.size_parts,
-                &mut figures.csize_parts,
-                &mut figures.nfiles_parts,
-            )
-        } else {
-            (&mut figures.size, &mut figures.csize, &mut figures.nfiles)
-        };
-        *sizes += size;
-        *csizes += csize;
-        *nfiles += 1;
-    }
-
-    /// Counts one chunk of the item stream, or the archive object itself.
-    pub fn add_metadata(&mut self, chunk: &ChunkEntry) {
-        add(&mut self.metadata, chunk);
-    }
-
-    /// The finished summary.
-    pub fn finish(self) -> ArchiveSummary {
-        let mut records =
-            Vec::with_capacity((self.content.len() + self.metadata.len()) * RECORD_LEN);
-        for slots in [&self.content, &self.metadata] {
-            let mut sorted: Vec<_> = slots.iter().collect();
-            sorted.sort_unstable_by_key(|slot| slot.id);
-            for slot in sorted {
-                records.extend_from_slice(slot.id.as_bytes());
-                for number in [slot.refs, slot.size, slot.csize] {
-                    records.extend_from_slice(&number.to_le_bytes());
-                }
-            }
-        }
-        ArchiveSummary {
-            figures: self.figures,
-            content_len: self.content.len() * RECORD_LEN,
-            records_at: 0,
-            bytes: records,
-        }
-    }
-}
-
-fn add(slots: &mut Slots, chunk: &ChunkEntry) {
-    if chunk.id == ChunkId::MANIFEST {
-        return; // Only a hostile archive refers to it.
-    }
-    let (slot, _) = slots.entry(&chunk.id);
-    slot.refs = slot.refs.saturating_add(1);
-    if slot.size == 0 {
-        slot.size = chunk.size;
-    }
-    // Old archives made without a synchronised cache have zeros.
-    if slot.csize == 0 {
-        slot.csize = chunk.csize;
-    }
-}
-
 /// One archive's references, 44 bytes for each chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiveSummary {
@@ -173,6 +92,12 @@ impl ArchiveSummary {
     /// The archive object and the chunks of its item stream, likewise.
     pub fn metadata(&self) -> impl Iterator<Item = (ChunkId, u32, ChunkSizes)> {
         records(&self.records()[self.content_len..])
+    }
+
+    /// Records about content, and about metadata.
+    fn counts(&self) -> [u64; 2] {
+        let metadata_len = self.records().len() - self.content_len;
+        [self.content_len, metadata_len].map(|len| (len / RECORD_LEN) as u64)
     }
 
     fn records(&self) -> &[u8] {
@@ -241,16 +166,7 @@ impl ArchiveSummary {
 
     fn decode(bytes: Vec<u8>) -> Option<Self> {
         let mut fields = Fields(bytes.get(BODY_OFFSET..)?);
-        let mut number = || fields.u64();
-        let figures = ArchiveFigures {
-            size: number()?,
-            csize: number()?,
-            nfiles: number()?,
-            size_parts: number()?,
-            csize_parts: number()?,
-            nfiles_parts: number()?,
-        };
-        let (content_count, metadata_count) = (number()?, number()?);
+        let (figures, [content_count, metadata_count]) = decode_head(&mut fields)?;
         let content_len = fields.records(content_count, RECORD_LEN)?.len();
         let metadata_len = fields.records(metadata_count, RECORD_LEN)?.len();
         if !fields.0.is_empty() {
@@ -263,6 +179,20 @@ impl ArchiveSummary {
             bytes,
         })
     }
+}
+
+/// What is in front of the records.
+fn decode_head(fields: &mut Fields<'_>) -> Option<(ArchiveFigures, [u64; 2])> {
+    let mut number = || fields.u64();
+    let figures = ArchiveFigures {
+        size: number()?,
+        csize: number()?,
+        nfiles: number()?,
+        size_parts: number()?,
+        csize_parts: number()?,
+        nfiles_parts: number()?,
+    };
+    Some((figures, [number()?, number()?]))
 }
 
 fn records(bytes: &[u8]) -> impl Iterator<Item = (ChunkId, u32, ChunkSizes)> {
@@ -295,13 +225,37 @@ impl SummaryStore {
         ArchiveSummary::decode(bytes)
     }
 
+    /// The summary of an archive, to be read where it is, if it is there and whole.
+    pub fn open(&self, archive: &ArchiveId, reporter: &dyn Reporter) -> Option<KeptSummary> {
+        let name = file_name(archive);
+        let head = self.files.verify::<HEAD_LEN>(KIND, &name, reporter)?;
+        let (figures, counts) = decode_head(&mut Fields(&head.fields))?;
+        let records: u64 = counts[0].checked_add(counts[1])?;
+        let body_len = records
+            .checked_mul(RECORD_LEN as u64)?
+            .checked_add(HEAD_LEN as u64)?;
+        (body_len == head.body_len).then(|| self.kept(name, figures, counts))
+    }
+
+    /// As [`SummaryStore::open`], just after [`SummaryStore::save`].
+    pub fn saved(&self, archive: &ArchiveId, summary: &ArchiveSummary) -> KeptSummary {
+        let counts = summary.counts();
+        self.kept(file_name(archive), summary.figures, counts)
+    }
+
+    fn kept(&self, name: String, figures: ArchiveFigures, counts: [u64; 2]) -> KeptSummary {
+        KeptSummary {
+            storage: Arc::clone(self.files.shared_storage()),
+            name,
+            figures,
+            counts,
+            records_at: (BODY_OFFSET + HEAD_LEN) as u64,
+        }
+    }
+
     /// Keeps the summary of an archive.
     pub fn save(&self, archive: &ArchiveId, summary: &ArchiveSummary) -> Result<(), CacheError> {
-        let counts = [
-            summary.content_len,
-            summary.records().len() - summary.content_len,
-        ]
-        .map(|len| (len / RECORD_LEN) as u64);
+        let counts = summary.counts();
         let numbers: Vec<u8> = summary
             .figures
             .fields()

@@ -16,14 +16,14 @@ use crate::{Archive, ArchiveError, Session};
 
 /// How the part files of an archive use its chunks.
 #[derive(Debug, Default)]
-pub(super) struct PartUse {
+pub(crate) struct PartUse {
     /// By chunk: references from part files, and whether the last one of all is such.
     chunks: HashMap<ChunkId, (u32, bool)>,
 }
 
 impl PartUse {
     /// Reads the archive's items; up to where they are damaged, if that is known of them.
-    pub(super) fn read(
+    pub(crate) fn read(
         session: &Session,
         archive: &Archive,
         damaged: bool,
@@ -51,18 +51,18 @@ impl PartUse {
 }
 
 /// Adds up what goes.
-pub(super) struct DecrementCounter<'a> {
+pub(crate) struct DecrementCounter<'a> {
     figures: &'a mut ArchiveStatistics,
     parts: &'a PartUse,
 }
 
 impl<'a> DecrementCounter<'a> {
-    pub(super) fn new(figures: &'a mut ArchiveStatistics, parts: &'a PartUse) -> Self {
+    pub(crate) fn new(figures: &'a mut ArchiveStatistics, parts: &'a PartUse) -> Self {
         Self { figures, parts }
     }
 
     /// Counts `refs` references to a chunk that were taken away; `left` is what is left of it.
-    pub(super) fn count(&mut self, id: &ChunkId, refs: u32, left: &Unreferenced) {
+    pub(crate) fn count(&mut self, id: &ChunkId, refs: u32, left: &Unreferenced) {
         let (in_parts, last_in_part) = self.parts.chunks.get(id).copied().unwrap_or_default();
         let shown = i64::from(refs.saturating_sub(in_parts));
         let (size, csize) = (i64::from(left.sizes.size), i64::from(left.sizes.csize));

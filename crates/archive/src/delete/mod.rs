@@ -3,7 +3,7 @@
 //! An object goes when no archive that stays refers to it. Source: Borg 1.4, `do_delete`,
 //! `Archive.delete`.
 
-mod count;
+pub(crate) mod count;
 pub(crate) mod removal;
 mod repository;
 
@@ -17,7 +17,6 @@ pub use repository::{RepositoryDeletion, delete_caches, delete_repository};
 
 use self::removal::{Next, Removal};
 use crate::items::PartFiles;
-use crate::references::ChunkReferences;
 use crate::save::commit;
 use crate::selection::ListedArchive;
 use crate::statistics::ArchiveStatistics;
@@ -62,9 +61,8 @@ pub struct DeleteOutcome {
     pub deleted: ArchiveStatistics,
     /// Archives that are not there; each was warned about, and the exit code is 1.
     pub not_found: usize,
-    /// The references that are left, for the figures of all archives; `None` for what counts nothing
-    /// (a dry run, or [`Force::Twice`]).
-    pub references: Option<ChunkReferences>,
+    /// Whether the figures were counted: not in a dry run, nor for [`Force::Twice`].
+    pub is_counted: bool,
 }
 
 /// Deletes archives and commits.
@@ -88,7 +86,8 @@ pub fn delete_archives(
         checkpoint_interval: options.checkpoint_interval,
         progress: true,
     };
-    let mut removal = Removal::begin(session, &options.names, how)?;
+    let names: Vec<&BytePath> = options.names.iter().collect();
+    let mut removal = Removal::begin(session, &names, how)?;
     let mut not_found = 0;
     for index in 0..options.names.len() {
         match announce(removal.session(), options, index, "Deleting archive")? {
@@ -100,11 +99,10 @@ pub fn delete_archives(
             }
         }
     }
-    let (deleted, references) = removal.finish()?;
     Ok(DeleteOutcome {
-        deleted,
+        deleted: removal.finish()?,
         not_found,
-        references: Some(references),
+        is_counted: true,
     })
 }
 
@@ -122,7 +120,7 @@ fn list_archives(
     Ok(DeleteOutcome {
         deleted: ArchiveStatistics::default(),
         not_found,
-        references: None,
+        is_counted: false,
     })
 }
 
@@ -160,7 +158,7 @@ fn unlist_archives(
     let mut outcome = DeleteOutcome {
         deleted: ArchiveStatistics::default(),
         not_found: 0,
-        references: None,
+        is_counted: false,
     };
     let verb = if options.dry_run {
         "Would delete"

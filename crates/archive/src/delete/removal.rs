@@ -1,17 +1,15 @@
 //! Taking archives out of a repository one after another, with commits in between.
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use ironborg_cache::{ArchiveSummary, ChunkTable, Unreferenced};
+use ironborg_cache::{ArchiveSummary, ChunkTable};
 use ironborg_object::{Compression, Sealer};
 use ironborg_repository::RepositoryError;
 use ironborg_types::{BytePath, ChunkId, Level, PercentProgress, Reporter};
 
 use super::LOGGER;
-use super::count::{DecrementCounter, PartUse};
 use crate::items::PartFiles;
-use crate::references::{ChunkReferences, TakenSummary};
+use crate::references::{RemovalPlan, RemovalStep, forget_gone};
 use crate::selection::ListedArchive;
 use crate::statistics::ArchiveStatistics;
 use crate::stored::begin_changes;
@@ -43,7 +41,7 @@ pub(crate) enum Next {
 pub(crate) struct Removal<'a> {
     session: &'a mut Session,
     options: RemovalOptions,
-    references: ChunkReferences,
+    plan: RemovalPlan,
     deleted: ArchiveStatistics,
     sealer: Sealer,
     uncommitted: usize,
@@ -51,27 +49,22 @@ pub(crate) struct Removal<'a> {
 }
 
 impl<'a> Removal<'a> {
-    /// Counts all references; `names` are the archives that will go.
+    /// Counts all references; `names` are the archives that will go, in this order.
     ///
     /// # Errors
     /// An archive that cannot be read, unless it goes and its damage is put up with.
-    pub(crate) fn begin<'n>(
+    pub(crate) fn begin(
         session: &'a mut Session,
-        names: impl IntoIterator<Item = &'n BytePath>,
+        names: &[&BytePath],
         options: RemovalOptions,
     ) -> Result<Self, ArchiveError> {
         begin_changes(session);
-        let doomed: HashSet<&[u8]> = names.into_iter().map(|name| name.0.as_slice()).collect();
-        let may_be_damaged = |name: &[u8]| options.despite_damage && doomed.contains(name);
-        let references = ChunkReferences::load_despite(session, &may_be_damaged)?;
-        let unread = doomed
-            .iter()
-            .filter(|name| !references.has_read(session, name));
-        session.will_load(unread.copied());
+        let plan = RemovalPlan::make(session, names, options)?;
+        session.will_load(plan.unread());
         Ok(Self {
             session,
             options,
-            references,
+            plan,
             deleted: ArchiveStatistics::default(),
             sealer: Sealer::new(Compression::default()),
             uncommitted: 0,
@@ -113,13 +106,13 @@ impl<'a> Removal<'a> {
         Ok(Next::GoOn)
     }
 
-    /// Commits what is not yet committed; returns the figures of all that went, and the references
-    /// that are left.
-    pub(crate) fn finish(mut self) -> Result<(ArchiveStatistics, ChunkReferences), ArchiveError> {
+    /// Commits what is not yet committed; returns the figures of all that went.
+    pub(crate) fn finish(mut self) -> Result<ArchiveStatistics, ArchiveError> {
         if self.uncommitted > 0 {
             self.commit()?;
         }
-        Ok((self.deleted, self.references))
+        forget_gone(self.session);
+        Ok(self.deleted)
     }
 
     fn commit(&mut self) -> Result<(), ArchiveError> {
@@ -130,19 +123,20 @@ impl<'a> Removal<'a> {
 
     /// Takes one archive's references away and removes the objects nobody refers to any more.
     fn delete_objects(&mut self, listed: &ListedArchive) -> Result<(), ArchiveError> {
-        let TakenSummary {
-            summary,
+        let RemovalStep {
+            orphans,
+            figures,
             stream_len,
-            mut damaged,
-        } = self
-            .references
-            .take_summary(self.session, &listed.name, &listed.id)?;
-        let parts = match self.options.parts {
-            PartFiles::Skip if summary.figures().nfiles_parts > 0 => {
-                let archive = self.session.load_archive(&listed.name)?;
-                PartUse::read(self.session, &archive, damaged)?
-            }
-            _ => PartUse::default(),
+            is_damaged: mut damaged,
+        } = self.plan.take(&listed.name);
+        let stream_len = match stream_len {
+            Some(len) => len,
+            None => self
+                .session
+                .load_archive(&listed.name)?
+                .metadata
+                .items
+                .len(),
         };
         show_steps(
             self.session.client.reporter.as_ref(),
@@ -150,11 +144,8 @@ impl<'a> Removal<'a> {
             self.options.progress,
             self.uncommitted == 0,
         );
-        let mut counter = DecrementCounter::new(&mut self.deleted, &parts);
-        let table = self.references.table();
-        let missing = remove_references(self.session, &summary, table, |id, refs, left| {
-            counter.count(id, refs, left);
-        })?;
+        self.deleted.add(&figures);
+        let missing = delete_orphans(self.session, &orphans)?;
         if let Some(missing) = missing {
             if !self.options.despite_damage {
                 return Err(missing.into());
@@ -175,23 +166,28 @@ impl<'a> Removal<'a> {
     }
 }
 
-/// Takes an archive's references out of `table` and deletes the objects nobody refers to any more; `each`
-/// hears of every chunk. Gives the first error about an object that was gone already: the others are
-/// deleted all the same.
+/// Takes an archive's references out of `table` and deletes the objects nobody refers to any more, as
+/// [`delete_orphans`] does.
 pub(crate) fn remove_references(
     session: &mut Session,
     summary: &ArchiveSummary,
     table: &ChunkTable,
-    mut each: impl FnMut(&ChunkId, u32, &Unreferenced),
 ) -> Result<Option<RepositoryError>, ArchiveError> {
     let mut orphans = Vec::new();
-    summary.remove_from(table, |id, refs, left| {
-        each(&id, refs, &left);
+    summary.remove_from(table, |id, _, left| {
         if left.refs == 0 {
             orphans.push(id);
         }
     });
-    let missing = session.repository.delete_many(&orphans)?;
+    delete_orphans(session, &orphans)
+}
+
+/// Deletes objects. Gives the first error about one that was gone already: the others are deleted all the same.
+fn delete_orphans(
+    session: &mut Session,
+    orphans: &[ChunkId],
+) -> Result<Option<RepositoryError>, ArchiveError> {
+    let missing = session.repository.delete_many(orphans)?;
     Ok(missing.first().map(|id| RepositoryError::ObjectNotFound {
         id: *id,
         location: session.repository.location(),

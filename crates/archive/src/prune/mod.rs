@@ -5,13 +5,12 @@
 mod rules;
 
 use ironborg_source::pattern::NameGlob;
-use ironborg_types::{Event, Level, PercentProgress, Timestamp, text};
+use ironborg_types::{BytePath, Event, Level, PercentProgress, Timestamp, text};
 
 pub use rules::{Period, Reason, Retention, apply};
 
 use crate::delete::RemovalOptions;
 use crate::delete::removal::{Next, Removal};
-use crate::references::ChunkReferences;
 use crate::selection::{ArchiveAges, ListedArchive, checkpoint_of, listed};
 use crate::statistics::ArchiveStatistics;
 use crate::{ArchiveError, Session};
@@ -45,8 +44,6 @@ pub struct PruneOutcome {
     pub count: usize,
     /// Figures of the deleted archives, negative.
     pub deleted: ArchiveStatistics,
-    /// The references that are left, if they were counted: not if nothing was deleted.
-    pub references: Option<ChunkReferences>,
 }
 
 /// What happens to an archive.
@@ -82,11 +79,10 @@ pub fn prune_archives(
         return Ok(PruneOutcome {
             count: 0,
             deleted: ArchiveStatistics::default(),
-            references: None,
         });
     }
-    let names = doomed.iter().map(|archive| &archive.name);
-    let mut removal = Removal::begin(session, names, options.removal)?;
+    let names: Vec<&BytePath> = doomed.iter().map(|archive| &archive.name).collect();
+    let mut removal = Removal::begin(session, &names, options.removal)?;
     for (archive, fate) in &fates {
         steps.begin(*fate);
         let next = match fate {
@@ -101,12 +97,8 @@ pub fn prune_archives(
     }
     steps.finish();
     let count = doomed.len();
-    let (deleted, references) = removal.finish()?;
-    Ok(PruneOutcome {
-        count,
-        deleted,
-        references: Some(references),
-    })
+    let deleted = removal.finish()?;
+    Ok(PruneOutcome { count, deleted })
 }
 
 /// Applies the rules to the archives asked for; the result is newest first.

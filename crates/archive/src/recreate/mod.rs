@@ -323,7 +323,7 @@ impl<'o> Recreater<'o> {
         let (start, end) = job.times(None);
         let all = match (self.options.statistics, &self.known) {
             (Some(parts), Some(Known::All(references))) => {
-                Some(all_archives_of(session, references, parts)?)
+                Some(all_archives_of(session, &references.totals(), parts)?)
             }
             _ => None,
         };
@@ -431,7 +431,7 @@ fn delete_old(
     let summary = summary_of(session, old)?;
     let reporter = session.client.reporter.as_ref();
     show_steps(reporter, old.metadata.items.len(), true, true);
-    let missing = remove_references(session, &summary, references.table(), |_, _, _| {})?;
+    let missing = remove_references(session, &summary, references.table())?;
     if let Some(missing) = missing {
         // It was to go anyway.
         session

@@ -1,17 +1,16 @@
 //! Reading what archives refer to: several at once, each at most once.
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
-use ironborg_cache::{ArchiveSummary, SummaryBuilder};
+use ironborg_cache::{ArchiveSummary, SummaryBuilder, SummarySource};
 use ironborg_format::ArchiveEntry;
 use ironborg_format::item::ChunkEntry;
-use ironborg_types::{ArchiveId, ChunkId, PercentProgress, text};
+use ironborg_types::{ChunkId, PercentProgress, text};
 
-use super::{Found, keep_summary, summaries};
+use super::{keep_summary, summaries};
 use crate::gate::Gate;
 use crate::items::{ItemReader, PartFiles, with_items_on};
 use crate::{Archive, ArchiveError, Session};
@@ -24,48 +23,130 @@ const IN_THE_MAKING_MAX: usize = 512 << 20;
 /// at least 40 bytes, and each takes about 100 while it is sorted.
 const MAKING_BYTES_PER_STREAM_CHUNK: usize = 320 << 10;
 
-/// Hands the references of all archives of the manifest to `take`; returns what is known of those that
-/// had to be read.
+/// Hands the references of all archives of the manifest to `take`.
 ///
 /// # Errors
-/// The first archive, in the order of the manifest, that cannot be read, unless `may_be_damaged` accepts
-/// its name; the user's wish to stop.
+/// As [`sources`].
 pub(super) fn add_all(
     session: &Session,
     take: &(dyn Fn(&ArchiveSummary) + Sync),
     may_be_damaged: &(dyn Fn(&[u8]) -> bool + Sync),
-) -> Result<HashMap<ArchiveId, Found>, ArchiveError> {
+) -> Result<(), ArchiveError> {
+    let reporter = session.client.reporter.as_ref();
+    let store = summaries(session);
+    let known = |_: usize, entry: &ArchiveEntry| {
+        let summary = store.load(&entry.id, reporter);
+        summary.as_ref().map(take).is_some()
+    };
+    let read = |_: usize, _: &ArchiveEntry, read: ReadSummary| take(&read.summary);
+    visit_all(session, may_be_damaged, &known, &read)
+}
+
+/// Where the references of every archive of the manifest are, in its order. Reads those that were not seen before.
+///
+/// # Errors
+/// The first archive, in the order of the manifest, that cannot be read, unless `may_be_damaged` accepts
+/// its name; the user's wish to stop.
+pub(super) fn sources(
+    session: &Session,
+    may_be_damaged: &(dyn Fn(&[u8]) -> bool + Sync),
+) -> Result<Vec<Counted>, ArchiveError> {
+    let count = session.manifest.archives.len();
+    let all: Vec<OnceLock<Counted>> = (0..count).map(|_| OnceLock::new()).collect();
+    let reporter = session.client.reporter.as_ref();
+    let store = summaries(session);
+    let set = |index: usize, counted: Counted| {
+        all[index]
+            .set(counted)
+            .expect("every archive is looked at once");
+    };
+    let known = |index: usize, entry: &ArchiveEntry| {
+        let kept = store.open(&entry.id, reporter);
+        let counted = kept.map(|kept| Counted {
+            source: SummarySource::Kept(kept),
+            stream_len: None,
+            is_damaged: false,
+        });
+        counted.map(|counted| set(index, counted)).is_some()
+    };
+    let read = |index: usize, entry: &ArchiveEntry, read: ReadSummary| {
+        let source = if read.is_kept {
+            SummarySource::Kept(store.saved(&entry.id, &read.summary))
+        } else {
+            SummarySource::Memory(read.summary)
+        };
+        let counted = Counted {
+            source,
+            stream_len: Some(read.stream_len),
+            is_damaged: read.is_damaged,
+        };
+        set(index, counted);
+    };
+    visit_all(session, may_be_damaged, &known, &read)?;
+    let all = all.into_iter().map(OnceLock::into_inner);
+    Ok(all
+        .map(|counted| counted.expect("all were known or read"))
+        .collect())
+}
+
+/// What is known of an archive's references.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) source: SummarySource,
+    /// Chunks of its item stream, if it had to be read.
+    pub(super) stream_len: Option<usize>,
+    /// Whether it is damaged, so that these are not all.
+    pub(super) is_damaged: bool,
+}
+
+/// A summary that was made.
+struct ReadSummary {
+    summary: ArchiveSummary,
+    stream_len: usize,
+    is_damaged: bool,
+    is_kept: bool,
+}
+
+/// Takes an archive if its summary is at hand; says whether it is.
+type TakeKnown<'a> = &'a (dyn Fn(usize, &ArchiveEntry) -> bool + Sync);
+/// Takes an archive that was read.
+type TakeRead<'a> = &'a (dyn Fn(usize, &ArchiveEntry, ReadSummary) + Sync);
+
+/// Offers every archive to `known`, then reads those it does not know and hands them to `read`.
+fn visit_all(
+    session: &Session,
+    may_be_damaged: &(dyn Fn(&[u8]) -> bool + Sync),
+    known: TakeKnown<'_>,
+    read: TakeRead<'_>,
+) -> Result<(), ArchiveError> {
     let archives: Vec<(&[u8], &ArchiveEntry)> = session
         .manifest
         .archives
         .iter()
         .map(|(name, entry)| (name.as_slice(), entry))
         .collect();
-    let store = summaries(session);
     let reporter = session.client.reporter.as_ref();
     let unseen = Mutex::new(Vec::new());
     in_parallel(session, archives.len(), |index| {
-        match store.load(&archives[index].1.id, reporter) {
-            Some(summary) => take(&summary),
-            None => lock(&unseen).push(index),
+        if !known(index, archives[index].1) {
+            lock(&unseen).push(index);
         }
         Ok(())
     })?;
     let mut unseen = unseen.into_inner().unwrap_or_else(PoisonError::into_inner);
     if unseen.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(());
     }
     unseen.sort_unstable();
     session.will_load(unseen.iter().map(|index| archives[*index].0));
     let total = archives.len() as u64;
     let reading = Reading {
         session,
-        take,
+        take: read,
         may_be_damaged,
         // With fewer archives than threads several work on each.
         threads_each: threads(session).div_ceil(unseen.len()),
         room: Gate::new(IN_THE_MAKING_MAX),
-        found: Mutex::default(),
         progress: Mutex::new(PercentProgress::start(reporter, "cache.sync", total, 0.1)),
     };
     in_parallel(session, unseen.len(), |at| {
@@ -73,18 +154,16 @@ pub(super) fn add_all(
         reading.read(unseen[at], name, entry)
     })?;
     lock(&reading.progress).finish(reporter);
-    let found = reading.found;
-    Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(())
 }
 
 /// Archives being read.
 struct Reading<'a> {
     session: &'a Session,
-    take: &'a (dyn Fn(&ArchiveSummary) + Sync),
+    take: TakeRead<'a>,
     may_be_damaged: &'a (dyn Fn(&[u8]) -> bool + Sync),
     threads_each: usize,
     room: Gate,
-    found: Mutex<HashMap<ArchiveId, Found>>,
     progress: Mutex<PercentProgress>,
 }
 
@@ -99,21 +178,18 @@ impl Reading<'_> {
             .expect("nobody closes the gate while archives are read");
         let result = summarize(self.session, self.threads_each, &archive);
         self.room.give_back(room);
-        let found = match result {
-            Ok(summary) => {
-                (self.take)(&summary);
-                Found::Whole { stream_len }
-            }
-            Err((_, partial)) if (self.may_be_damaged)(name) => {
-                (self.take)(&partial);
-                Found::Damaged {
-                    partial: *partial,
-                    stream_len,
-                }
-            }
+        let (summary, is_damaged, is_kept) = match result {
+            Ok((summary, is_kept)) => (summary, false, is_kept),
+            Err((_, partial)) if (self.may_be_damaged)(name) => (*partial, true, false),
             Err((error, _)) => return Err(error),
         };
-        lock(&self.found).insert(entry.id, found);
+        let read = ReadSummary {
+            summary,
+            stream_len,
+            is_damaged,
+            is_kept,
+        };
+        (self.take)(index, entry, read);
         Ok(())
     }
 
@@ -185,7 +261,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads what an archive refers to, and remembers it.
+/// Reads what an archive refers to, and remembers it; says whether that could be kept.
 ///
 /// # Errors
 /// What is wrong with it, and what could be read: the references of all items before the damage, and
@@ -194,7 +270,7 @@ pub(super) fn summarize(
     session: &Session,
     threads: usize,
     archive: &Archive,
-) -> Result<ArchiveSummary, (ArchiveError, Box<ArchiveSummary>)> {
+) -> Result<(ArchiveSummary, bool), (ArchiveError, Box<ArchiveSummary>)> {
     let mut builder = SummaryBuilder::new();
     builder.add_metadata(&ChunkEntry {
         id: ChunkId::from(archive.id),
@@ -222,17 +298,14 @@ pub(super) fn summarize(
         return Err((error, Box::new(builder.finish())));
     }
     let summary = builder.finish();
-    keep_summary(session, &archive.id, &summary);
-    Ok(summary)
+    let is_kept = keep_summary(session, &archive.id, &summary);
+    Ok((summary, is_kept))
 }
 
 fn add_items(builder: &mut SummaryBuilder, items: &mut ItemReader<'_>) -> Result<(), ArchiveError> {
-    let mut chunks: Vec<ChunkEntry> = Vec::new();
     items.for_each(|item| {
         if let Some(list) = item.chunks {
-            chunks.clear();
-            chunks.extend(&list);
-            builder.add_file(&chunks, item.part.is_some());
+            builder.add_chunks(list.iter(), item.part.is_some());
         }
         Ok(ControlFlow::Continue(()))
     })

@@ -8,7 +8,7 @@ use ironborg_archive::diff::{DiffOptions, Finding, diff, same_chunker_params};
 use ironborg_archive::extract::{Destination, ExtractOptions, extract};
 use ironborg_archive::info::describe;
 use ironborg_archive::items::{PartFiles, with_items};
-use ironborg_archive::references::ChunkReferences;
+use ironborg_archive::references::ReferenceSums;
 use ironborg_archive::statistics::all_archives;
 use ironborg_archive::tar::{ExportOptions, TarFormat, export};
 use ironborg_archive::{Archive, ArchiveError, Session};
@@ -83,8 +83,9 @@ impl Reading {
         if thorough == Thorough::Most {
             return;
         }
-        let info = ChunkReferences::load(session).and_then(|references| {
-            let mut text = format!("{:?}", all_archives(session)?);
+        let ids: Vec<_> = archives.iter().map(|archive| archive.id).collect();
+        let info = ReferenceSums::load(session, &ids).and_then(|references| {
+            let mut text = format!("{:?}", all_archives(session, PartFiles::Skip)?);
             for archive in &archives {
                 let report = describe(session, archive, &references, PartFiles::Skip)?;
                 write!(text, "{report:?}").expect("a string takes everything");

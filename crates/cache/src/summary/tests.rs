@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::chunk_table::Counts;
+use ironborg_format::item::ChunkEntry;
 use ironborg_storage::MemoryStorage;
 use ironborg_types::NullReporter;
 use proptest::prelude::*;

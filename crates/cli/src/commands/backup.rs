@@ -8,6 +8,7 @@ use std::time::Duration;
 use ironborg_archive::create::{
     self, CheckpointPolicy, FilesChanged, Input, Metadata, PipedFile, Selection,
 };
+use ironborg_archive::items::PartFiles;
 use ironborg_archive::{Session, statistics};
 use ironborg_cache::FilesCacheMode;
 use ironborg_chunker::ChunkerParams;
@@ -138,7 +139,7 @@ impl Run for BackupOptions {
         let options = self.create_options(context, &location, name);
         let _polled = PolledOperation::begin();
         let created = create::create(&mut session, &options)?;
-        let all = statistics::all_archives(&session)?;
+        let all = statistics::all_archives(&session, PartFiles::Skip)?;
         context.reporter.stats(&super::create::block(
             context,
             &session,

@@ -10,6 +10,7 @@ use ironborg_archive::create::{
     self, CheckpointPolicy, Created, FilesChanged, Input, Metadata, PipedFile, Selection,
 };
 use ironborg_archive::info::ARCHIVE_CSIZE_MAX;
+use ironborg_archive::items::PartFiles;
 use ironborg_archive::statistics::{self, CacheStatistics};
 use ironborg_cache::FilesCacheMode;
 use ironborg_chunker::ChunkerParams;
@@ -429,7 +430,7 @@ impl ShownFigures {
         let all = if self.quick_stats {
             None
         } else {
-            Some(statistics::all_archives(session)?)
+            Some(statistics::all_archives(session, PartFiles::Skip)?)
         };
         if self.json {
             return print_json(context, session, created, all.as_ref());

@@ -191,14 +191,13 @@ impl DeleteOptions {
             context.reporter.exit.add_generic_warning();
         }
         let wanted = !self.dry_run && (self.stats || self.quick_stats);
-        let Some(references) = outcome.references.filter(|_| wanted) else {
+        if !wanted || !outcome.is_counted {
             return Ok(());
-        };
+        }
         let left = if self.quick_stats {
             None
         } else {
-            let parts = context.part_files();
-            Some(statistics::all_archives_of(session, &references, parts)?)
+            Some(statistics::all_archives(session, context.part_files())?)
         };
         context.reporter.stats(&stats::deletion_block(
             &outcome.deleted,

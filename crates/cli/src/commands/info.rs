@@ -5,12 +5,12 @@ use std::ffi::OsString;
 use ironborg_archive::Session;
 use ironborg_archive::info::{self, ArchiveReport};
 use ironborg_archive::keys::KeyTarget;
-use ironborg_archive::references::ChunkReferences;
+use ironborg_archive::references::ReferenceSums;
 use ironborg_archive::statistics::{self, CacheStatistics};
 use ironborg_crypto::KeyMode;
 use ironborg_format::Operation;
 use ironborg_format::msgpack::Value;
-use ironborg_types::{BytePath, text};
+use ironborg_types::{ArchiveId, BytePath, text};
 
 use super::{Run, Traits};
 use crate::args::ParseError;
@@ -75,18 +75,24 @@ impl Run for InfoOptions {
 
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
         let session = context.open_session(&self.location, Access::Read, &[Operation::Read])?;
-        let references = ChunkReferences::load(&session)?;
         let parts = context.part_files();
-        let all = statistics::all_archives_of(&session, &references, parts)?;
-        if self.location.archive.is_none() && !self.filter.is_narrowing() {
-            return self.show_repository(context, &session, &all);
-        }
-        let names: Vec<BytePath> = if let Some(name) = &self.location.archive {
+        let of_repository = self.location.archive.is_none() && !self.filter.is_narrowing();
+        let names: Vec<BytePath> = if of_repository {
+            Vec::new()
+        } else if let Some(name) = &self.location.archive {
             vec![BytePath::new(name.as_slice())]
         } else {
             let listed = Context::select(&session, &self.filter, Checkpoints::Consider)?;
             listed.into_iter().map(|archive| archive.name).collect()
         };
+        let entries = &session.manifest.archives;
+        let shown = names.iter().filter_map(|name| entries.get(&name.0));
+        let shown: Vec<ArchiveId> = shown.map(|entry| entry.id).collect();
+        let references = ReferenceSums::load(&session, &shown)?;
+        let all = statistics::all_archives_of(&session, references.totals(), parts)?;
+        if of_repository {
+            return self.show_repository(context, &session, &all);
+        }
         let mut reports = Vec::new();
         let mut stdout = Stdout::new();
         session.will_load(names.iter().map(|name| name.0.as_slice()));

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use ironborg_archive::delete::RemovalOptions;
 use ironborg_archive::prune::{self, PruneOutcome, Retention};
-use ironborg_archive::references::ChunkReferences;
 use ironborg_archive::selection::ArchiveAges;
 use ironborg_archive::{Session, statistics};
 use ironborg_format::Operation;
@@ -224,14 +223,10 @@ impl PruneOptions {
         if self.dry_run || !(self.stats || self.quick_stats) {
             return Ok(());
         }
-        let parts = context.part_files();
-        let left = match &outcome.references {
-            _ if self.quick_stats => None,
-            Some(references) => Some(statistics::all_archives_of(session, references, parts)?),
-            None => {
-                let references = ChunkReferences::load(session)?;
-                Some(statistics::all_archives_of(session, &references, parts)?)
-            }
+        let left = if self.quick_stats {
+            None
+        } else {
+            Some(statistics::all_archives(session, context.part_files())?)
         };
         context.reporter.stats(&stats::deletion_block(
             &outcome.deleted,
