@@ -9,7 +9,9 @@ use ironborg_cache::{SecurityDirectory, StockCache, directory_name};
 use ironborg_crypto::Passphrase;
 use ironborg_repository::LockOptions;
 use ironborg_storage::{LocalStorage, Storage};
-use ironborg_types::{ErrorKind, Event, Interrupt, Level, Questioner, Reporter, RepositoryId};
+use ironborg_types::{
+    ErrorKind, Event, Interrupt, Level, MemoryLimit, Questioner, Reporter, RepositoryId,
+};
 
 use crate::unlocked::UnlockedKey;
 
@@ -90,6 +92,8 @@ pub struct Client {
     pub identity: Identity,
     /// Worker threads for hashing, compressing and decoding; at least 1.
     pub threads: usize,
+    /// How much memory the operation may take.
+    pub memory: MemoryLimit,
     /// Canonical form of the repository's location, for the security record and for messages.
     pub location: String,
     /// How the client's own locks (that of stock Borg's cache) are taken.

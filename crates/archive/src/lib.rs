@@ -30,6 +30,7 @@ mod cache_progress;
 mod gate;
 mod item_stream;
 mod key_files;
+mod memory;
 mod save;
 mod stored;
 mod unlocked;
@@ -38,5 +39,6 @@ pub use client::{
     Client, ClientDirectories, Identity, PassphraseError, PassphraseSource, Workarounds,
 };
 pub use error::ArchiveError;
+pub use memory::{INDEX_BYTES_PER_OBJECT, INDEX_LEN_MAX, PROGRAM_LEN, too_little_memory};
 pub use session::{Archive, ManifestDemand, Reopening, Session};
 pub use unlocked::UnlockedKey;

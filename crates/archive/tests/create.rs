@@ -134,6 +134,7 @@ impl Machine {
                 owner: process_identity("test@1"),
             },
             subprocess_environment: Vec::new(),
+            memory: ironborg_types::MemoryLimit::NONE,
             key_file_stem: "repo".into(),
         }
     }

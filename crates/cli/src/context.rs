@@ -17,7 +17,7 @@ use ironborg_repository::{
     CreateOptions, LocalRepository, LockMode, LockOptions, LockOwner, OpenOptions, Repository,
     RepositoryError, process_identity,
 };
-use ironborg_types::{ErrorKind, Level, Reporter, RepositoryId, text};
+use ironborg_types::{ErrorKind, Level, MemoryLimit, Reporter, RepositoryId, text};
 
 use crate::args::filters::ArchiveFilter;
 use crate::args::global::CommonArgs;
@@ -184,6 +184,7 @@ impl Context {
             subprocess_environment: subprocess::environment(),
             threads: self.threads(),
             location: self.canonical(location),
+            memory: self.memory(),
             key_file_stem: location.key_file_stem(),
         }
     }
@@ -269,6 +270,11 @@ impl Context {
     pub(crate) fn threads(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.common.threads.unwrap_or_else(cores)
+    }
+
+    /// How much memory may be taken.
+    pub(crate) fn memory(&self) -> MemoryLimit {
+        self.common.memory()
     }
 
     pub(crate) fn lock_wait(&self) -> Duration {

@@ -63,6 +63,16 @@ impl Budget {
         Self(bytes.max(Self::MIN))
     }
 
+    /// As much as this, but not more than so many bytes if that can be.
+    pub(crate) fn within(self, bytes: u64) -> Self {
+        Self::bytes(self.0.min(bytes))
+    }
+
+    /// The bytes.
+    pub(crate) const fn get(self) -> u64 {
+        self.0
+    }
+
     /// As many bytes as so many chunks of ordinary length have (`BORG_MOUNT_DATA_CACHE_ENTRIES`).
     pub fn chunks(count: u64) -> Self {
         Self::bytes(count.saturating_mul(Self::CHUNK))

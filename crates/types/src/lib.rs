@@ -9,6 +9,7 @@ pub mod hex;
 pub mod id;
 pub mod interrupt;
 pub mod limits;
+pub mod memory;
 pub mod nonce_store;
 pub mod progress;
 pub mod question;
@@ -20,6 +21,7 @@ pub use event::{ArchiveProgress, Event, Level, LockHolder, NullReporter, Reporte
 pub use finding::{Finding, FindingKind, Place, RepairAction, RepairChange};
 pub use id::{ArchiveId, ChunkId, RepositoryId, SegmentId};
 pub use interrupt::Interrupt;
+pub use memory::MemoryLimit;
 pub use nonce_store::{NonceStore, NonceStoreError, Reservation};
 pub use progress::PercentProgress;
 pub use question::{Answer, Question, Questioner};

@@ -35,6 +35,7 @@ use ironborg_repository::{CheckOptions as RepositoryCheck, Repository};
 use ironborg_types::{BytePath, ChunkId, FindingKind, Level, Place};
 
 use crate::keys::OpenedKey;
+use crate::memory::{OPENING_THREAD_LEN, READING_THREAD_LEN, Tables, threads_within};
 use crate::selection::ArchiveSelection;
 use crate::{ArchiveError, Client, Session};
 use changes::Changes;
@@ -102,6 +103,7 @@ pub fn check(
     mut repository: Box<dyn Repository>,
     options: &CheckOptions,
 ) -> Result<bool, ArchiveError> {
+    let client = within_memory(client, repository.as_ref(), options)?;
     let mut sound = true;
     let mut verified = None;
     if options.repository {
@@ -129,6 +131,24 @@ pub fn check(
         return Ok(sound);
     }
     Ok(check_archives(client, repository, options, verified)? && sound)
+}
+
+/// With fewer threads, if there may not be as much memory as they would take.
+fn within_memory(
+    client: Client,
+    repository: &dyn Repository,
+    options: &CheckOptions,
+) -> Result<Client, ArchiveError> {
+    if client.memory.get().is_none() {
+        return Ok(client);
+    }
+    let (tables, thread_len) = match (options.archives, options.verify_data) {
+        (false, _) => (Tables::Index, READING_THREAD_LEN),
+        (true, false) => (Tables::AllObjects, READING_THREAD_LEN),
+        (true, true) => (Tables::AllObjects, OPENING_THREAD_LEN),
+    };
+    let threads = threads_within(&client, repository.len()?, tables, thread_len)?;
+    Ok(Client { threads, ..client })
 }
 
 /// A check in progress: what all its steps work on.

@@ -51,6 +51,7 @@ pub use options::{
 use crate::client::Client;
 use crate::error::ArchiveError;
 use crate::gate::Gate;
+use crate::memory::{MAKING_THREAD_LEN, Tables};
 use crate::references::keep_summary;
 use crate::save::checkpoint_name;
 use crate::session::Session;
@@ -147,7 +148,6 @@ pub(crate) fn make(
     feed: impl Feed,
 ) -> Result<Created, ArchiveError> {
     let started = Instant::now();
-    let client = session.client.clone();
     if session.manifest.archives.contains_key(&options.name[..]) {
         return Err(ArchiveError::AlreadyExists {
             name: options.name.clone(),
@@ -155,8 +155,15 @@ pub(crate) fn make(
     }
     let chunker = Chunker::new(options.chunker, session.key.chunk_seed())
         .map_err(|error| ArchiveError::other(error.to_string()))?;
-    let cache = client.own_cache(session.repository.id());
+    let cache = session.client.own_cache(session.repository.id());
     let files_name = files_cache_name(options);
+    let tables = if options.files_cache.is_disabled() {
+        Tables::Index
+    } else {
+        Tables::of_files_cache(cache.as_ref(), &files_name)
+    };
+    session.keep_within_memory(tables, MAKING_THREAD_LEN)?;
+    let client = session.client.clone();
     let chunks = chunks_to_claim(session)?;
     let files = (!options.files_cache.is_disabled()).then(|| {
         FilesCache::open(
@@ -187,7 +194,7 @@ pub(crate) fn make(
         again: crossbeam_channel::unbounded(),
         shares: crossbeam_channel::bounded(client.threads),
         spare: crossbeam_channel::bounded(client.threads + shared::SPARE_OBJECTS),
-        object_bytes: Gate::new(shared::OBJECT_BYTES_IN_FLIGHT),
+        object_bytes: Gate::new(shared::object_bytes_in_flight(client.memory)),
         pace: Pace::new(client.threads),
         idle: AtomicUsize::new(0),
         over: AtomicBool::new(false),

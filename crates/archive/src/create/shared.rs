@@ -11,7 +11,7 @@ use ironborg_crypto::{Key, Nonces};
 use ironborg_format::ChunkEntry;
 use ironborg_object::Sealer;
 use ironborg_source::Names;
-use ironborg_types::ChunkId;
+use ironborg_types::{ChunkId, MemoryLimit};
 
 use super::options::CreateOptions;
 use super::outcome::{Done, SealedObjects};
@@ -22,7 +22,9 @@ use crate::error::ArchiveError;
 use crate::gate::Gate;
 
 /// Bytes of finished objects that may wait to be stored.
-pub(super) const OBJECT_BYTES_IN_FLIGHT: usize = 8 << 20;
+const OBJECT_BYTES_IN_FLIGHT: u64 = 8 << 20;
+/// The same if there is a limit: one part in so many.
+const OBJECT_BYTES_SHARE: u64 = 16;
 /// Buffers of objects that are kept besides one for each worker: about as many chunks are on their way.
 pub(super) const SPARE_OBJECTS: usize = 4;
 /// Objects are sent to the collector when there are so many bytes of them.
@@ -64,6 +66,12 @@ pub(crate) struct Shared<'a> {
     /// Counts how often a part of the file at the head was asked for.
     pub(super) part_requests: AtomicU64,
     pub(super) zero_ids: Mutex<HashMap<usize, ChunkId>>,
+}
+
+/// How many bytes of finished objects may wait.
+pub(super) fn object_bytes_in_flight(memory: MemoryLimit) -> usize {
+    let bytes = memory.share(OBJECT_BYTES_SHARE, OBJECT_BYTES_IN_FLIGHT);
+    usize::try_from(bytes).expect("it is 8 MiB at most")
 }
 
 /// A worker's compressor and the objects it has ready.

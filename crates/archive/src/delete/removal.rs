@@ -9,6 +9,7 @@ use ironborg_types::{BytePath, ChunkId, Level, PercentProgress, Reporter};
 
 use super::LOGGER;
 use crate::items::PartFiles;
+use crate::memory::{READING_THREAD_LEN, Tables};
 use crate::references::{RemovalPlan, RemovalStep, forget_gone};
 use crate::selection::ListedArchive;
 use crate::statistics::ArchiveStatistics;
@@ -58,6 +59,7 @@ impl<'a> Removal<'a> {
         names: &[&BytePath],
         options: RemovalOptions,
     ) -> Result<Self, ArchiveError> {
+        session.keep_within_memory(Tables::Index, READING_THREAD_LEN)?;
         begin_changes(session);
         let plan = RemovalPlan::make(session, names, options)?;
         session.will_load(plan.unread());

@@ -32,6 +32,7 @@ use crate::create::{Created, Statistics};
 use crate::delete::removal::{remove_references, show_steps};
 use crate::info::with_chunker_name;
 use crate::items::{PartFiles, with_items};
+use crate::memory::{MAKING_THREAD_LEN, Tables};
 use crate::references::{ChunkReferences, keep_summary, renew_csizes, summary_of};
 use crate::save::{checkpoint_name, chunker_values, commit, store_archive, times};
 use crate::statistics::{CacheStatistics, all_archives_of};
@@ -233,6 +234,7 @@ impl<'o> Recreater<'o> {
             return Ok(());
         }
         let options = self.options;
+        session.keep_within_memory(Tables::AllObjects, MAKING_THREAD_LEN)?;
         begin_changes(session);
         // What is compressed again has another size for all archives, and their summaries are to say so.
         let counts_matter = options.statistics.is_some() || options.recompress != Recompress::Never;

@@ -18,7 +18,9 @@ use crate::{Archive, ArchiveError, Session};
 /// Threads that read archives of a distant repository at least.
 const THREADS_WAITING: usize = 8;
 /// Bytes that summaries being made may take together; a larger one is made alone.
-const IN_THE_MAKING_MAX: usize = 512 << 20;
+const IN_THE_MAKING_MAX: u64 = 512 << 20;
+/// The same if there is a limit: one part in so many.
+const IN_THE_MAKING_SHARE: u64 = 4;
 /// What a chunk of an item stream adds to that at worst: it is 128 KiB long on average, a reference in it
 /// at least 40 bytes, and each takes about 100 while it is sorted.
 const MAKING_BYTES_PER_STREAM_CHUNK: usize = 320 << 10;
@@ -69,9 +71,11 @@ pub(super) fn sources(
         });
         counted.map(|counted| set(index, counted)).is_some()
     };
+    // The other one may have files open that are replaced now.
+    let renewed = summaries(session);
     let read = |index: usize, entry: &ArchiveEntry, read: ReadSummary| {
         let source = if read.is_kept {
-            SummarySource::Kept(store.saved(&entry.id, &read.summary))
+            SummarySource::Kept(renewed.saved(&entry.id, &read.summary))
         } else {
             SummarySource::Memory(read.summary)
         };
@@ -146,7 +150,7 @@ fn visit_all(
         may_be_damaged,
         // With fewer archives than threads several work on each.
         threads_each: threads(session).div_ceil(unseen.len()),
-        room: Gate::new(IN_THE_MAKING_MAX),
+        room: Gate::new(in_the_making_max(session)),
         progress: Mutex::new(PercentProgress::start(reporter, "cache.sync", total, 0.1)),
     };
     in_parallel(session, unseen.len(), |at| {
@@ -155,6 +159,12 @@ fn visit_all(
     })?;
     lock(&reading.progress).finish(reporter);
     Ok(())
+}
+
+fn in_the_making_max(session: &Session) -> usize {
+    let memory = session.client.memory;
+    let bytes = memory.share(IN_THE_MAKING_SHARE, IN_THE_MAKING_MAX);
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// Archives being read.

@@ -16,9 +16,13 @@ use super::read::{Counted, sources};
 use crate::delete::count::{DecrementCounter, PartUse};
 use crate::delete::removal::RemovalOptions;
 use crate::items::PartFiles;
+use crate::memory::{READING_THREAD_LEN, Tables, threads_within};
 use crate::statistics::ArchiveStatistics;
 use crate::stored::look_up_csizes;
 use crate::{ArchiveError, Session};
+
+/// The tables of a range of ids may take one part in so many of what there may be.
+const TABLES_SHARE: u64 = 8;
 
 /// Sums over all chunks that archives refer to.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +38,7 @@ impl ReferenceSums {
     /// # Errors
     /// An archive that has to be read and cannot.
     pub fn load(session: &Session, shown: &[ArchiveId]) -> Result<Self, ArchiveError> {
+        let tally = tally(session)?;
         let all = sources(session, &|_| false)?;
         let all: Vec<&SummarySource> = all.iter().map(|counted| &counted.source).collect();
         let position: HashMap<ArchiveId, usize> = session
@@ -47,7 +52,6 @@ impl ReferenceSums {
             .iter()
             .filter_map(|id| Some((*id, *position.get(id)?)))
             .unzip();
-        let tally = tally(session)?;
         let mut sums = tally.sums(&all, &places, &|_| None)?;
         if !sums.unknown.is_empty() {
             let lengths = lengths_of(session, &sums.unknown)?;
@@ -231,10 +235,12 @@ fn count(
 }
 
 fn tally(session: &Session) -> Result<Tally, ArchiveError> {
+    let memory = session.client.memory;
+    let objects = session.repository.len()?;
     Ok(Tally {
-        threads: session.client.threads,
-        objects: session.repository.len()? as u64,
-        memory: None,
+        threads: threads_within(&session.client, objects, Tables::Index, READING_THREAD_LEN)?,
+        objects: objects as u64,
+        memory: memory.get().map(|limit| limit / TABLES_SHARE),
     })
 }
 

@@ -213,6 +213,7 @@ impl Laboratory {
                 owner: process_identity("test@1"),
             },
             subprocess_environment: Vec::new(),
+            memory: ironborg_types::MemoryLimit::NONE,
             key_file_stem: "memory".into(),
         }
     }

@@ -1,7 +1,7 @@
 //! Options every command has, before or after its name.
 
 use clap::ArgAction;
-use ironborg_types::Level;
+use ironborg_types::{Level, MemoryLimit};
 
 use super::values;
 
@@ -80,6 +80,9 @@ pub(crate) struct CommonArgs {
     /// Work with N threads [default: one for each core]
     #[arg(long, value_name = "N", value_parser = values::positive)]
     pub(crate) threads: Option<usize>,
+    /// Take at most SIZE of memory, such as 200M, as far as possible
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    max_memory: Option<u64>,
     /// Try for SECONDS to restore a lost connection to the other host; 0 to end at once [default: 300 for commands that take long]
     #[arg(long, value_name = "SECONDS", value_parser = values::int)]
     pub(crate) reconnect: Option<i64>,
@@ -95,6 +98,12 @@ impl CommonArgs {
             (_, _, _, true) => Level::Debug,
             _ => Level::Warning,
         }
+    }
+
+    /// How much memory may be taken.
+    pub(crate) fn memory(&self) -> MemoryLimit {
+        self.max_memory
+            .map_or(MemoryLimit::NONE, MemoryLimit::bytes)
     }
 
     /// Takes over what the client of a server may decide.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use ironborg_archive::selection::ArchiveSelection;
+use ironborg_archive::{INDEX_BYTES_PER_OBJECT, INDEX_LEN_MAX, PROGRAM_LEN, too_little_memory};
 use ironborg_mount::content::Budget;
 use ironborg_mount::follow::Follower;
 use ironborg_mount::kernel::{self, Mounted};
@@ -131,11 +132,13 @@ impl Run for MountOptions {
         let words = MountWords::parse(self.words.as_deref())
             .map_err(|error| CliError::unexpected(format!("ValueError: {error}")))?;
         let view = self.view(context, patterns, words)?;
-        let root = self.root(&view, follower)?;
+        let objects = follower.session().repository.len()? as u64;
         let reading = Reading {
             threads: context.threads(),
             budget,
         };
+        let reading = within_memory(context, reading, objects)?;
+        let root = self.root(&view, follower)?;
         let tree = Tree::new(root, &view, reading, reporter)?;
         let words = &view.words.kernel;
         let mounted = kernel::mount(tree, self.mountpoint.as_ref(), words, kernel::IDLE);
@@ -151,6 +154,18 @@ fn refused(error: &MountError) -> CliError {
         console::stderr_line(&reason);
     }
     CliError::new(ErrorKind::RTError, &["FUSE mount failed"])
+}
+
+/// The same within the memory there may be, next to repositories of so many objects.
+pub(super) fn within_memory(
+    context: &Context,
+    reading: Reading,
+    objects: u64,
+) -> Result<Reading, CliError> {
+    let index = objects.saturating_mul(INDEX_BYTES_PER_OBJECT);
+    let taken = PROGRAM_LEN + index.min(INDEX_LEN_MAX);
+    let within = reading.within(context.memory(), taken);
+    within.map_err(|needed| too_little_memory(needed).into())
 }
 
 /// Memory for chunks.

@@ -76,6 +76,7 @@ const WITH_VALUE: &[&str] = &[
     "patterns-from",
     "lock-wait",
     "threads",
+    "max-memory",
     "upload-ratelimit",
     "upload-buffer",
 ];

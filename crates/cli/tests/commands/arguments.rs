@@ -44,6 +44,18 @@ fn options_of_our_own_do_not_get_in_the_way_of_abbreviations() {
         "borg create: error: argument -c/--checkpoint-interval: invalid int value: 'foo'",
     );
     check(
+        &["check", "--max", "foo", "x"],
+        "borg check: error: argument --max-duration: invalid int value: 'foo'",
+    );
+    check(
+        &["create", "--max-m", "60M", "x::y", "z"],
+        "borg: error: unrecognized arguments: --max-m",
+    );
+    check(
+        &["prune", "--max-memory", "much", "x"],
+        "borg prune: error: argument --max-memory: invalid size: 'much'",
+    );
+    check(
         &["list", "--threads", "0", "x"],
         "borg list: error: argument --threads: A positive integer is required: 0",
     );

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use ironborg_archive::selection::{self, ListedArchive};
 use ironborg_archive::{Archive, Session};
 use ironborg_source::PatternMatcher;
-use ironborg_types::{ArchiveId, BytePath, ErrorKind};
+use ironborg_types::{ArchiveId, BytePath, ErrorKind, MemoryLimit};
 
 use super::archive::{Connection, OpenArchive};
 use super::attributes::Look;
@@ -36,6 +36,28 @@ pub struct Reading {
     pub threads: usize,
     /// Memory for chunks.
     pub budget: Budget,
+}
+
+/// What the index of an archive takes while it is made.
+const INDEX_IN_THE_MAKING_LEN: u64 = 20_000_000;
+/// What a thread has in hand: a long chunk and its object.
+const THREAD_LEN: u64 = 10_000_000;
+/// Chunks that are kept may take one part in so many of what memory there may be.
+const BUDGET_SHARE: u64 = 4;
+
+impl Reading {
+    /// The same within so much memory, of which the rest of the program takes `taken`.
+    ///
+    /// # Errors
+    /// How much would be needed at least.
+    pub fn within(self, memory: MemoryLimit, taken: u64) -> Result<Self, u64> {
+        let budget = self.budget.within(memory.share(BUDGET_SHARE, u64::MAX));
+        let fixed = taken
+            .saturating_add(INDEX_IN_THE_MAKING_LEN)
+            .saturating_add(budget.get());
+        let threads = memory.threads(fixed, THREAD_LEN, self.threads)?;
+        Ok(Self { threads, budget })
+    }
 }
 
 /// Opens a repository of its own accord, when somebody enters its directory.

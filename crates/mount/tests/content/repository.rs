@@ -246,6 +246,7 @@ fn client(dir: &TempDir) -> Client {
             owner: process_identity("test@1"),
         },
         subprocess_environment: Vec::new(),
+        memory: ironborg_types::MemoryLimit::NONE,
         key_file_stem: "memory".into(),
     }
 }

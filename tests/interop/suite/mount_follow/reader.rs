@@ -164,6 +164,7 @@ impl Again {
                 owner: process_identity("reader@1"),
             },
             subprocess_environment: Vec::new(),
+            memory: ironborg_types::MemoryLimit::NONE,
             key_file_stem: "reader".into(),
         }
     }

@@ -175,6 +175,7 @@ impl Machine {
                 owner: self.owner(),
             },
             subprocess_environment: Vec::new(),
+            memory: ironborg_types::MemoryLimit::NONE,
             key_file_stem: "memory".to_owned(),
         }
     }

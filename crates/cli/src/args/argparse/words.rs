@@ -12,6 +12,7 @@ use super::{Parser, Refusal, option_strings, shown};
 const OWN: &[&str] = &[
     "tar_format",
     "threads",
+    "max_memory",
     "reconnect",
     "volume_between_checkpoints",
     "oldest",

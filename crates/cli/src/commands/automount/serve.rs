@@ -23,6 +23,7 @@ use super::mounts::OnIt;
 use super::{clean, enabled, shown};
 use crate::args::ParseError;
 use crate::commands::mount::live::Live;
+use crate::commands::mount::within_memory;
 use crate::commands::{Run, Traits};
 use crate::context::Context;
 use crate::environment::PassphraseVariables;
@@ -93,6 +94,8 @@ impl Run for ServeOptions {
             threads: context.threads(),
             budget: Budget::DEFAULT,
         };
+        // What repositories will take is not known before somebody enters them.
+        let reading = within_memory(context, reading, 0)?;
         let reporter: Arc<dyn Reporter> = context.reporter.clone();
         let whole = view_of(context, ArchiveSelection::default(), &words);
         let tree = Tree::new(Root::Repositories(named), &whole, reading, reporter)?;
