@@ -39,6 +39,7 @@ mod listings;
 mod locks;
 mod machine;
 mod maintenance;
+mod memory_limit;
 mod modes;
 mod mount;
 mod mount_commands;
