@@ -60,6 +60,7 @@ mod samples;
 mod serve;
 mod signals;
 mod tar;
+mod threads;
 mod upgrade;
 mod walkthrough_tutorial;
 mod walkthrough_wiki;
