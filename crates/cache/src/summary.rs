@@ -32,7 +32,7 @@ const KIND: FileKind = FileKind {
 };
 const DIRECTORY: &str = "archives";
 /// Figures and the numbers of records, in front of those.
-const HEAD_LEN: usize = 8 * size_of::<u64>();
+const HEAD_LEN: usize = size_of::<[u64; 8]>();
 /// id, refs, size, csize
 const RECORD_LEN: usize = 44;
 const WHOLE: &str = "a record is an id and three numbers";

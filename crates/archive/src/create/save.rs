@@ -92,7 +92,7 @@ impl Saver<'_> {
                         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
                 }
             });
-            self.save_caches(session, save_files);
+            Self::save_caches(session, save_files);
             Ok(())
         })
     }
@@ -133,7 +133,6 @@ impl Saver<'_> {
 
     /// Keeps the caches for the next run. They may be lost at any time, so a failure is only reported.
     fn save_caches(
-        &self,
         session: &Session,
         save_files: Option<impl FnOnce() -> Result<(), CacheError>>,
     ) {

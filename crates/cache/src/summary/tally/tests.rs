@@ -25,7 +25,7 @@ fn chunk(n: u16, archive: usize) -> ChunkEntry {
 
 fn length(id: &ChunkId) -> Option<u32> {
     let n = u16::from_be_bytes([id.0[30], id.0[31]]);
-    (n % 2 == 0).then(|| u32::from(n) + 3)
+    n.is_multiple_of(2).then(|| u32::from(n) + 3)
 }
 
 fn summaries(archives: &[(Vec<u16>, Vec<u16>)]) -> Vec<ArchiveSummary> {
