@@ -8,7 +8,7 @@ use ironborg_source::attributes::AttributeSource;
 use ironborg_source::stream::{self, CommandOutput, PathList};
 use ironborg_source::walk::FileKind;
 use ironborg_source::{AttributeReader, Dir, FileStat, Names, Place, SourceError};
-use ironborg_types::Reporter;
+use ironborg_types::{BytePath, Reporter};
 
 use super::items::{add_attributes, item_of_stat};
 use super::options::Input;
@@ -134,7 +134,7 @@ impl DirectoryReader for DirectoryItems<'_> {
     ) -> Result<Step, SourceError> {
         use std::os::fd::AsFd;
         let mut item = item_of_stat(
-            archived,
+            BytePath::new(archived),
             stat,
             self.shared.options.metadata,
             self.shared.names,

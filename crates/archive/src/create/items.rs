@@ -16,9 +16,9 @@ const S_IFREG: u32 = 0o100_000;
 /// The bits of a mode that are not its type.
 const PERMISSION_BITS: u32 = 0o7777;
 
-/// A new item of what `stat` says.
+/// A new item, archived as `path`, of what `stat` says.
 pub(super) fn item_of_stat(
-    archived: &[u8],
+    path: BytePath,
     stat: &FileStat,
     options: Metadata,
     names: &Names,
@@ -30,7 +30,7 @@ pub(super) fn item_of_stat(
         (names.user_name(stat.uid), names.group_name(stat.gid))
     };
     Item {
-        path: BytePath::new(archived),
+        path,
         mode: stat.mode,
         uid: Some(i64::from(stat.uid)),
         gid: Some(i64::from(stat.gid)),

@@ -103,9 +103,9 @@ pub(super) struct EntryOutcome {
 
 impl EntryOutcome {
     /// The outcome of an entry nothing has been done about yet.
-    pub(super) fn new(path: &[u8], linked: Linked) -> Self {
+    pub(super) fn new(path: Vec<u8>, linked: Linked) -> Self {
         Self {
-            path: path.to_vec(),
+            path,
             status: None,
             item: Ok(Item::default()),
             orphans: Vec::new(),

@@ -56,7 +56,7 @@ impl Worker<'_> {
             .reader
             .read(self.shared, &mut self.sealing, &input.file, &reading);
         drop(input.file);
-        let mut outcome = EntryOutcome::new(&named.name, Linked::Alone);
+        let mut outcome = EntryOutcome::new(named.name.to_vec(), Linked::Alone);
         outcome.status = Some('i');
         match read {
             Ok(Content {

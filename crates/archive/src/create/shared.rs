@@ -101,16 +101,28 @@ impl Shared<'_> {
     pub(super) fn identify(&self, chunks: &[&[u8]], ids: &mut Vec<ChunkId>) {
         ids.clear();
         ids.resize(chunks.len(), ChunkId::MANIFEST);
-        if chunks.iter().any(|chunk| is_zero(chunk)) {
-            for (chunk, id) in chunks.iter().zip(ids.iter_mut()) {
-                *id = if is_zero(chunk) {
-                    self.zero_id(chunk)
-                } else {
-                    self.key.id_hash(chunk)
-                };
-            }
-        } else {
+        let is_zero: Vec<bool> = chunks.iter().map(|chunk| is_zero(chunk)).collect();
+        if !is_zero.contains(&true) {
             self.key.id_hash_many(chunks, ids);
+            return;
+        }
+        // The others are still hashed side by side.
+        let (mut others, mut other_ids) = (Vec::with_capacity(chunks.len()), Vec::new());
+        for ((chunk, id), is_zero) in chunks.iter().zip(ids.iter_mut()).zip(&is_zero) {
+            if *is_zero {
+                *id = self.zero_id(chunk);
+            } else {
+                others.push(*chunk);
+            }
+        }
+        other_ids.resize(others.len(), ChunkId::MANIFEST);
+        self.key.id_hash_many(&others, &mut other_ids);
+        let of_others = ids
+            .iter_mut()
+            .zip(&is_zero)
+            .filter(|(_, is_zero)| !**is_zero);
+        for ((id, _), found) in of_others.zip(other_ids) {
+            *id = found;
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ironborg_format::item::Item;
 use ironborg_source::walk::OpenMode;
 use ironborg_source::{Dir, FileStat, Place};
-use ironborg_types::ErrorKind;
+use ironborg_types::{BytePath, ErrorKind};
 
 use crate::gate::Gate;
 
@@ -115,6 +115,14 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// The path for its item, which it needs itself only if it may be archived again.
+    pub(super) fn item_path(&mut self) -> BytePath {
+        BytePath::new(match self.linked {
+            Linked::Later { .. } => self.archived.clone(),
+            Linked::Alone | Linked::First { .. } => std::mem::take(&mut self.archived),
+        })
+    }
+
     /// Where it is.
     pub(super) fn place(&self) -> Place<'_> {
         match &self.dir {

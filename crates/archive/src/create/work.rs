@@ -260,12 +260,16 @@ impl<'a> Worker<'a> {
     }
 
     /// Archives an entry; also gives the chunks in the arena that are still to be stored.
-    fn entry(&mut self, batch: u64, entry: Box<Entry>) -> Result<(EntryOutcome, Unstored), Over> {
-        let mut outcome = EntryOutcome::new(&entry.path, entry.linked.clone());
+    fn entry(
+        &mut self,
+        batch: u64,
+        mut entry: Box<Entry>,
+    ) -> Result<(EntryOutcome, Unstored), Over> {
+        let mut outcome = EntryOutcome::new(Vec::new(), entry.linked.clone());
         let mut chunks = None;
         let result = match entry.kind {
-            EntryKind::File(mode) => self.file(batch, &entry, mode, &mut outcome, &mut chunks),
-            _ => self.special(&entry, &mut outcome),
+            EntryKind::File(mode) => self.file(batch, &mut entry, mode, &mut outcome, &mut chunks),
+            _ => self.special(&mut entry, &mut outcome),
         };
         match result {
             Ok(item) => outcome.item = Ok(item),
@@ -277,13 +281,17 @@ impl<'a> Worker<'a> {
             Err(Fault::Over) => return Err(Over),
         }
         if let Linked::Later { .. } = entry.linked {
+            outcome.path.clone_from(&entry.path);
             outcome.again = Some(entry);
+        } else {
+            outcome.path = entry.path;
         }
         Ok((outcome, chunks))
     }
 
     /// Symlinks, fifos and devices.
-    fn special(&mut self, entry: &Entry, outcome: &mut EntryOutcome) -> Result<Item, Fault> {
+    fn special(&mut self, entry: &mut Entry, outcome: &mut EntryOutcome) -> Result<Item, Fault> {
+        let path = entry.item_path();
         let place = entry.place();
         let options = self.shared.options.metadata;
         let mut stat = entry.stat;
@@ -302,7 +310,7 @@ impl<'a> Worker<'a> {
                 stat = now;
             }
         }
-        let mut item = item_of_stat(&entry.archived, &stat, options, self.shared.names);
+        let mut item = item_of_stat(path, &stat, options, self.shared.names);
         item.source = target;
         if matches!(entry.kind, EntryKind::CharDevice | EntryKind::BlockDevice) {
             item.rdev = Some(stat.rdev);
@@ -332,7 +340,7 @@ impl<'a> Worker<'a> {
     fn file(
         &mut self,
         batch: u64,
-        entry: &Entry,
+        entry: &mut Entry,
         mode: OpenMode,
         outcome: &mut EntryOutcome,
         small: &mut Unstored,
@@ -363,7 +371,7 @@ impl<'a> Worker<'a> {
         let stat = checked_stat(&file, &entry.stat)?;
         outcome.status = Some(lookup.status);
         let mut item = item_of_stat(
-            &entry.archived,
+            entry.item_path(),
             &stat,
             self.shared.options.metadata,
             self.shared.names,
@@ -384,12 +392,13 @@ impl<'a> Worker<'a> {
     /// may be known too.
     fn unopened(
         &mut self,
-        entry: &Entry,
+        entry: &mut Entry,
         chunks: Option<Vec<ChunkEntry>>,
         is_bare: bool,
     ) -> Result<(Item, bool), SourceError> {
         let options = self.shared.options.metadata;
-        let mut item = item_of_stat(&entry.archived, &entry.stat, options, self.shared.names);
+        let path = entry.item_path();
+        let mut item = item_of_stat(path, &entry.stat, options, self.shared.names);
         link_item(&mut item, &entry.linked);
         item.chunks = chunks;
         set_size(&mut item);
@@ -517,6 +526,22 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Counts a reference to each of a file's chunks, if they are all stored.
+    fn refer_to_stored(&self, chunks: &[ChunkEntry]) -> bool {
+        let table = self.shared.chunks;
+        // Most files are one chunk: what counts it also says whether it is there.
+        if let [chunk] = chunks {
+            return table.reference(&chunk.id).is_some();
+        }
+        let are_stored = chunks.iter().all(|chunk| table.get(&chunk.id).is_some());
+        if are_stored {
+            for chunk in chunks {
+                table.reference(&chunk.id);
+            }
+        }
+        are_stored
+    }
+
     /// Asks the files cache, and whether all chunks it names are still stored.
     fn lookup(&mut self, entry: &Entry) -> Lookup {
         let mut lookup = Lookup {
@@ -546,11 +571,7 @@ impl<'a> Worker<'a> {
             FileKnown::Unknown => {}
             FileKnown::Changed => lookup.status = 'M',
             FileKnown::Unchanged | FileKnown::UnchangedBare => {
-                let stored = |chunk: &ChunkEntry| self.shared.chunks.get(&chunk.id).is_some();
-                if chunks.iter().all(stored) {
-                    for chunk in &chunks {
-                        self.shared.chunks.reference(&chunk.id);
-                    }
+                if self.refer_to_stored(&chunks) {
                     lookup.status = 'U';
                     lookup.chunks = Some(chunks);
                     lookup.is_bare = known == FileKnown::UnchangedBare;
