@@ -144,7 +144,7 @@ impl Worker<'_> {
         made: MadeEntry,
     ) -> Result<(EntryOutcome, Unstored), Over> {
         let mut item = made.item;
-        let mut outcome = EntryOutcome::new(made.shown.to_vec(), Linked::Alone);
+        let mut outcome = EntryOutcome::new(made.shown.clone(), Linked::Alone);
         outcome.status = Some(made.status);
         outcome.nfiles = made.nfiles;
         let mut unstored = None;

@@ -132,10 +132,7 @@ impl Saver<'_> {
     }
 
     /// Keeps the caches for the next run. They may be lost at any time, so a failure is only reported.
-    fn save_caches(
-        session: &Session,
-        save_files: Option<impl FnOnce() -> Result<(), CacheError>>,
-    ) {
+    fn save_caches(session: &Session, save_files: Option<impl FnOnce() -> Result<(), CacheError>>) {
         let result = cache_progress::commit(session.client.reporter.as_ref(), save_files);
         if let Some(Err(error)) = result {
             let message =
