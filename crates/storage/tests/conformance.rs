@@ -115,6 +115,43 @@ fn small_files_are_replaced_whole(new: New<'_>) {
     assert!(storage.free_space().unwrap() > 0);
 }
 
+fn files_are_made_piece_by_piece_or_not_at_all(new: New<'_>) {
+    let storage = new();
+    storage.create_dir_all("").unwrap();
+    let piece = vec![b'p'; 3 << 20];
+    let mut left = 7;
+    storage
+        .stage_pieces("index.1", &mut |out| {
+            out.clear();
+            if left > 0 {
+                out.extend_from_slice(&piece[left..]);
+                left -= 1;
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(storage.status("index.1").unwrap(), None);
+    storage.publish(&["index.1"]).unwrap();
+    let len = 7 * piece.len() - 28;
+    assert!(storage.read("index.1").unwrap() == vec![b'p'; len]);
+
+    // Whoever makes it finds out half way that it is no good.
+    let mut made = 0;
+    let error = storage.stage_pieces("index.2", &mut |out| {
+        made += 1;
+        out.resize(100, 1);
+        match made {
+            3 => Err(storage.read("no such file").unwrap_err()),
+            _ => Ok(()),
+        }
+    });
+    assert!(error.unwrap_err().is_not_found());
+    assert_eq!(names(&*storage, "").len(), 1, "nothing is left of it");
+    storage.stage_pieces("empty", &mut |_| Ok(())).unwrap();
+    storage.publish(&["empty"]).unwrap();
+    assert_eq!(storage.read("empty").unwrap(), b"");
+}
+
 fn appended_files_are_read_in_ranges(new: New<'_>) {
     let storage = new();
     storage.create_dir_all("data/0").unwrap();
@@ -188,6 +225,7 @@ fn one_of_many_claims_a_directory(new: New<'_>) {
 fn suite(new: New<'_>) {
     root_is_made_and_removed(new);
     small_files_are_replaced_whole(new);
+    files_are_made_piece_by_piece_or_not_at_all(new);
     appended_files_are_read_in_ranges(new);
     one_of_many_claims_a_directory(new);
 }
