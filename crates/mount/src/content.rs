@@ -33,14 +33,14 @@ use crate::MountError;
 pub use chunks::FileChunks;
 pub use shelf::Fill;
 pub use slices::Slices;
-pub use source::ChunkSource;
+pub use source::{ChunkSource, WantedChunk};
 
 use loader::Loader;
 
 /// More threads than this fetch no faster, and each takes memory.
 const THREADS_MAX: usize = 8;
-/// How far one thread more takes reading ahead: an ordinary chunk in hand, and half of the next one.
-const THREAD_WINDOW: u64 = 3 << 20;
+/// How far one thread more takes reading ahead: a few ordinary chunks in hand, which are verified faster together.
+const THREAD_WINDOW: u64 = 6 << 20;
 /// Files that are expected, beyond which more are of no use.
 const EXPECTED_MAX: usize = 512;
 /// Damaged chunks that are remembered as known.
@@ -230,7 +230,7 @@ impl ContentStore {
 
     /// Has fetched what the readers of this file will need next, and all but the first of the chunks that are read now.
     fn read_ahead(&self, file: &FileChunks, touched: &Range<usize>, bytes: Range<u64>) {
-        let window_max = (THREAD_WINDOW * (self.threads as u64 + 1)).min(self.budget / 3);
+        let window_max = (THREAD_WINDOW * (self.threads as u64 + 1)).min(self.budget / 2);
         let len = bytes.end - bytes.start;
         let ahead = file.streams().note(bytes.start, len, window_max);
         let planned_to = match ahead.planned {

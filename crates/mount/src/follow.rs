@@ -19,6 +19,7 @@ use ironborg_repository::RepositoryError;
 use ironborg_types::{ArchiveId, ChunkId, ErrorKind};
 
 use crate::MountError;
+use crate::content::WantedChunk;
 use turn::{LOCK_PAUSE, Turn};
 
 /// How often it is looked whether somebody has committed, if that takes no more than listing a directory.
@@ -72,6 +73,8 @@ pub fn is_overtaken(error: &ArchiveError) -> bool {
 pub struct ChunkReader {
     opener: Opener,
     object: Vec<u8>,
+    /// For chunks that are read together.
+    group: Vec<Vec<u8>>,
 }
 
 impl ChunkReader {
@@ -80,6 +83,10 @@ impl ChunkReader {
         // What is left of it need not be zeroed again.
         self.object.truncate(len);
         self.object.shrink_to(len);
+        let held: usize = self.group.iter().map(Vec::capacity).sum();
+        if held > len {
+            self.group = Vec::new();
+        }
     }
 }
 
@@ -208,6 +215,61 @@ impl Follower {
                 .map_err(ArchiveError::from)?;
             Ok(())
         })
+    }
+
+    /// As [`Follower::read_sized`], for several chunks at once, which are verified faster together. For each how it went.
+    pub fn read_group(
+        &self,
+        reader: &mut ChunkReader,
+        wanted: &mut [WantedChunk],
+    ) -> Vec<Result<(), MountError>> {
+        let opened = if wanted.len() > 1 {
+            self.open_group(reader, wanted)
+        } else {
+            Vec::new()
+        };
+        let mut opened = opened.into_iter();
+        let mut read = |chunk: &mut WantedChunk| {
+            if opened.next() == Some(true) {
+                return Ok(());
+            }
+            // On its own, where it is known what to do about an error.
+            let WantedChunk { id, len, plaintext } = chunk;
+            self.read_sized(reader, id, *len, plaintext)
+        };
+        wanted.iter_mut().map(&mut read).collect()
+    }
+
+    /// Which of several chunks could be read with the session as it is; nothing if not all of them are there.
+    fn open_group(&self, reader: &mut ChunkReader, wanted: &mut [WantedChunk]) -> Vec<bool> {
+        let turn = self.shared.turn();
+        let Some(_use) = turn.enter() else {
+            return Vec::new();
+        };
+        let ChunkReader { opener, group, .. } = reader;
+        if group.len() < wanted.len() {
+            group.resize_with(wanted.len(), Vec::new);
+        }
+        let repository = &turn.session.repository;
+        for (chunk, object) in wanted.iter().zip(&mut *group) {
+            if repository.get(&chunk.id, object).is_err() {
+                return Vec::new();
+            }
+        }
+        let named = wanted.iter().zip(&*group);
+        let named: Vec<(ChunkId, &[u8])> = named
+            .map(|(chunk, object)| (chunk.id, object.as_slice()))
+            .collect();
+        let lens: Vec<usize> = wanted.iter().map(|chunk| chunk.len).collect();
+        let outs = wanted.iter_mut();
+        let mut outs: Vec<Vec<u8>> = outs
+            .map(|chunk| std::mem::take(&mut chunk.plaintext))
+            .collect();
+        let opened = opener.open_many_sized(&turn.session.key, &named, &lens, &mut outs);
+        for (chunk, plaintext) in wanted.iter_mut().zip(outs) {
+            chunk.plaintext = plaintext;
+        }
+        opened.iter().map(Result::is_ok).collect()
     }
 
     /// Does something with the session, once more with a new one if that is needed.

@@ -122,15 +122,51 @@ impl Opener {
         objects: &[(ChunkId, &[u8])],
         outs: &mut [Vec<u8>],
     ) -> Vec<Result<(), ObjectError>> {
+        self.open_all(key, objects, outs, |decompressor, _, stored, out| {
+            decompressor.decompress(stored, out)
+        })
+    }
+
+    /// As [`Self::open_many`], for plaintexts that should have `lens` bytes each: see [`Self::open_sized`].
+    ///
+    /// # Panics
+    /// If there are not as many `lens` and `outs` as `objects`.
+    pub fn open_many_sized(
+        &mut self,
+        key: &Key,
+        objects: &[(ChunkId, &[u8])],
+        lens: &[usize],
+        outs: &mut [Vec<u8>],
+    ) -> Vec<Result<(), ObjectError>> {
+        assert_eq!(objects.len(), lens.len(), "a length for each object");
+        self.open_all(key, objects, outs, |decompressor, at, stored, out| {
+            if decompressor
+                .decompress_within(stored, lens[at], out)
+                .is_ok()
+            {
+                return Ok(());
+            }
+            decompressor.decompress(stored, out)
+        })
+    }
+
+    fn open_all(
+        &mut self,
+        key: &Key,
+        objects: &[(ChunkId, &[u8])],
+        outs: &mut [Vec<u8>],
+        decompress: impl Fn(&mut Decompressor, usize, &[u8], &mut Vec<u8>) -> Result<(), ObjectError>,
+    ) -> Vec<Result<(), ObjectError>> {
         assert_eq!(objects.len(), outs.len(), "a buffer for each object");
         let mut results: Vec<Result<(), ObjectError>> = key
             .authenticate_many(objects)
             .into_iter()
             .zip(&mut *outs)
-            .map(|(authentic, out)| {
+            .enumerate()
+            .map(|(at, (authentic, out))| {
                 out.clear();
                 let stored = key.decrypt(authentic?, &mut self.compressed);
-                self.decompressor.decompress(stored, out)
+                decompress(&mut self.decompressor, at, stored, out)
             })
             .collect();
         let opened: Vec<usize> = (0..objects.len()).filter(|i| results[*i].is_ok()).collect();

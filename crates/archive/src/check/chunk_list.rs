@@ -31,6 +31,14 @@ impl<'i> Chunks<'i> {
     #[inline]
     fn read_chunk(&mut self) -> Result<Chunk<'i>, Odd> {
         let start = self.reader.rest();
+        if let Some((id, size, rest)) = plain(start) {
+            self.reader = Reader::new(rest);
+            return Ok(Chunk {
+                id: ChunkId(*id),
+                size: size.into(),
+                encoded: &start[..start.len() - rest.len()],
+            });
+        }
         let reader = &mut self.reader;
         if reader.read_array_len().map_err(|_| Odd)? != 3 {
             return Err(Odd);
@@ -47,6 +55,33 @@ impl<'i> Chunks<'i> {
             encoded: &start[..start.len() - reader.remaining()],
         })
     }
+}
+
+/// Id and size of a chunk that is encoded as nearly all are, and what follows it.
+#[inline]
+fn plain(bytes: &[u8]) -> Option<(&[u8; 32], u32, &[u8])> {
+    let rest = bytes.strip_prefix(&[0x93, 0xda, 0, 32])?;
+    let (id, rest) = rest.split_first_chunk()?;
+    let (size, rest) = plain_number(rest)?;
+    let (_, rest) = plain_number(rest)?;
+    Some((id, size, rest))
+}
+
+#[inline]
+fn plain_number(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (marker, rest) = bytes.split_first()?;
+    let len = match marker {
+        0..=0x7f => return Some((u32::from(*marker), rest)),
+        0xcc => 1,
+        0xcd => 2,
+        0xce => 4,
+        _ => return None,
+    };
+    let (digits, rest) = rest.split_at_checked(len)?;
+    let number = digits
+        .iter()
+        .fold(0, |number, digit| number << 8 | u32::from(*digit));
+    Some((number, rest))
 }
 
 impl<'i> Iterator for Chunks<'i> {

@@ -44,22 +44,38 @@ impl ItemForm {
         if Reader::new(item).peek() != Ok(Kind::Map) {
             return Err(NoItem("not a dictionary".to_owned()));
         }
-        self.is_canonical = self
+        (self.is_canonical, _) = self
             .read_entries(item)
             .expect("the item is one whole value");
-        let mut candidates = known.iter();
-        let mut required = REQUIRED.iter().peekable();
-        // Both are sorted, and almost always that is all there is to look at.
-        let is_known = self.is_canonical
-            && self.entries.iter().all(|entry| {
-                let key = &item[entry.key.clone()];
-                required.next_if(|required| **required == key);
-                candidates.any(|known| known == key)
-            });
-        if is_known && required.peek().is_none() {
+        if self.is_canonical && self.keys_are_plain(item, known) {
             return Ok(());
         }
         self.judge_keys(item, known)
+    }
+
+    /// As [`ItemForm::read`], if `bytes` begin with a whole item as stock Borg writes them, with no key that may not be
+    /// there and all that must be; gives its length. `None` says nothing about what is there otherwise.
+    pub(super) fn read_plain(&mut self, bytes: &[u8], known: &[Vec<u8>]) -> Option<usize> {
+        self.entries.clear();
+        if Reader::new(bytes).peek() != Ok(Kind::Map) {
+            return None;
+        }
+        let (is_canonical, len) = self.read_entries(bytes)?;
+        self.is_canonical = is_canonical;
+        (is_canonical && self.keys_are_plain(bytes, known)).then_some(len)
+    }
+
+    /// Whether the keys of a canonical item are some of those it may have, among them those it must have.
+    fn keys_are_plain(&self, item: &[u8], known: &[Vec<u8>]) -> bool {
+        let mut candidates = known.iter();
+        let mut required = REQUIRED.iter().peekable();
+        // All of these are sorted.
+        let is_known = self.entries.iter().all(|entry| {
+            let key = &item[entry.key.clone()];
+            required.next_if(|required| **required == key);
+            candidates.any(|known| known == key)
+        });
+        is_known && required.peek().is_none()
     }
 
     /// Whether the item is as stock Borg would write it.
@@ -116,8 +132,9 @@ impl ItemForm {
         }
     }
 
-    /// Collects the entries; whether all is in the encoding and order of stock Borg. `None` if it is no map.
-    fn read_entries(&mut self, item: &[u8]) -> Option<bool> {
+    /// Collects the entries; whether all is in the encoding and order of stock Borg, and how long it is. `None` if it is
+    /// no whole map.
+    fn read_entries(&mut self, item: &[u8]) -> Option<(bool, usize)> {
         let mut reader = Reader::new(item);
         let offset = |reader: &Reader<'_>| item.len() - reader.remaining();
         let count = reader.read_map_len().ok()?;
@@ -153,7 +170,7 @@ impl ItemForm {
                 value: start..offset(&reader),
             });
         }
-        Some(canonical)
+        Some((canonical, offset(&reader)))
     }
 
     /// Looks for keys that are missing or may not be there.
@@ -235,11 +252,18 @@ fn skip_canonical(reader: &mut Reader<'_>, depth_left: usize) -> bool {
         return false;
     };
     match marker {
-        0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 | 0xcb => reader.skip_value().is_ok(),
+        0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => advance(reader, 1),
+        0xcb => advance(reader, 9),
         0xcc..=0xcf => {
             const MIN: [u64; 4] = [0x80, 0x100, 0x1_0000, 0x1_0000_0000];
-            let min = MIN[usize::from(marker - 0xcc)];
-            reader.read_u64().is_ok_and(|number| number >= min)
+            let width = marker - 0xcc;
+            let min = MIN[usize::from(width)];
+            let len = 1 << width;
+            let digits = reader.rest().get(1..1 + len).unwrap_or_default();
+            let number = digits
+                .iter()
+                .fold(0, |number, digit| number << 8 | u64::from(*digit));
+            advance(reader, 1 + len) && number >= min
         }
         0xd0..=0xd3 => {
             const MAX: [i64; 4] = [-33, -0x81, -0x8001, -0x8000_0001];
@@ -255,6 +279,16 @@ fn skip_canonical(reader: &mut Reader<'_>, depth_left: usize) -> bool {
         // Encodings that Borg does not use: bin, str8, float32, extensions.
         _ => false,
     }
+}
+
+/// Steps over so many bytes, if they are there.
+#[inline]
+fn advance(reader: &mut Reader<'_>, len: usize) -> bool {
+    let Some(rest) = reader.rest().get(len..) else {
+        return false;
+    };
+    *reader = Reader::new(rest);
+    true
 }
 
 fn skip_canonical_collection(reader: &mut Reader<'_>, marker: u8, depth_left: usize) -> bool {

@@ -25,6 +25,15 @@ struct StreamChunk<'a> {
     id: &'a ChunkId,
 }
 
+/// An item.
+struct Item<'a> {
+    /// Where it was read.
+    at: &'a Range<u64>,
+    read: &'a [u8],
+    /// As stock Borg would write it.
+    written: &'a [u8],
+}
+
 /// Buffers for items that are written otherwise than they were read.
 #[derive(Default)]
 struct Buffers {
@@ -101,6 +110,16 @@ impl AllArchives<'_, '_, '_> {
     ) -> Result<(), ArchiveError> {
         loop {
             self.inspector.look_at_interrupt()?;
+            if let Some(at) = stream.next_plain(&mut self.form, &self.inspector.item_keys) {
+                let item = Item {
+                    at: &at,
+                    read: stream.bytes(&at),
+                    written: stream.bytes(&at),
+                };
+                self.check_content(chunk, &item, rewriter, &mut buffers.changed)?;
+                rewriter.store_full(self.inspector)?;
+                continue;
+            }
             match stream.next() {
                 Ok(Some(at)) => {
                     self.check_item(chunk, &at, stream.bytes(&at), rewriter, buffers)?;
@@ -158,14 +177,31 @@ impl AllArchives<'_, '_, '_> {
                 .expect("the same entries, in another order");
             canonical
         };
+        let item = Item {
+            at,
+            read: item,
+            written,
+        };
+        self.check_content(chunk, &item, rewriter, changed)
+    }
+
+    /// Looks at the content of an item `form` has looked into, and writes it again.
+    fn check_content(
+        &mut self,
+        chunk: &StreamChunk<'_>,
+        item: &Item<'_>,
+        rewriter: &mut Rewriter,
+        changed: &mut Vec<u8>,
+    ) -> Result<(), ArchiveError> {
         changed.clear();
-        let zeros = &mut self.zeros;
-        if inspector.verify_content(chunk.archive, form, written, zeros, changed)? {
+        let (form, zeros) = (&self.form, &mut self.zeros);
+        let inspector = &mut *self.inspector;
+        if inspector.verify_content(chunk.archive, form, item.written, zeros, changed)? {
             rewriter.add(changed);
-        } else if written == item {
-            rewriter.copy(at, item);
+        } else if std::ptr::eq(item.written, item.read) || item.written == item.read {
+            rewriter.copy(item.at, item.read);
         } else {
-            rewriter.add(written);
+            rewriter.add(item.written);
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use ironborg_format::item::ITEM_LEN_MAX;
 use ironborg_format::msgpack::{Reader, push_raw};
 
+use super::item::ItemForm;
 use super::walk::{Broken, Walk};
 
 /// How many values may be looked at for each byte, while a beginning is looked for. Stock Borg has no limit: a
@@ -101,6 +102,21 @@ impl RobustStream {
             };
         };
         Ok(Some(self.take(self.start, len)))
+    }
+
+    /// Where the next value lies, if that is an item as nearly all are, into which `form` has looked then; `None` says
+    /// nothing: [`RobustStream::next`] is to be asked.
+    pub(super) fn next_plain(
+        &mut self,
+        form: &mut ItemForm,
+        known: &[Vec<u8>],
+    ) -> Option<Range<u64>> {
+        if self.search.is_some() {
+            return None;
+        }
+        // What is taken here would be taken by stock Borg's unpacker, too: it is what its packer makes.
+        let len = form.read_plain(&self.buffer[self.start..], known)?;
+        Some(self.take(self.start, len))
     }
 
     /// The bytes of a value that was just given.

@@ -12,13 +12,16 @@ use ironborg_object::{ObjectError, Opener};
 use ironborg_repository::Repository;
 use ironborg_types::ChunkId;
 
-use crate::items::{ObjectReader, ObjectSource, ReadObject};
+use crate::items::{ObjectReader, ObjectSource, ReadObject, trim};
 use crate::{ArchiveError, Session};
 
 /// Objects handed to a thread at a time.
 const BATCH: usize = 64;
 /// Objects opened together: their ids are hashed side by side.
 const GROUP: usize = 4;
+
+/// Room that is kept for their plaintexts, in bytes.
+const PLAINTEXTS_KEPT: usize = 8 << 20;
 
 /// What a thread makes of an object; `None` if it is not worth mentioning.
 pub(super) type Judge<'a, T> =
@@ -209,6 +212,7 @@ impl<'a> Worker<'a> {
                 continue;
             }
             let plaintexts = &mut self.plaintexts[..group.len()];
+            trim(plaintexts, PLAINTEXTS_KEPT);
             let errors = self.reader.read_group(group, plaintexts);
             for ((id, error), plaintext) in group.iter().zip(errors).zip(plaintexts) {
                 judged.push(judge(id, error.map_or(Ok(plaintext.as_slice()), Err)));

@@ -11,11 +11,16 @@ use ironborg_types::{ChunkId, Place};
 
 use super::key;
 use super::sweep::in_words;
+use crate::items::trim;
 use crate::keys::OpenedKey;
 use crate::{ArchiveError, Client};
 
-/// Objects opened together: their ids are hashed side by side.
-const GROUP: usize = 4;
+/// Objects opened together: their MACs and ids are computed side by side.
+const GROUP: usize = 16;
+/// Bytes of those, unless one has more.
+const GROUP_LEN: usize = 3 << 20;
+/// Room that is kept for their plaintexts, in bytes.
+const PLAINTEXTS_KEPT: usize = 8 << 20;
 
 /// An object that is not what it should be.
 #[derive(Debug)]
@@ -230,6 +235,23 @@ impl<'a> VerifierThread<'a> {
     }
 }
 
+/// Cuts objects into groups to be opened together.
+fn groups<'o, 'b>(
+    mut objects: &'o [StoredObject<'b>],
+) -> impl Iterator<Item = &'o [StoredObject<'b>]> {
+    std::iter::from_fn(move || {
+        let mut len = 0;
+        let fits = |object: &&StoredObject<'_>| {
+            len += object.object.as_ref().map_or(0, |bytes| bytes.len());
+            len <= GROUP_LEN
+        };
+        let count = objects.iter().take(GROUP).take_while(fits).count();
+        let (group, rest) = objects.split_at(count.max(1).min(objects.len()));
+        objects = rest;
+        (!group.is_empty()).then_some(group)
+    })
+}
+
 impl Watcher for VerifierThread<'_> {
     fn show(&mut self, piece: u64, objects: &[StoredObject<'_>]) {
         let mut seen = SeenPiece {
@@ -237,7 +259,8 @@ impl Watcher for VerifierThread<'_> {
             defects: Vec::new(),
         };
         let mut before = 0;
-        for group in objects.chunks(GROUP) {
+        for group in groups(objects) {
+            trim(&mut self.plaintexts, PLAINTEXTS_KEPT);
             for (object, error) in group.iter().zip(self.open(group)) {
                 let place = Place {
                     chunk: Some(object.id),

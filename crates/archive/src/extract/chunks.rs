@@ -4,18 +4,27 @@ use ironborg_format::item::ChunkEntry;
 use ironborg_types::ChunkId;
 
 use crate::ArchiveError;
-use crate::items::ObjectReader;
+use crate::items::{ObjectReader, trim};
 
-/// Chunks opened together: ids of several are verified faster side by side.
-const GROUP_COUNT: usize = 8;
-/// Bytes of content that are opened together, unless one chunk has more. (Four chunks of 2 MiB each
-/// would verify faster too, but their buffers double the memory of the whole program.)
-const GROUP_LEN: u64 = 1 << 20;
+/// Chunks opened together: MACs and ids of several are verified faster side by side.
+const GROUP_COUNT: usize = 16;
+/// Bytes of content that all threads together open at a time: four chunks for each of two threads,
+const GROUPS_LEN: usize = 16 << 20;
+/// but no thread more than there is a use for,
+const GROUP_LEN_MAX: usize = 8 << 20;
+/// nor less than many small files need.
+const GROUP_LEN_MIN: usize = 1 << 20;
 
-/// Hands out plaintexts in order. Memory: [`GROUP_LEN`] bytes of plaintext and their objects; with
+/// Bytes of content that one of so many threads opens together, unless one chunk has more.
+pub(crate) fn group_len(threads: usize) -> usize {
+    (GROUPS_LEN / threads.max(1)).clamp(GROUP_LEN_MIN, GROUP_LEN_MAX)
+}
+
+/// Hands out plaintexts in order. Memory: [`group_len`] bytes of plaintext and their objects; with
 /// entries that lie about their lengths, [`GROUP_COUNT`] of the largest objects.
 pub(crate) struct ChunkQueue<'a> {
     reader: ObjectReader<'a>,
+    group_len: usize,
     queue: Vec<ChunkEntry>,
     next: usize,
     /// Chunks that were opened, the first `open` of these. Sparse files repeat one many times.
@@ -25,9 +34,11 @@ pub(crate) struct ChunkQueue<'a> {
 }
 
 impl<'a> ChunkQueue<'a> {
-    pub(crate) fn new(reader: ObjectReader<'a>) -> Self {
+    /// For one of so many threads.
+    pub(crate) fn new(reader: ObjectReader<'a>, threads: usize) -> Self {
         Self {
             reader,
+            group_len: group_len(threads),
             queue: Vec::new(),
             next: 0,
             ids: Vec::new(),
@@ -78,13 +89,13 @@ impl<'a> ChunkQueue<'a> {
     /// Opens the next chunk and some that follow.
     fn open_group(&mut self) {
         self.ids.clear();
-        let mut len = 0;
+        let mut len = 0_usize;
         for chunk in &self.queue[self.next..] {
             if self.ids.contains(&chunk.id) {
                 continue;
             }
-            len += u64::from(chunk.size);
-            if !self.ids.is_empty() && (len > GROUP_LEN || self.ids.len() == GROUP_COUNT) {
+            len = len.saturating_add(chunk.size as usize);
+            if !self.ids.is_empty() && (len > self.group_len || self.ids.len() == GROUP_COUNT) {
                 break;
             }
             self.ids.push(chunk.id);
@@ -92,6 +103,7 @@ impl<'a> ChunkQueue<'a> {
         if self.plaintexts.len() < self.ids.len() {
             self.plaintexts.resize_with(self.ids.len(), Vec::new);
         }
+        trim(&mut self.plaintexts, self.group_len);
         let outs = &mut self.plaintexts[..self.ids.len()];
         self.results = self.reader.read_group(&self.ids, outs);
     }

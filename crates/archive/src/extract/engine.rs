@@ -13,6 +13,7 @@ use ironborg_source::{RestoreRoot, SourceError};
 use ironborg_types::{Event, Interrupt, Level, text};
 
 use super::attributes::values;
+use super::chunks::group_len;
 use super::deferred::{DEFERRED_MAX, Deferred, LinkTarget};
 use super::file::{FileTask, SharedFile, create, without_chunks};
 use super::filter::ItemFilter;
@@ -26,11 +27,11 @@ use crate::items::announce_reads;
 pub(super) const CONTENT: &str = "extract";
 /// Files of up to this many bytes, or of one chunk, are restored by one worker.
 const SMALL_FILE_LEN: u64 = 4 << 20;
-/// A large file is cut into parts of at least this many bytes.
+/// A large file is cut into parts of at least this many bytes, if not more are opened together.
 const PART_LEN: u64 = 4 << 20;
-/// A batch of small files is full with so many bytes of content,
-const BATCH_LEN: u64 = 1 << 20;
-/// or with so many files,
+/// The first batch of small files is full with so many bytes of content,
+const BATCH_LEN_MIN: u64 = 1 << 20;
+/// any batch with so many files,
 const BATCH_FILES: usize = 256;
 /// or with so many where another directory begins: two workers in one directory wait for each other.
 const BATCH_FILES_IN_DIR: usize = 32;
@@ -53,7 +54,29 @@ pub(crate) struct Engine<'a> {
     pub(super) list: bool,
     pub(super) jobs: Sender<Job<'a>>,
     pub(super) done: Receiver<Done>,
+    pub(super) batches: BatchLen,
     pub(super) work: Work,
+}
+
+/// How much content makes a batch. The first ones are small, so that all workers soon have something to do; later ones
+/// have as much as is opened together.
+#[derive(Debug)]
+pub(super) struct BatchLen {
+    next: u64,
+    longest: u64,
+}
+
+impl BatchLen {
+    pub(super) fn for_threads(threads: usize) -> Self {
+        Self {
+            next: BATCH_LEN_MIN,
+            longest: group_len(threads) as u64,
+        }
+    }
+
+    fn grow(&mut self) {
+        self.next = (self.next * 2).min(self.longest);
+    }
 }
 
 /// What is under way.
@@ -264,7 +287,7 @@ impl<'a> Engine<'a> {
         in_flight.note(ticket, task.destination());
         self.work.batch.len += len;
         self.work.batch.files.push(task);
-        if self.work.batch.len >= BATCH_LEN || self.work.batch.files.len() >= BATCH_FILES {
+        if self.work.batch.len >= self.batches.next || self.work.batch.files.len() >= BATCH_FILES {
             self.send_batch();
         }
         ticket
@@ -287,7 +310,7 @@ impl<'a> Engine<'a> {
             },
         };
         self.work.in_flight.note(ticket, task.destination());
-        for part in SharedFile::cut(task, file, PART_LEN) {
+        for part in SharedFile::cut(task, file, PART_LEN.max(self.batches.longest)) {
             self.announce_reads(part.chunks().iter());
             self.send(Job::Part { ticket, part });
         }
@@ -296,6 +319,9 @@ impl<'a> Engine<'a> {
 
     pub(super) fn send_batch(&mut self) {
         if let Some(ticket) = self.work.batch.ticket.take() {
+            if self.work.batch.len >= self.batches.next {
+                self.batches.grow();
+            }
             self.work.batch.len = 0;
             let files =
                 std::mem::replace(&mut self.work.batch.files, Vec::with_capacity(BATCH_FILES));

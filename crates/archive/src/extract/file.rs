@@ -17,7 +17,6 @@ use super::attributes::values;
 use super::chunks::ChunkQueue;
 use super::report::Report;
 use crate::ArchiveError;
-use crate::items::ObjectReader;
 
 /// A regular file that is to be restored.
 #[derive(Debug)]
@@ -135,14 +134,14 @@ pub(super) struct FileRestorer<'a> {
 impl<'a> FileRestorer<'a> {
     /// Without a root, content is read and verified only.
     pub(super) fn new(
-        reader: ObjectReader<'a>,
+        chunks: ChunkQueue<'a>,
         root: Option<&'a RestoreRoot>,
         report: &'a Report<'a>,
         interrupt: &'a Interrupt,
         sparse: bool,
     ) -> Self {
         Self {
-            chunks: ChunkQueue::new(reader),
+            chunks,
             root,
             report,
             interrupt,

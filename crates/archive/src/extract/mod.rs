@@ -28,7 +28,8 @@ use ironborg_source::pattern::PatternMatcher;
 use ironborg_source::{Names, RestoreOptions, RestoreRoot};
 use ironborg_types::{ErrorKind, Event, PercentProgress};
 
-use self::engine::{Engine, Work};
+use self::chunks::ChunkQueue;
+use self::engine::{BatchLen, Engine, Work};
 use self::file::FileRestorer;
 use self::filter::ItemFilter;
 use self::report::Report;
@@ -225,7 +226,8 @@ impl Selected<'_> {
         thread::scope(|scope| {
             for _ in 0..threads {
                 let (jobs, done) = (job_rx.clone(), done_tx.clone());
-                let restorer = FileRestorer::new(source.reader(), root, report, interrupt, sparse);
+                let chunks = ChunkQueue::new(source.reader(), threads);
+                let restorer = FileRestorer::new(chunks, root, report, interrupt, sparse);
                 scope.spawn(move || worker::work(restorer, &jobs, &done));
             }
             drop((job_rx, done_tx)); // Only workers may hold these ends, or nobody ever ends.
@@ -239,6 +241,7 @@ impl Selected<'_> {
                 list,
                 jobs: job_tx,
                 done: done_rx,
+                batches: BatchLen::for_threads(threads),
                 work: Work::default(),
             };
             use_it(engine)

@@ -12,6 +12,9 @@ use ironborg_types::ChunkId;
 
 use crate::{ArchiveError, Session};
 
+/// Room that is kept for objects between two groups of them, in bytes.
+const OBJECTS_KEPT: usize = 4 << 20;
+
 /// Something that objects can be read from, by many threads at once.
 pub trait ReadObject: Sync {
     /// Reads one object into `out`, replacing what was there.
@@ -139,6 +142,7 @@ impl ObjectReader<'_> {
         if self.objects.len() < ids.len() {
             self.objects.resize_with(ids.len(), Vec::new);
         }
+        trim(&mut self.objects, OBJECTS_KEPT);
         let ObjectReader {
             source,
             opener,
@@ -173,6 +177,21 @@ impl ObjectReader<'_> {
             });
         }
         results
+    }
+}
+
+/// Gives buffers back that have more room than is worth keeping, all together, for `kept` bytes: chunks are of very
+/// different lengths, and each buffer would end up with room for the longest.
+pub(crate) fn trim(buffers: &mut [Vec<u8>], kept: usize) {
+    let held: usize = buffers.iter().map(Vec::capacity).sum();
+    if held > kept {
+        let share = kept / buffers.len().max(1);
+        for buffer in buffers
+            .iter_mut()
+            .filter(|buffer| buffer.capacity() > share)
+        {
+            *buffer = Vec::new();
+        }
     }
 }
 

@@ -90,7 +90,7 @@ pub fn export(
     let filter = thread::scope(|scope| {
         for _ in 0..threads {
             let (jobs, done) = (job_rx.clone(), done_tx.clone());
-            let queue = ChunkQueue::new(source.reader());
+            let queue = ChunkQueue::new(source.reader(), threads);
             scope.spawn(move || assemble::work(queue, &jobs, &done));
         }
         drop((job_rx, done_tx)); // Only workers may hold these ends, or nobody ever ends.

@@ -9,7 +9,8 @@ use ironborg_types::ChunkId;
 use super::chunk::Chunk;
 use super::pending::Outcome;
 use super::shelf::{Claim, Job, Shelf};
-use super::source::ChunkSource;
+use super::source::{ChunkSource, WantedChunk};
+use crate::MountError;
 use crate::follow::ChunkReader;
 
 /// When a thread that has nothing to do gives its buffers back.
@@ -17,6 +18,13 @@ const REST_AFTER: Duration = Duration::from_secs(5);
 
 /// What a thread keeps of each of its buffers: chunks are 2 MiB on average, and some are four times as long.
 const READER_BUFFER: usize = 2 << 20;
+
+/// Most chunks that are read together.
+const GROUP: usize = 4;
+/// With so many bytes there are enough of them.
+const GROUP_LEN: usize = 6 << 20;
+/// Of what is wanted, a thread takes so many times what would be left for each of them: more together are faster.
+const GROUP_SHARE: usize = 2;
 
 /// What readers and threads share.
 pub(super) struct Loader {
@@ -161,21 +169,39 @@ impl Loader {
     /// Fetches what is wanted until all is over.
     fn work(&self) {
         let mut reader = ChunkReader::default();
-        while let Some(job) = self.next_job(&mut reader) {
-            // Who needs it is told; nobody else cares.
-            let _ = Attempt::new(self, job).load(&mut reader);
+        while let Some(jobs) = self.next_jobs(&mut reader) {
+            let mut attempts: Vec<Attempt<'_>> = jobs
+                .into_iter()
+                .map(|job| Attempt::new(self, job))
+                .collect();
+            let mut wanted: Vec<WantedChunk> = attempts.iter_mut().map(Attempt::wanted).collect();
+            let read = self.source.read_chunks(&mut reader, &mut wanted);
+            reader.trim(READER_BUFFER);
+            for ((attempt, chunk), read) in attempts.into_iter().zip(wanted).zip(read) {
+                // Who needs it is told; nobody else cares.
+                let _ = attempt.end(read, chunk.plaintext);
+            }
         }
     }
 
-    /// Waits for something to do.
-    fn next_job(&self, reader: &mut ChunkReader) -> Option<Job> {
+    /// Waits for something to do: of what is wanted the share of one thread, in order, to be read together.
+    fn next_jobs(&self, reader: &mut ChunkReader) -> Option<Vec<Job>> {
         let mut board = self.board();
         loop {
             if board.is_closed {
                 return None;
             }
-            if let Some(job) = board.shelf.next_job() {
-                return Some(job);
+            let share = (GROUP_SHARE * board.shelf.wanted() / board.threads.max(1)).clamp(1, GROUP);
+            let (mut jobs, mut len) = (Vec::new(), 0);
+            while jobs.len() < share
+                && len < GROUP_LEN
+                && let Some(job) = board.shelf.next_job()
+            {
+                len += job.len;
+                jobs.push(job);
+            }
+            if !jobs.is_empty() {
+                return Some(jobs);
             }
             let (woken, waited) = self
                 .work
@@ -237,6 +263,19 @@ impl<'a> Attempt<'a> {
         let source = &self.loader.source;
         let read = source.read_chunk(reader, &self.job.id, self.job.len, &mut plaintext);
         reader.trim(READER_BUFFER);
+        self.end(read, plaintext)
+    }
+
+    /// What is to be read.
+    fn wanted(&mut self) -> WantedChunk {
+        WantedChunk {
+            id: self.job.id,
+            len: self.job.len,
+            plaintext: std::mem::take(&mut self.job.buffer),
+        }
+    }
+
+    fn end(mut self, read: Result<(), MountError>, plaintext: Vec<u8>) -> Outcome {
         let outcome = match read {
             Ok(()) => Ok(Arc::new(Chunk::new(plaintext))),
             Err(error) => Err(Arc::from(error.to_string())),

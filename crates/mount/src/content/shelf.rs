@@ -293,6 +293,11 @@ impl Shelf {
         }
     }
 
+    /// How many chunks are wanted and not in anybody's hand.
+    pub(super) fn wanted(&self) -> usize {
+        self.wanted
+    }
+
     /// Whether nothing is to be fetched.
     pub(super) fn has_nothing_wanted(&self) -> bool {
         self.wanted == 0

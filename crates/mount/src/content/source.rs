@@ -5,6 +5,17 @@ use ironborg_types::ChunkId;
 use crate::MountError;
 use crate::follow::{ChunkReader, Follower};
 
+/// A chunk to be read together with others.
+#[derive(Debug)]
+pub struct WantedChunk {
+    /// Which one.
+    pub id: ChunkId,
+    /// How many bytes it should have.
+    pub len: usize,
+    /// Takes its plaintext in place of what is there.
+    pub plaintext: Vec<u8>,
+}
+
 /// Something that chunks can be read from, by many threads at once.
 pub trait ChunkSource: Send + Sync + 'static {
     /// Fetches, opens and verifies one chunk, which should have `len` bytes; its plaintext replaces what is in `out`, whose
@@ -20,6 +31,19 @@ pub trait ChunkSource: Send + Sync + 'static {
         out: &mut Vec<u8>,
     ) -> Result<(), MountError>;
 
+    /// As [`ChunkSource::read_chunk`], for several chunks: for each how it went.
+    fn read_chunks(
+        &self,
+        reader: &mut ChunkReader,
+        wanted: &mut [WantedChunk],
+    ) -> Vec<Result<(), MountError>> {
+        let mut read = |chunk: &mut WantedChunk| {
+            let WantedChunk { id, len, plaintext } = chunk;
+            self.read_chunk(reader, id, *len, plaintext)
+        };
+        wanted.iter_mut().map(&mut read).collect()
+    }
+
     /// A hint that these objects will be read soon, in this order, each once; with their stored lengths or 0.
     fn will_need(&self, objects: &[(ChunkId, u32)]);
 }
@@ -33,6 +57,14 @@ impl ChunkSource for Follower {
         out: &mut Vec<u8>,
     ) -> Result<(), MountError> {
         self.read_sized(reader, id, len, out)
+    }
+
+    fn read_chunks(
+        &self,
+        reader: &mut ChunkReader,
+        wanted: &mut [WantedChunk],
+    ) -> Vec<Result<(), MountError>> {
+        self.read_group(reader, wanted)
     }
 
     fn will_need(&self, objects: &[(ChunkId, u32)]) {

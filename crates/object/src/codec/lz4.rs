@@ -5,6 +5,10 @@ use crate::error::DecompressionFailure;
 
 /// First guess at a block's plaintext when the buffer is still small: a chunk of the usual size.
 const GUESS_MIN: usize = 4 << 20;
+/// But small blocks get less: few expand more than so many times,
+const GUESS_EXPANSION: usize = 16;
+/// and the smallest get a little more.
+const GUESS_EXTRA: usize = 64 << 10;
 /// A byte of a block makes at most 255 bytes of plaintext.
 const EXPANSION_MAX: usize = 255;
 
@@ -25,7 +29,9 @@ pub(crate) fn decompress(
     out: &mut Vec<u8>,
 ) -> Result<(), DecompressionFailure> {
     let len_max = limit.min(block.len().saturating_mul(EXPANSION_MAX));
-    let mut room = (out.capacity() - out.len()).max(GUESS_MIN).min(len_max);
+    let guess = block.len().saturating_mul(GUESS_EXPANSION);
+    let guess = guess.saturating_add(GUESS_EXTRA).min(GUESS_MIN);
+    let mut room = (out.capacity() - out.len()).max(guess).min(len_max);
     loop {
         if sys::lz4_decompress(block, room, out) {
             return Ok(());

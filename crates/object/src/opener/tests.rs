@@ -175,6 +175,13 @@ fn many_objects_open_as_each_would() {
             .collect();
         let mut outs = vec![b"before".to_vec(); objects.len()];
         let results = Opener::new().open_many(&key, &objects, &mut outs);
+        let lens: Vec<usize> = (0..)
+            .map(|n| [0, 1, 1 << 20][n % 3])
+            .take(objects.len())
+            .collect();
+        let mut sized = vec![b"before".to_vec(); objects.len()];
+        let of_sized = Opener::new().open_many_sized(&key, &objects, &lens, &mut sized);
+        assert_eq!((&of_sized, &sized), (&results, &outs));
         for (i, (id, object)) in objects.iter().enumerate() {
             let mut expected = Vec::new();
             let result = Opener::new().open(&key, id, object, &mut expected);

@@ -29,6 +29,13 @@ fn check(item: &[u8], expected: &[u8]) {
     let mut written = Vec::new();
     form.write_canonical(item, &mut written);
     assert_eq!(written, expected, "{item:02x?}");
+    let followed = [item, b"\x81\xa1"].concat();
+    let plain = ItemForm::default().read_plain(&followed, &known());
+    assert_eq!(plain, (item == expected).then_some(item.len()));
+    assert_eq!(
+        ItemForm::default().read_plain(&item[..item.len() - 1], &known()),
+        None
+    );
     // What is written is written the same way for ever.
     let mut again = Vec::new();
     read(&written)
@@ -214,4 +221,76 @@ fn an_item_is_canonical_if_it_is_written_as_it_is() {
         canonical += usize::from(tree.to_bytes() == item);
     }
     assert!(canonical > 500 && canonical < 2500, "{canonical}");
+}
+
+#[test]
+fn what_is_plain_is_an_item_to_everyone() {
+    use crate::check::chunk_list::Chunks;
+    use crate::check::walk::Walk;
+    use ironborg_format::ChunkEntry;
+    use ironborg_types::ChunkId;
+
+    let seed = 20_261_122;
+    let mut random = Random::new(seed);
+    let chunk = |n: u32| ChunkEntry {
+        id: ChunkId([n.to_le_bytes()[0]; 32]),
+        size: n,
+        csize: n / 2,
+    };
+    let mut original = Vec::new();
+    Item {
+        path: BytePath::from("some/where"),
+        mode: 0o100_644,
+        uid: Some(-1),
+        mtime: Some(i64::MAX),
+        size: Some(300),
+        chunks: Some(
+            [0, 127, 128, 255, 256, 65_535, 65_536, u32::MAX]
+                .map(chunk)
+                .to_vec(),
+        ),
+        ..Item::default()
+    }
+    .encode(&mut original);
+    let (mut plain_count, known) = (0, known());
+    for round in 0..30_000 {
+        let mut bytes = original.clone();
+        for _ in 0..random.below(3) {
+            let at = random.below(bytes.len());
+            bytes[at] = u8::try_from(random.below(256)).unwrap();
+        }
+        bytes.extend_from_slice(&[0; 300]);
+        let mut form = ItemForm::default();
+        let Some(len) = form.read_plain(&bytes, &known) else {
+            continue;
+        };
+        plain_count += 1;
+        let told = format!("seed {seed}, round {round}");
+        assert_eq!(Walk::default().advance(&bytes), Ok(Some(len)), "{told}");
+        let same = read(&bytes[..len]).expect(&told);
+        assert!(same.is_canonical(), "{told}");
+        for key in &known {
+            assert_eq!(
+                form.value(&bytes, key),
+                same.value(&bytes[..len], key),
+                "{told}"
+            );
+        }
+        // Chunks are read as by the reader that knows every encoding.
+        let Some(Ok(chunks)) = form.value(&bytes, b"chunks").map(Chunks::read) else {
+            continue;
+        };
+        for chunk in chunks.map_while(Result::ok) {
+            let mut reader = Reader::new(chunk.encoded);
+            assert_eq!(reader.read_array_len(), Ok(3), "{told}");
+            assert_eq!(
+                reader.read_raw(),
+                Ok(chunk.id.as_bytes().as_slice()),
+                "{told}"
+            );
+            assert_eq!(reader.read_bigint(), Ok(chunk.size), "{told}");
+            assert!(reader.skip_value().is_ok() && reader.is_empty(), "{told}");
+        }
+    }
+    assert!(plain_count > 10_000, "{plain_count}");
 }
