@@ -103,7 +103,8 @@ impl<'a> ChunkQueue<'a> {
         if self.plaintexts.len() < self.ids.len() {
             self.plaintexts.resize_with(self.ids.len(), Vec::new);
         }
-        trim(&mut self.plaintexts, self.group_len);
+        // Half as much again: buffers have a little more room than is used.
+        trim(&mut self.plaintexts, self.group_len + self.group_len / 2);
         let outs = &mut self.plaintexts[..self.ids.len()];
         self.results = self.reader.read_group(&self.ids, outs);
     }

@@ -180,18 +180,15 @@ impl ObjectReader<'_> {
     }
 }
 
-/// Gives buffers back that have more room than is worth keeping, all together, for `kept` bytes: chunks are of very
-/// different lengths, and each buffer would end up with room for the longest.
+/// Gives the largest buffers back until all together have room for no more than `kept` bytes: chunks are of very different
+/// lengths, and each buffer would end up with room for the longest.
 pub(crate) fn trim(buffers: &mut [Vec<u8>], kept: usize) {
-    let held: usize = buffers.iter().map(Vec::capacity).sum();
-    if held > kept {
-        let share = kept / buffers.len().max(1);
-        for buffer in buffers
-            .iter_mut()
-            .filter(|buffer| buffer.capacity() > share)
-        {
-            *buffer = Vec::new();
-        }
+    let mut held: usize = buffers.iter().map(Vec::capacity).sum();
+    while held > kept
+        && let Some(largest) = buffers.iter_mut().max_by_key(|buffer| buffer.capacity())
+    {
+        held -= largest.capacity();
+        *largest = Vec::new();
     }
 }
 
