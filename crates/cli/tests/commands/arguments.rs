@@ -48,8 +48,8 @@ fn options_of_our_own_do_not_get_in_the_way_of_abbreviations() {
         "borg check: error: argument --max-duration: invalid int value: 'foo'",
     );
     check(
-        &["create", "--max-m", "60M", "x::y", "z"],
-        "borg: error: unrecognized arguments: --max-m",
+        &["create", "--max-m=60M", "x::y", "z"],
+        "borg: error: unrecognized arguments: --max-m=60M",
     );
     check(
         &["prune", "--max-memory", "much", "x"],
