@@ -15,6 +15,7 @@ pub enum Operation {
     List(String),
     Read(String),
     ReadAt(String, u64, usize),
+    WillNeed(String, u64, u64),
     Create(String),
     AppendTo(String, Vec<u8>),
     Sync(String),
@@ -41,7 +42,12 @@ impl Operation {
     pub fn is_change(&self) -> bool {
         !matches!(
             self,
-            Self::Status(_) | Self::List(_) | Self::Read(_) | Self::ReadAt(..) | Self::FreeSpace
+            Self::Status(_)
+                | Self::List(_)
+                | Self::Read(_)
+                | Self::ReadAt(..)
+                | Self::WillNeed(..)
+                | Self::FreeSpace
         )
     }
 }
@@ -67,6 +73,7 @@ pub struct RecordingStorage {
     inner: Arc<dyn Storage>,
     journal: Journal,
     watch: Watch,
+    hints: bool,
 }
 
 impl RecordingStorage {
@@ -82,6 +89,16 @@ impl RecordingStorage {
             inner,
             journal: Journal::default(),
             watch: Arc::new(watch),
+            hints: false,
+        }
+    }
+
+    /// Remembers hints, too: what was announced before it was read.
+    #[must_use]
+    pub fn with_hints(self) -> Self {
+        Self {
+            hints: true,
+            ..self
         }
     }
 
@@ -132,6 +149,9 @@ impl Storage for RecordingStorage {
     }
 
     fn will_need(&self, name: &str, offset: u64, len: u64) {
+        if self.hints {
+            self.note(Operation::WillNeed(name.to_owned(), offset, len));
+        }
         self.inner.will_need(name, offset, len);
     }
 

@@ -85,6 +85,7 @@ impl DiskModel {
             | Operation::List(_)
             | Operation::Read(_)
             | Operation::ReadAt(..)
+            | Operation::WillNeed(..)
             | Operation::FreeSpace => Vec::new(),
         }
     }

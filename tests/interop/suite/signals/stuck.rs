@@ -297,7 +297,7 @@ fn an_interrupted_import_keeps_what_it_has() {
     assert!(tar.is_ok_and(|status| status.success()));
     let child = start(&scene, Program::Ours, "import-tar REPO::a -", Stuck::Input);
     // What was read may still be with a thread that has not had its turn, and nothing be there yet to be kept.
-    await_condition("what was read to be stored", || stored(&scene) > 900_000);
+    await_condition("what was read to be stored", || stored(&scene) > 400_000);
     let run = end(Program::Ours, child, &[Signal::INT]).exits(2);
     assert!(
         run.err().ends_with("Error: Got Ctrl-C / SIGINT.\n"),
