@@ -81,13 +81,18 @@ fn a_long_line_is_not_waited_for_once_for_each_file() {
         );
         let large = fs::File::open(mounted.join("large")).expect("it can be opened");
         let expected = fs::read(top.join("large")).expect("it was backed up");
+        let reads = expected.len() >> 20;
         for offset in (0..expected.len()).step_by(1 << 20) {
             let found = read_at(&large, offset as u64, 1 << 20).expect("it can be read");
             assert!(found == expected[offset..offset + (1 << 20)]);
         }
         drop(large); // Or the mount is in use.
         let (waited, _) = turns(&log, since);
-        assert!(waited <= 5, "{waited} turns for one file, {server:?}");
+        // How far it reads ahead grows with what was read, and how much of that one turn brings is up to the line.
+        assert!(
+            waited <= reads / 2,
+            "{waited} turns for {reads} reads of one file, {server:?}"
+        );
         assert!(mount.unmount().0.success());
     }
 }
