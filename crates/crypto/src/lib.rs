@@ -13,6 +13,7 @@ mod lanes;
 pub mod mode;
 pub mod nonce;
 pub mod passphrase;
+mod stretch;
 pub mod tam;
 
 pub use block_seal::{BLOCK_SALT_LEN, BLOCK_TAG_LEN, BlockAddress, BlockSeal, random_block_salt};

@@ -1,7 +1,8 @@
 //! The passphrase that protects a key, and what is derived from it.
 
-use sha2::Sha256;
 use zeroize::Zeroizing;
+
+use crate::stretch;
 
 /// A passphrase: any bytes, forgotten when dropped, never printed.
 #[derive(Clone)]
@@ -31,7 +32,7 @@ impl Passphrase {
         iterations: u32,
     ) -> Zeroizing<[u8; N]> {
         let mut derived = Zeroizing::new([0; N]);
-        pbkdf2::pbkdf2_hmac::<Sha256>(&self.0, salt, iterations, derived.as_mut());
+        stretch::pbkdf2(&self.0, salt, iterations, derived.as_mut());
         derived
     }
 }

@@ -95,6 +95,16 @@ impl HmacStates {
         }
     }
 
+    /// The state the inner hash begins with.
+    pub(crate) fn inner(&self) -> &[u32; 8] {
+        &self.inner
+    }
+
+    /// The state the outer hash begins with.
+    pub(crate) fn outer(&self) -> &[u32; 8] {
+        &self.outer
+    }
+
     /// Hands out the MAC of each message, by its number.
     ///
     /// # Panics
