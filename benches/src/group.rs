@@ -8,7 +8,7 @@ use anyhow::{Context, Error, Result};
 
 use crate::contestant::Contestant;
 use crate::limits::{self, Amounts, Limit, Rates};
-use crate::measure::{Measurement, settle};
+use crate::measure::{Measurement, settle, warm};
 use crate::mounting::{self, Use};
 use crate::options::Options;
 use crate::rows::{self, CheckPart, Index, KEPT, Kind, MANY, Many, Row, Setting, Tree};
@@ -202,6 +202,9 @@ impl<'a> Group<'a> {
         let (contestant, tree) = (self.contestant(tool), self.tree);
         let repository = contestant.location();
         let words = |words: &[&str]| contestant.run(tree, words);
+        if !matches!(kind, Kind::Many(_) | Kind::Version) {
+            warm(&contestant.repository())?;
+        }
         match kind {
             Kind::First => unreachable!("was run before"),
             Kind::Unchanged => self.run_again(contestant, &format!("again{repetition}")),
@@ -266,6 +269,7 @@ impl<'a> Group<'a> {
     }
 
     fn run_again(&self, contestant: &Contestant, name: &str) -> Result<Measurement> {
+        warm(self.tree)?;
         settle();
         contestant.with_size(self.backup(contestant, name)?)
     }
@@ -282,6 +286,10 @@ impl<'a> Group<'a> {
         let is_ours = contestant.tool == Tool::Ours;
         if many == Many::CachesGone || (many == Many::PruneUnseen && is_ours) {
             contestant.forget()?;
+        }
+        warm(&contestant.repository())?;
+        if many == Many::CachesGone {
+            warm(self.tree)?;
         }
         settle();
         let before = segments(contestant)?;

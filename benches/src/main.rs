@@ -49,6 +49,10 @@ fn run() -> Result<()> {
         println!("{}", options::USAGE);
         return Ok(());
     };
+    if let Some(path) = &options.markdown {
+        // Found missing after an hour of measuring it would be late.
+        report::place_of_table(path)?;
+    }
     let mut records = match &options.raw {
         Some(path) if options.merge && path.exists() => records::Records::read(path)?,
         _ => records::Records::default(),

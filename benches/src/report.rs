@@ -1,6 +1,7 @@
 //! The tables, what in them misses an aim, and where they are kept.
 
 use std::fmt::Write;
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
@@ -275,6 +276,17 @@ fn kernel() -> String {
 
 /// Replaces the table in a document.
 pub(crate) fn replace_table(path: &Path, table: &str) -> Result<()> {
+    let (text, place) = place_of_table(path)?;
+    let text = format!(
+        "{}\n\n{table}\n{}",
+        &text[..place.start],
+        &text[place.end..]
+    );
+    std::fs::write(path, text).with_context(|| format!("{}", path.display()))
+}
+
+/// A document, and where in it between the marks the tables are.
+pub(crate) fn place_of_table(path: &Path) -> Result<(String, Range<usize>)> {
     let text = std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
     let (Some(begin), Some(end)) = (text.find(BEGIN), text.find(END)) else {
         bail!(
@@ -282,12 +294,7 @@ pub(crate) fn replace_table(path: &Path, table: &str) -> Result<()> {
             path.display()
         );
     };
-    let text = format!(
-        "{}\n\n{table}\n{}",
-        &text[..begin + BEGIN.len()],
-        &text[end..]
-    );
-    std::fs::write(path, text).with_context(|| format!("{}", path.display()))
+    Ok((text, begin + BEGIN.len()..end))
 }
 
 #[cfg(test)]
