@@ -29,6 +29,11 @@ pub trait PassphraseSource: Send + Sync {
     /// The passphrase given by environment variables, a command or a file descriptor, if any.
     fn given(&self) -> Result<Option<Passphrase>, PassphraseError>;
 
+    /// What [`Self::given`] would return, if that is known without running or reading anything.
+    fn at_hand(&self) -> Option<Passphrase> {
+        None
+    }
+
     /// Asks for the passphrase of an existing key.
     fn ask(&self, prompt: &str) -> Result<Passphrase, PassphraseError>;
 

@@ -5,13 +5,16 @@
 
 use std::path::PathBuf;
 
-use ironborg_crypto::{CryptoError, Key, KeyMode, KeyStorage, Passphrase, RelatedSecrets};
+use ironborg_crypto::{
+    CryptoError, Key, KeyMode, KeyStorage, Passphrase, RelatedSecrets, Stretched,
+};
 use ironborg_repository::Repository;
 use ironborg_types::Level;
 
 use crate::client::Client;
 use crate::error::ArchiveError;
 use crate::key_files;
+use crate::stretching::Stretching;
 use crate::unlocked::Kept;
 
 /// How often a person is asked for the passphrase of an existing key.
@@ -71,11 +74,36 @@ pub fn open_key(
     manifest: &[u8],
     tam_required: bool,
 ) -> Result<OpenedKey, ArchiveError> {
+    open_key_stretched(
+        client,
+        repository,
+        manifest,
+        tam_required,
+        Stretching::nothing(),
+    )
+}
+
+/// As [`open_key`], with a passphrase that is being stretched already.
+///
+/// # Errors
+/// As there.
+pub(crate) fn open_key_stretched(
+    client: &Client,
+    repository: &dyn Repository,
+    manifest: &[u8],
+    tam_required: bool,
+    stretching: Stretching,
+) -> Result<OpenedKey, ArchiveError> {
     let locked = match find_locked(client, repository, manifest, tam_required)? {
         Found::Open(opened) => return Ok(*opened),
         Found::Locked(locked) => locked,
     };
-    locked.unlock_asking()
+    let stretched = stretching.finish();
+    LockedKey {
+        stretched,
+        ..locked
+    }
+    .unlock_asking()
 }
 
 /// As [`open_key`], if nobody has to be asked for a passphrase; `None` if somebody has.
@@ -108,12 +136,21 @@ struct LockedKey<'a> {
     text: String,
     target: KeyTarget,
     tam_required: bool,
+    /// What the passphrase may have been stretched to before.
+    stretched: Option<Stretched>,
 }
 
 impl LockedKey<'_> {
     /// The key, if it is kept with this passphrase.
     fn unlock(&self, passphrase: Passphrase) -> Result<Option<OpenedKey>, ArchiveError> {
-        let key = match Key::unlock(self.mode, &self.text, &passphrase, self.tam_required) {
+        let unlocked = Key::unlock_stretched(
+            self.mode,
+            &self.text,
+            &passphrase,
+            self.stretched.as_ref(),
+            self.tam_required,
+        );
+        let key = match unlocked {
             // Borg calls every key that does not decode a repokey's, whatever it is.
             Err(CryptoError::InvalidKeyData(_)) => {
                 return Err(ArchiveError::KeyfileInvalid {
@@ -199,6 +236,7 @@ fn find_locked<'a>(
         text: String::from_utf8_lossy(&text).into_owned(),
         target,
         tam_required,
+        stretched: None,
     }))
 }
 
@@ -289,6 +327,7 @@ pub(crate) fn find_or_create_key(
                 text: String::from_utf8_lossy(&text).into_owned(),
                 target,
                 tam_required: true,
+                stretched: None,
             };
             locked.unlock_asking()
         }

@@ -33,6 +33,7 @@ mod key_files;
 mod memory;
 mod save;
 mod stored;
+mod stretching;
 mod unlocked;
 
 pub use client::{

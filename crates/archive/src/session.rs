@@ -20,6 +20,7 @@ use ironborg_types::{
 use crate::client::Client;
 use crate::error::ArchiveError;
 use crate::keys::{self, KeyTarget, OpenedKey};
+use crate::stretching::Stretching;
 
 const LOGGER: &str = "borg.archive";
 
@@ -111,12 +112,13 @@ impl Session {
         operations: &[Operation],
         demand: ManifestDemand,
     ) -> Result<Self, ArchiveError> {
+        let stretching = Stretching::begin(&client, repository.as_ref());
         let mut object = Vec::new();
         match repository.get(&ChunkId::MANIFEST, &mut object) {
             Err(RepositoryError::ObjectNotFound { .. }) => return Err(ArchiveError::NoManifest),
             other => other?,
         }
-        let mut session = Self::without_manifest(client, repository, &object)?;
+        let mut session = Self::of_object(client, repository, &object, stretching)?;
         session.read_manifest(&object, operations, demand)?;
         Ok(session)
     }
@@ -131,9 +133,19 @@ impl Session {
         repository: Box<dyn Repository>,
         object: &[u8],
     ) -> Result<Self, ArchiveError> {
+        Self::of_object(client, repository, object, Stretching::nothing())
+    }
+
+    fn of_object(
+        client: Client,
+        repository: Box<dyn Repository>,
+        object: &[u8],
+        stretching: Stretching,
+    ) -> Result<Self, ArchiveError> {
         let security = client.security_directory(repository.id());
         let default = security.tam_required();
-        let opened = keys::open_key(&client, repository.as_ref(), object, default)?;
+        let opened =
+            keys::open_key_stretched(&client, repository.as_ref(), object, default, stretching)?;
         Self::with_key(client, repository, opened, object)
     }
 

@@ -26,6 +26,12 @@ pub(crate) struct Kept {
 }
 
 impl UnlockedKey {
+    /// Whether one was unlocked before.
+    pub(crate) fn is_there(&self) -> bool {
+        let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        remembered.is_some()
+    }
+
     /// The key, if this is what was unlocked last.
     pub(crate) fn recall(&self, kept: &Kept) -> Option<OpenedKey> {
         let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -205,9 +205,14 @@ impl ConsolePassphrases {
 }
 
 impl PassphraseSource for ConsolePassphrases {
+    fn at_hand(&self) -> Option<Passphrase> {
+        let passphrase = self.variables.passphrase.as_ref()?;
+        Some(Passphrase::new(passphrase.to_vec()))
+    }
+
     fn given(&self) -> Result<Option<Passphrase>, PassphraseError> {
-        if let Some(passphrase) = &self.variables.passphrase {
-            return Ok(Some(Passphrase::new(passphrase.to_vec())));
+        if let Some(passphrase) = self.at_hand() {
+            return Ok(Some(passphrase));
         }
         if let Some(passphrase) = self.ask_command()? {
             return Ok(Some(passphrase));

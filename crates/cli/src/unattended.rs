@@ -19,6 +19,10 @@ pub(crate) fn unattended(client: Client) -> Client {
 }
 
 impl PassphraseSource for Unattended<dyn PassphraseSource> {
+    fn at_hand(&self) -> Option<Passphrase> {
+        self.0.at_hand()
+    }
+
     fn given(&self) -> Result<Option<Passphrase>, PassphraseError> {
         self.0.given()
     }

@@ -21,6 +21,42 @@ const ITERATIONS: u32 = 100_000;
 const ITERATIONS_MAX: u32 = 10_000_000;
 const SALT_LEN: usize = 32;
 
+/// A passphrase stretched for one key, before it is known whether that will be opened.
+pub struct Stretched {
+    passphrase: Passphrase,
+    salt: Vec<u8>,
+    iterations: u32,
+    derived: Zeroizing<[u8; 32]>,
+}
+
+impl Stretched {
+    /// For the key of this text; `None` if it is no text of a key that could be opened. Takes some milliseconds.
+    pub fn new(key_text: &str, passphrase: Passphrase) -> Option<Self> {
+        let blob = EncryptedKeyBlob::from_text(key_text).ok()?;
+        assert_rounds(&blob).ok()?;
+        Some(Self {
+            derived: passphrase.derive(&blob.salt, blob.iterations),
+            passphrase,
+            salt: blob.salt,
+            iterations: blob.iterations,
+        })
+    }
+
+    /// What was derived, if it was for this.
+    fn get(&self, blob: &EncryptedKeyBlob, passphrase: &Passphrase) -> Option<&[u8; 32]> {
+        let is_this = self.salt == blob.salt
+            && self.iterations == blob.iterations
+            && self.passphrase.expose() == passphrase.expose();
+        is_this.then_some(&self.derived)
+    }
+}
+
+impl std::fmt::Debug for Stretched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
 impl Key {
     /// Opens a key from its text: the base64 lines of a key file after its first line, or the
     /// config's `key`. `None`: the passphrase is wrong (or the blob is damaged, which looks the
@@ -42,13 +78,30 @@ impl Key {
         passphrase: &Passphrase,
         tam_required: bool,
     ) -> Result<Option<Self>, CryptoError> {
+        Self::unlock_stretched(mode, key_text, passphrase, None, tam_required)
+    }
+
+    /// As [`Self::unlock`], by what the passphrase may have been stretched to before.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn unlock_stretched(
+        mode: KeyMode,
+        key_text: &str,
+        passphrase: &Passphrase,
+        stretched: Option<&Stretched>,
+        tam_required: bool,
+    ) -> Result<Option<Self>, CryptoError> {
         let blob = EncryptedKeyBlob::from_text(key_text).map_err(|error| match error {
             KeyTextError::Blob(error) => CryptoError::KeyFormat(error),
             KeyTextError::Invalid | KeyTextError::OtherRepository => {
                 CryptoError::InvalidKeyData("not the text of a key")
             }
         })?;
-        let Some(mut secrets) = decrypt_key_map(&blob, passphrase)? else {
+        let Some(mut secrets) = decrypt_key_map(&blob, passphrase, stretched)? else {
             return Ok(None);
         };
         secrets.tam_required = Some(secrets.tam_required.unwrap_or(tam_required));
@@ -100,13 +153,13 @@ fn encrypt_key_map(
 fn decrypt_key_map(
     blob: &EncryptedKeyBlob,
     passphrase: &Passphrase,
+    stretched: Option<&Stretched>,
 ) -> Result<Option<KeyMap>, CryptoError> {
-    if !(1..=ITERATIONS_MAX).contains(&blob.iterations) {
-        return Err(CryptoError::InvalidKeyData(
-            "impossible number of PBKDF2 rounds",
-        ));
-    }
-    let derived = passphrase.derive::<32>(&blob.salt, blob.iterations);
+    assert_rounds(blob)?;
+    let derived = match stretched.and_then(|stretched| stretched.get(blob, passphrase)) {
+        Some(derived) => Zeroizing::new(*derived),
+        None => passphrase.derive(&blob.salt, blob.iterations),
+    };
     let mut map = Zeroizing::new(blob.data.clone());
     apply_keystream(&derived, &mut map);
     let hash = keyed(&derived)
@@ -119,6 +172,16 @@ fn decrypt_key_map(
     KeyMap::decode(&map)
         .map(Some)
         .map_err(CryptoError::KeyFormat)
+}
+
+/// Whether this many rounds can be meant.
+fn assert_rounds(blob: &EncryptedKeyBlob) -> Result<(), CryptoError> {
+    if (1..=ITERATIONS_MAX).contains(&blob.iterations) {
+        return Ok(());
+    }
+    Err(CryptoError::InvalidKeyData(
+        "impossible number of PBKDF2 rounds",
+    ))
 }
 
 fn keyed(derived: &[u8; 32]) -> Hmac<Sha256> {

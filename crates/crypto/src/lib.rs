@@ -20,6 +20,7 @@ pub use block_seal::{BLOCK_SALT_LEN, BLOCK_TAG_LEN, BlockAddress, BlockSeal, ran
 pub use envelope::{Authentic, ENVELOPE_OVERHEAD, EnvelopeNonce, envelope_nonce};
 pub use error::CryptoError;
 pub use key::{Key, RelatedSecrets};
+pub use key_blob::Stretched;
 pub use mode::{EnvelopeKind, IdHashKind, KeyMode, KeyStorage};
 pub use nonce::{Nonce, Nonces};
 pub use passphrase::Passphrase;

@@ -48,6 +48,21 @@ fn captured_blobs_open_with_their_passphrase_and_are_made_again() {
         assert_ne!(locked, text, "the salt is new each time");
         let again = Key::unlock(mode, &locked, &passphrase, false).expect("just made");
         assert_eq!(again.expect("same passphrase").key_map(), Some(&secrets));
+
+        // What was stretched for another key, or of another passphrase, does not count.
+        let stretched = |text, passphrase: &[u8]| Stretched::new(text, Passphrase::new(passphrase));
+        for stretched in [
+            stretched(text, passphrase.expose()),
+            stretched(&locked, passphrase.expose()),
+            stretched(text, b"another"),
+        ] {
+            assert!(stretched.is_some());
+            let unlock = |with| Key::unlock_stretched(mode, text, with, stretched.as_ref(), false);
+            let opened = unlock(&passphrase).expect("stock Borg wrote it");
+            assert_eq!(opened.expect("right").key_map(), Some(&secrets));
+            let refused = unlock(&Passphrase::new(*b"another")).expect("a good blob");
+            assert!(refused.is_none());
+        }
     }
 }
 
