@@ -16,30 +16,31 @@ use ironborg_source::{PatternMatcher, RestoreOptions};
 use ironborg_storage::LocalStorage;
 use ironborg_testkit::{Allocated, CountingAllocator};
 
+use crate::alone;
 use crate::machine::{Machine, quick_directory};
 use crate::stage::{Stage, close, create_options};
 
 /// Files of the smaller tree; the larger one has twice as many.
 const FILES: usize = 1500;
 /// Bytes of a large chunk, and how many the smaller file has.
-const CHUNK_LEN: usize = 1 << 20;
-const CHUNKS: usize = 12;
+pub(crate) const CHUNK_LEN: usize = 1 << 20;
+pub(crate) const CHUNKS: usize = 12;
 
 /// A repository on a disk: nothing there takes memory for what it keeps.
-struct Scene {
+pub(crate) struct Scene {
     dir: tempfile::TempDir,
-    stage: Stage,
+    pub(crate) stage: Stage,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new(mode: KeyMode) -> Self {
         let dir = quick_directory();
         let machine = Machine::doomed(dir.path().join("home"), "memory");
         let storage = LocalStorage::new(dir.path().join("repository"));
         let source = dir.path().join("source");
         fs::create_dir(&source).expect("there is room");
         let stage = Stage::new(machine, Arc::new(storage), source);
-        stage.init(KeyMode::None).expect("a repository is made");
+        stage.init(mode).expect("a repository is made");
         // Segments as large as they usually are: each has a buffer of its own.
         let mut repository = stage.repository().expect("it opens");
         let mut config = repository.config().clone();
@@ -54,7 +55,7 @@ impl Scene {
     }
 
     /// Counts what something does with an open repository.
-    fn counted(&self, act: impl FnOnce(&mut Session)) -> Allocated {
+    pub(crate) fn counted(&self, act: impl FnOnce(&mut Session)) -> Allocated {
         let mut session = self.stage.session().expect("it opens");
         CountingAllocator::start();
         act(&mut session);
@@ -63,7 +64,7 @@ impl Scene {
         counted
     }
 
-    fn create(
+    pub(crate) fn create(
         &self,
         name: &str,
         change: impl FnOnce(&mut ironborg_archive::create::CreateOptions),
@@ -79,7 +80,7 @@ impl Scene {
 }
 
 /// Everything in an archive.
-fn everything() -> ExtractOptions {
+pub(crate) fn everything() -> ExtractOptions {
     ExtractOptions {
         matcher: PatternMatcher::new([], true),
         strip_components: 0,
@@ -91,7 +92,7 @@ fn everything() -> ExtractOptions {
 /// What is counted of a tree of so many files: of a first backup, one of nothing new, reading the items, a tarball, an
 /// extraction.
 fn of_files(files: usize) -> [Allocated; 5] {
-    let scene = Scene::new();
+    let scene = Scene::new(KeyMode::None);
     for file in 0..files {
         let dir = scene.stage.source.join(format!("dir{}", file / 100));
         fs::create_dir_all(&dir).expect("there is room");
@@ -144,6 +145,7 @@ fn of_files(files: usize) -> [Allocated; 5] {
 
 #[test]
 fn an_item_asks_for_memory_so_often() {
+    let _alone = alone();
     let (small, large) = (of_files(FILES), of_files(2 * FILES));
     let limits = [
         ("a first backup", 1600),
@@ -167,7 +169,7 @@ fn an_item_asks_for_memory_so_often() {
     assert_eq!(over, [""; 0]);
 }
 
-fn write_large(path: &Path, chunks: usize) {
+pub(crate) fn write_large(path: &Path, chunks: usize) {
     let mut content = vec![7; chunks * CHUNK_LEN];
     for (number, chunk) in content.chunks_mut(CHUNK_LEN).enumerate() {
         chunk[..8].copy_from_slice(&number.to_le_bytes());
@@ -177,7 +179,7 @@ fn write_large(path: &Path, chunks: usize) {
 
 /// Buffers of the size of a chunk that a backup of one file and its extraction ask for.
 fn of_chunks(chunks: usize) -> [Allocated; 2] {
-    let scene = Scene::new();
+    let scene = Scene::new(KeyMode::None);
     write_large(&scene.stage.source.join("large"), chunks);
     let created = scene.create("large", |options| {
         options.chunker = "fixed,1048576".parse().expect("parameters");
@@ -192,6 +194,7 @@ fn of_chunks(chunks: usize) -> [Allocated; 2] {
 /// The buffers that chunks go through are there once, however many chunks there are.
 #[test]
 fn large_chunks_go_through_buffers_that_are_used_again() {
+    let _alone = alone();
     let (small, large) = (of_chunks(CHUNKS), of_chunks(3 * CHUNKS));
     for (what, (small, large)) in ["created", "verified"]
         .into_iter()

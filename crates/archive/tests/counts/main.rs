@@ -5,12 +5,24 @@
 
 mod allocations;
 mod commits;
+#[cfg(target_arch = "x86_64")]
+mod copies;
 #[allow(dead_code)] // The rest of it is for those who look at crashes.
 #[path = "../crash/harness/machine.rs"]
 mod machine;
 #[allow(dead_code)]
 #[path = "../crash/harness/stage.rs"]
 mod stage;
+#[cfg(target_arch = "x86_64")]
+mod sys;
+
+/// What is counted is counted of the whole process: one test at a time.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ALONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
 
 #[global_allocator]
 static ALLOCATOR: ironborg_testkit::CountingAllocator = ironborg_testkit::CountingAllocator;
