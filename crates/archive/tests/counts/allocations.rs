@@ -148,11 +148,11 @@ fn an_item_asks_for_memory_so_often() {
     let _alone = alone();
     let (small, large) = (of_files(FILES), of_files(2 * FILES));
     let limits = [
-        ("a first backup", 1600),
-        ("a backup of nothing new", 1100),
+        ("a first backup", 1200),
+        ("a backup of nothing new", 800),
         ("reading items", 50),
-        ("a tarball", 600),
-        ("an extraction", 1800),
+        ("a tarball", 400),
+        ("an extraction", 1500),
     ];
     let mut over = Vec::new();
     for ((what, most), (small, large)) in limits.into_iter().zip(small.into_iter().zip(large)) {
