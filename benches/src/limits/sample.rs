@@ -72,7 +72,7 @@ impl Sample {
         let by_bytes = bytes / SAMPLE_BYTES as u64 + 1;
         let stride = (files.len() / SAMPLE_FILES + 1).max(usize::try_from(by_bytes)?);
         // Large files differ in kind with periods that the stride must not share.
-        let stride = (stride..).find(|stride| stride % 3 != 0 && stride % 5 != 0);
+        let stride = (stride..stride + 3).find(|stride| stride % 3 != 0 && stride % 5 != 0);
         let stride = stride.context("one of three in a row is divisible by neither")?;
         let chosen: Vec<&PathBuf> = files.iter().step_by(stride).map(|(path, _)| path).collect();
         let mut buffer = vec![0; PIECE_LEN];

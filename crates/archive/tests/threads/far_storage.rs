@@ -166,6 +166,7 @@ fn a_check_of_all_data_waits_for_a_far_storage_a_few_times() {
 
 /// However many objects there are, they come in a few pieces, one behind the other.
 #[track_caller]
+#[allow(clippy::print_stdout, reason = "`--no-capture` shows the figures")]
 fn assert_quick(what: &str, operations: &[Operation]) {
     let reads = |operation: &&Operation| matches!(operation, Operation::ReadAt(name, ..) if name.starts_with("data/"));
     let reads = operations.iter().filter(reads).count();

@@ -52,9 +52,9 @@ fn read(path: &Path, options: AttributeOptions) -> ExtendedAttributes {
     assert_eq!(messages.take(), [""; 0]);
     // Whether the file system's word is good is known once one of its files was open.
     let is_bare = results.last().is_some_and(|last| last.is_bare);
-    results
-        .iter_mut()
-        .for_each(|result| result.is_bare = is_bare);
+    for result in &mut results {
+        result.is_bare = is_bare;
+    }
     let first = results.remove(0);
     assert!(
         results.iter().all(|other| *other == first),
