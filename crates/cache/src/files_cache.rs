@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use ironborg_format::item::ChunkEntry;
 use ironborg_storage::Storage;
-use ironborg_types::{Reporter, RepositoryId};
+use ironborg_types::{NullReporter, Reporter, RepositoryId};
 use xxhash_rust::xxh3::xxh3_128_with_secret;
 
 use self::bare::Bare;
@@ -126,6 +126,28 @@ struct Remembered {
     bare: Bare,
 }
 
+/// What earlier runs left, read before it is its turn; or nothing.
+#[derive(Debug, Default)]
+pub struct FilesRead(Option<LoadedFiles>);
+
+impl FilesRead {
+    /// Reads it; see [`FilesCache::open`]. What is wrong with it is reported when it is opened.
+    pub fn read(storage: &Arc<dyn Storage>, name: &str, repository: RepositoryId) -> Self {
+        Self::reporting(storage, name, repository, &NullReporter)
+    }
+
+    fn reporting(
+        storage: &Arc<dyn Storage>,
+        name: &str,
+        repository: RepositoryId,
+        reporter: &dyn Reporter,
+    ) -> Self {
+        let files = CacheFiles::new(Arc::clone(storage), repository);
+        let bytes = files.load(KIND, name, reporter);
+        Self(bytes.and_then(LoadedFiles::decode))
+    }
+}
+
 /// The files cache of one repository.
 #[derive(Debug)]
 pub struct FilesCache {
@@ -150,12 +172,25 @@ impl FilesCache {
         sight: Sight,
         reporter: &dyn Reporter,
     ) -> Self {
-        let loaded = if mode.is_disabled() {
-            None
-        } else {
-            CacheFiles::new(Arc::clone(storage), repository)
-                .load(KIND, name, reporter)
-                .and_then(LoadedFiles::decode)
+        let read = FilesRead::default();
+        Self::open_read(read, storage, name, repository, mode, sight, reporter)
+    }
+
+    /// As [`FilesCache::open`], of what was read already if that was of any use.
+    pub fn open_read(
+        read: FilesRead,
+        storage: &Arc<dyn Storage>,
+        name: &str,
+        repository: RepositoryId,
+        mode: FilesCacheMode,
+        sight: Sight,
+        reporter: &dyn Reporter,
+    ) -> Self {
+        let loaded = match read.0 {
+            _ if mode.is_disabled() => None,
+            // Once more if there was nothing: to say why.
+            None => FilesRead::reporting(storage, name, repository, reporter).0,
+            loaded => loaded,
         };
         Self {
             mode,

@@ -27,7 +27,7 @@ pub use chunk_table::{
     ChunkSizes, ChunkTable, ChunkTotals, Claim, Counts, KeptTable, Unreferenced,
 };
 pub use error::CacheError;
-pub use files_cache::{FileKnown, FileStat, FilesCache, PathHash, PathHasher, Sight};
+pub use files_cache::{FileKnown, FileStat, FilesCache, FilesRead, PathHash, PathHasher, Sight};
 pub use files_mode::{CompareTime, FilesCacheMode, InvalidFilesCacheMode};
 pub use sealed_blocks::{
     SEALED_BLOCK_LEN, ScratchBytes, SealedFile, SealedKind, SealedTarget, SealedWriter, TRAILER_LEN,

@@ -389,10 +389,23 @@ impl Context {
         access: Access,
         operations: &[Operation],
     ) -> Result<Session, CliError> {
+        let opened = self.open_session_and(location, access, operations, |_, _| ());
+        opened.map(|(session, ())| session)
+    }
+
+    /// The same, and what `begin` begins when the repository is open, before key and manifest are.
+    pub(crate) fn open_session_and<T>(
+        &self,
+        location: &Location,
+        access: Access,
+        operations: &[Operation],
+        begin: impl FnOnce(&Client, RepositoryId) -> T,
+    ) -> Result<(Session, T), CliError> {
         let repository = self.open_repository(location, access)?;
         self.refuse_nameless_directories()?;
         let client = self.client_of(location, repository.id());
-        Ok(Session::open(client, repository, operations)?)
+        let begun = begin(&client, repository.id());
+        Ok((Session::open(client, repository, operations)?, begun))
     }
 }
 

@@ -16,7 +16,7 @@ use super::Statistics;
 use super::ahead;
 use super::items::part_of;
 use super::outcome::{Done, EntryOutcome, FilePart, Outcome, SealedObjects};
-use super::save::Saver;
+use super::save::{Saved, Saver, Saving};
 use super::shared::Shared;
 use super::step::{LinkKey, Linked};
 use super::work::cache_stat;
@@ -524,7 +524,7 @@ impl<'a, 's> Collector<'a, 's> {
         self.due = None;
         let name = self.saver.checkpoint_name.clone();
         self.items.appendix = self.store_ahead()?;
-        let saved = self.save(&name)?;
+        let saved = self.save(&name, Saving::Checkpoint)?;
         unlist_checkpoint(self.session, self.shared.chunks, &name, &saved.entry)?;
         for id in std::mem::take(&mut self.items.appendix) {
             let_go(self.session, self.shared.chunks, &id)?;
@@ -536,7 +536,7 @@ impl<'a, 's> Collector<'a, 's> {
     }
 
     /// Saves the archive as it is now under a name, and commits.
-    pub(super) fn save(&mut self, name: &[u8]) -> Result<super::save::Saved, ArchiveError> {
+    pub(super) fn save(&mut self, name: &[u8], saving: Saving) -> Result<Saved, ArchiveError> {
         self.begin_transaction();
         self.in_transaction = false;
         self.saver.save(
@@ -547,6 +547,7 @@ impl<'a, 's> Collector<'a, 's> {
             &mut self.summary,
             &self.stats,
             name,
+            saving,
         )
     }
 }

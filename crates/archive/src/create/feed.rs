@@ -10,7 +10,7 @@ use ironborg_source::walk::FileKind;
 use ironborg_source::{AttributeReader, Dir, FileStat, Names, Place, SourceError};
 use ironborg_types::{BytePath, Reporter};
 
-use super::items::{add_attributes, item_of_stat};
+use super::items::{Owners, add_attributes, item_of_stat};
 use super::options::Input;
 use super::outcome::Done;
 use super::piped::PipedInput;
@@ -23,7 +23,7 @@ use crate::error::ArchiveError;
 use crate::gate::{Closed, Gate};
 
 /// Steps in a batch.
-const BATCH_STEPS: usize = 128;
+const BATCH_STEPS: usize = 256;
 /// Bytes of file content in a batch.
 const BATCH_BYTES: u64 = 1 << 20;
 /// Different directories in a batch: each is kept open until the batch is done.
@@ -106,6 +106,7 @@ impl StepSink for BatchSink<'_> {
 pub(super) struct DirectoryItems<'a> {
     shared: &'a Shared<'a>,
     attributes: AttributeReader,
+    owners: Owners<'a>,
     reporter: &'a dyn Reporter,
 }
 
@@ -119,6 +120,7 @@ impl<'a> DirectoryItems<'a> {
         Self {
             shared,
             attributes,
+            owners: Owners::new(shared.names),
             reporter,
         }
     }
@@ -137,7 +139,7 @@ impl DirectoryReader for DirectoryItems<'_> {
             BytePath::new(archived),
             stat,
             self.shared.options.metadata,
-            self.shared.names,
+            &mut self.owners,
         );
         let source = AttributeSource::Open(dir.as_fd(), place.full_path());
         add_attributes(

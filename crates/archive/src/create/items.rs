@@ -16,26 +16,67 @@ const S_IFREG: u32 = 0o100_000;
 /// The bits of a mode that are not its type.
 const PERMISSION_BITS: u32 = 0o7777;
 
+/// Names of owners, for one thread: files that follow each other mostly have the same, and what all threads share is
+/// taken from one cache line by each of them.
+pub(super) struct Owners<'a> {
+    names: &'a Names,
+    user: Option<(u32, OwnerName)>,
+    group: Option<(u32, OwnerName)>,
+}
+
+impl<'a> Owners<'a> {
+    /// None is known yet.
+    pub(super) fn new(names: &'a Names) -> Self {
+        Self {
+            names,
+            user: None,
+            group: None,
+        }
+    }
+
+    fn user(&mut self, uid: u32) -> OwnerName {
+        last_or(&mut self.user, uid, |uid| self.names.user_name(uid))
+    }
+
+    fn group(&mut self, gid: u32) -> OwnerName {
+        last_or(&mut self.group, gid, |gid| self.names.group_name(gid))
+    }
+}
+
+/// The name that was asked for last, if it is that of `id`.
+fn last_or(
+    last: &mut Option<(u32, OwnerName)>,
+    id: u32,
+    look_up: impl FnOnce(u32) -> Option<Arc<[u8]>>,
+) -> OwnerName {
+    match last {
+        Some((known, name)) if *known == id => name.clone(),
+        last => {
+            let name = OwnerName::from(look_up(id).map(|name| name.to_vec()));
+            last.insert((id, name)).1.clone()
+        }
+    }
+}
+
 /// A new item, archived as `path`, of what `stat` says.
 pub(super) fn item_of_stat(
     path: BytePath,
     stat: &FileStat,
     options: Metadata,
-    names: &Names,
+    owners: &mut Owners<'_>,
 ) -> Item {
-    let name = |name: Option<Arc<[u8]>>| OwnerName::from(name.map(|name| name.to_vec()));
     let (user, group) = if options.numeric_ids {
-        (None, None)
+        (OwnerName::from(None), OwnerName::from(None))
     } else {
-        (names.user_name(stat.uid), names.group_name(stat.gid))
+        (owners.user(stat.uid), owners.group(stat.gid))
     };
     Item {
         path,
         mode: stat.mode,
         uid: Some(i64::from(stat.uid)),
         gid: Some(i64::from(stat.gid)),
-        user: name(user),
-        group: name(group),
+        user,
+        group,
         mtime: Some(clamp(stat.mtime_ns)),
         atime: options.atime.then(|| clamp(stat.atime_ns)),
         ctime: (!options.noctime).then(|| clamp(stat.ctime_ns)),

@@ -17,6 +17,7 @@ mod content;
 mod crew;
 mod dry_run;
 mod feed;
+mod files_ahead;
 pub(crate) mod items;
 mod made;
 mod options;
@@ -36,14 +37,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use ironborg_cache::{FilesCache, PathHasher, Sight};
+use ironborg_cache::PathHasher;
 use ironborg_chunker::Chunker;
 use ironborg_format::ChunkEntry;
 use ironborg_source::Names;
-use ironborg_source::attributes::sees_all_attributes;
 use ironborg_types::{ArchiveId, BytePath, Timestamp};
 
 pub use dry_run::dry_run;
+pub use files_ahead::FilesAhead;
 pub use options::{
     CheckpointPolicy, CreateOptions, FilesChanged, Input, Metadata, PipedFile, Selection,
 };
@@ -62,7 +63,7 @@ use feed::Tree;
 pub(crate) use feed::{BatchSink, Feed, Stop};
 pub(crate) use made::{MadeContent, MadeEntry, pieces};
 use pace::Pace;
-use save::Saver;
+use save::{Saver, Saving};
 pub(crate) use shared::Shared;
 pub(crate) use step::Step;
 pub(crate) use walk::StepSink;
@@ -133,11 +134,23 @@ pub struct Created {
 /// The name is taken; the repository or the key refuse; a command fails; the user interrupts (what was done
 /// is then in a checkpoint). Without a checkpoint nothing of the archive remains.
 pub fn create(session: &mut Session, options: &CreateOptions) -> Result<Created, ArchiveError> {
+    create_with(session, options, None)
+}
+
+/// As [`create`], with a files cache that was read ahead.
+///
+/// # Errors
+/// As there.
+pub fn create_with(
+    session: &mut Session,
+    options: &CreateOptions,
+    ahead: Option<FilesAhead>,
+) -> Result<Created, ArchiveError> {
     let names = Arc::new(Names::new());
     let tree = Tree {
         names: Arc::clone(&names),
     };
-    make(session, options, &names, tree)
+    make(session, options, &names, tree, ahead)
 }
 
 /// Makes an archive of what `feed` finds.
@@ -146,6 +159,7 @@ pub(crate) fn make(
     options: &CreateOptions,
     names: &Arc<Names>,
     feed: impl Feed,
+    ahead: Option<FilesAhead>,
 ) -> Result<Created, ArchiveError> {
     let started = Instant::now();
     if session.manifest.archives.contains_key(&options.name[..]) {
@@ -156,7 +170,7 @@ pub(crate) fn make(
     let chunker = Chunker::new(options.chunker, session.key.chunk_seed())
         .map_err(|error| ArchiveError::other(error.to_string()))?;
     let cache = session.client.own_cache(session.repository.id());
-    let files_name = files_cache_name(options);
+    let files_name = files_ahead::file_name(options);
     let tables = if options.files_cache.is_disabled() {
         Tables::Index
     } else {
@@ -165,20 +179,7 @@ pub(crate) fn make(
     session.keep_within_memory(tables, MAKING_THREAD_LEN)?;
     let client = session.client.clone();
     let chunks = chunks_to_claim(session)?;
-    let files = (!options.files_cache.is_disabled()).then(|| {
-        FilesCache::open(
-            &cache,
-            &files_name,
-            session.repository.id(),
-            options.files_cache,
-            if sees_all_attributes() {
-                Sight::All
-            } else {
-                Sight::Ordinary
-            },
-            client.reporter.as_ref(),
-        )
-    });
+    let files = files_ahead::open(&client, session.repository.id(), options, ahead);
     let (key, nonces) = (Arc::clone(&session.key), Arc::clone(&session.nonces));
     let (done_tx, done_rx) = crossbeam_channel::unbounded();
     let shared = Shared {
@@ -215,12 +216,12 @@ pub(crate) fn make(
     run_threads(&client, &shared, &chunker, names, &tickets, feed, || {
         collector.run(&done_rx)
     })?;
-    let saved = collector.save(&options.name)?;
+    let saved = collector.save(&options.name, Saving::Whole)?;
     let stats = collector.stats;
-    let mut summary = collector.summary;
-    summary.add_metadata(&saved.entry);
     let id = ArchiveId::from(saved.entry.id);
-    keep_summary(session, &id, &summary.finish());
+    if let Some(summary) = &saved.summary {
+        keep_summary(session, &id, summary);
+    }
     keep_stored(session, &chunks);
     Ok(Created {
         id,
@@ -275,13 +276,6 @@ fn run_threads(
         }
         result
     })
-}
-
-fn files_cache_name(options: &CreateOptions) -> String {
-    match options.files_cache_suffix.as_str() {
-        "" => "files".to_owned(),
-        suffix => format!("files.{suffix}"),
-    }
 }
 
 /// Tells the collector when a thread panics; it would wait for ever otherwise.

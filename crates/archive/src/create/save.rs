@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use ironborg_cache::{CacheError, SummaryBuilder};
+use ironborg_cache::{ArchiveSummary, CacheError, SummaryBuilder};
 use ironborg_format::{ArchiveMetadata, ChunkEntry};
 use ironborg_object::Sealer;
 use ironborg_storage::Storage;
@@ -33,7 +33,6 @@ pub(super) struct Saver<'a> {
 }
 
 /// An archive that was saved.
-#[derive(Debug, Clone)]
 pub(super) struct Saved {
     /// Its metadata object.
     pub(super) entry: ChunkEntry,
@@ -41,6 +40,17 @@ pub(super) struct Saved {
     pub(super) start: Timestamp,
     /// When it was finished.
     pub(super) end: Timestamp,
+    /// What it refers to; of a checkpoint that is not known.
+    pub(super) summary: Option<ArchiveSummary>,
+}
+
+/// Whether more will come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Saving {
+    /// The archive is as far as it is.
+    Checkpoint,
+    /// It is all there.
+    Whole,
 }
 
 impl Saver<'_> {
@@ -55,21 +65,34 @@ impl Saver<'_> {
         summary: &mut SummaryBuilder,
         stats: &Statistics,
         name: &[u8],
+        saving: Saving,
     ) -> Result<Saved, ArchiveError> {
         let (start, end) = times(self.started, self.options.timestamp);
         let metadata = self.metadata(&session.client.identity, stats, name, start, end);
         let entry = store_archive(session, shared.chunks, sealer, items, summary, metadata)?;
-        self.commit(session, shared, sealer)?;
-        Ok(Saved { entry, start, end })
+        let whole = (saving == Saving::Whole).then(|| {
+            let mut whole = std::mem::take(summary);
+            whole.add_metadata(&entry);
+            whole
+        });
+        let summary = self.commit(session, shared, sealer, whole)?;
+        Ok(Saved {
+            entry,
+            start,
+            end,
+            summary,
+        })
     }
 
-    /// Commits, then keeps the caches for the next run: what of them is known already is got ready meanwhile.
+    /// Commits, then keeps the caches for the next run: what of them is known already is got ready meanwhile, and so is
+    /// the summary of an archive that is whole.
     fn commit(
         &self,
         session: &mut Session,
         shared: &Shared<'_>,
         sealer: &mut Sealer,
-    ) -> Result<(), ArchiveError> {
+        summary: Option<SummaryBuilder>,
+    ) -> Result<Option<ArchiveSummary>, ArchiveError> {
         thread::scope(|scope| {
             let (committed, is_committed) = crossbeam_channel::bounded(1);
             let id = session.repository.id();
@@ -81,19 +104,13 @@ impl Saver<'_> {
                     files.save_when(&self.cache, &self.files_name, id, ttl, may_go_on)
                 })
             });
+            let summing = summary.map(|summary| scope.spawn(|| summary.finish()));
             // An error, or a panic, drops the sender: that is a no.
             commit(session, sealer)?;
             // Without a files cache nobody waits for it.
             let _ = committed.send(());
-            let save_files = saving.map(|saving| {
-                || {
-                    saving
-                        .join()
-                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                }
-            });
-            Self::save_caches(session, save_files);
-            Ok(())
+            Self::save_caches(session, saving.map(|saving| || joined(saving)));
+            Ok(summing.map(joined))
         })
     }
 
@@ -140,4 +157,10 @@ impl Saver<'_> {
             session.client.log(Level::Warning, "borg.cache", message);
         }
     }
+}
+
+fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

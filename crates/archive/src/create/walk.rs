@@ -4,7 +4,7 @@
 //! order. Opening and reading files is left to the workers. Source: Borg 1.4, `_rec_walk`,
 //! `_process_any`, `create_helper`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ironborg_source::attributes::{AttributeSource, UF_NODUMP};
@@ -51,7 +51,8 @@ pub(super) struct Walker<'a, S, D> {
     pub(super) directories: D,
     /// Nothing is archived, everything that would be is listed as `-`.
     pub(super) dry_run: bool,
-    skip: HashSet<(u64, u64)>,
+    /// Mostly a handful, which every entry is compared with: no time for a hash.
+    skip: BTreeSet<(u64, u64)>,
     links: HashMap<LinkKey, Arc<[u8]>>,
     /// Directories held open by the walk itself.
     depth: usize,

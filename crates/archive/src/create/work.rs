@@ -20,7 +20,7 @@ use ironborg_source::{AttributeReader, FileKind, FileStat, SourceError, SourceFi
 use ironborg_types::{ChunkId, Reporter};
 
 use super::content::{ContentError, ContentReader, Reading, store_share};
-use super::items::{add_attributes, as_regular_file, item_of_stat, set_size};
+use super::items::{Owners, add_attributes, as_regular_file, item_of_stat, set_size};
 use super::outcome::{Done, EntryOutcome, Memorize, Outcome};
 use super::pace::Stopwatch;
 use super::shared::{Over, Sealing, Shared};
@@ -47,6 +47,7 @@ pub(super) struct Worker<'a> {
     pub(super) shared: &'a Shared<'a>,
     reporter: &'a dyn Reporter,
     attributes: AttributeReader,
+    owners: Owners<'a>,
     pub(super) sealing: Sealing,
     pub(super) reader: ContentReader,
     /// Content of the small files of the batch, one after the other.
@@ -120,6 +121,7 @@ impl<'a> Worker<'a> {
             shared,
             reporter,
             attributes,
+            owners: Owners::new(shared.names),
             sealing: Sealing::new(Sealer::new(options.compression.clone())),
             reader: ContentReader::new(chunker, &options.chunker),
             arena: Vec::new(),
@@ -310,7 +312,7 @@ impl<'a> Worker<'a> {
                 stat = now;
             }
         }
-        let mut item = item_of_stat(path, &stat, options, self.shared.names);
+        let mut item = item_of_stat(path, &stat, options, &mut self.owners);
         item.source = target;
         if matches!(entry.kind, EntryKind::CharDevice | EntryKind::BlockDevice) {
             item.rdev = Some(stat.rdev);
@@ -374,7 +376,7 @@ impl<'a> Worker<'a> {
             entry.item_path(),
             &stat,
             self.shared.options.metadata,
-            self.shared.names,
+            &mut self.owners,
         );
         if stat.kind().is_special() {
             as_regular_file(&mut item);
@@ -398,7 +400,7 @@ impl<'a> Worker<'a> {
     ) -> Result<(Item, bool), SourceError> {
         let options = self.shared.options.metadata;
         let path = entry.item_path();
-        let mut item = item_of_stat(path, &entry.stat, options, self.shared.names);
+        let mut item = item_of_stat(path, &entry.stat, options, &mut self.owners);
         link_item(&mut item, &entry.linked);
         item.chunks = chunks;
         set_size(&mut item);

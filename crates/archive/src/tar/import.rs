@@ -51,7 +51,13 @@ pub fn import(
     options: &CreateOptions,
     import: ImportOptions<'_>,
 ) -> Result<Created, ArchiveError> {
-    create::make(session, options, &Arc::new(Names::new()), Tarball(import))
+    create::make(
+        session,
+        options,
+        &Arc::new(Names::new()),
+        Tarball(import),
+        None,
+    )
 }
 
 struct Tarball<'i>(ImportOptions<'i>);

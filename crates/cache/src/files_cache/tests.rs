@@ -65,6 +65,49 @@ fn known(cache: &FilesCache, n: u64, stat: &FileStat) -> FileKnown {
 }
 
 #[test]
+fn what_is_read_ahead_is_what_is_opened_and_damage_is_told_when_it_is_opened() {
+    use ironborg_types::Event;
+    #[derive(Default)]
+    struct Warnings(std::sync::Mutex<Vec<String>>);
+    impl Reporter for Warnings {
+        fn report(&self, event: Event<'_>) {
+            self.0.lock().unwrap().push(format!("{event:?}"));
+        }
+    }
+    let machine = Machine::new();
+    let cache = machine.open("ctime,size,inode");
+    cache.record(path(1), &stat(1000), &chunks(2, 1));
+    cache.record(path(2), &stat(2000), &[]);
+    machine.save(&cache);
+    let open = |read: FilesRead| {
+        let (mode, warnings) = ("ctime,size,inode".parse().unwrap(), Warnings::default());
+        let storage = &machine.storage;
+        let cache = FilesCache::open_read(
+            read,
+            storage,
+            "files",
+            REPOSITORY,
+            mode,
+            Sight::All,
+            &warnings,
+        );
+        (cache, warnings.0.into_inner().unwrap())
+    };
+    let read = FilesRead::read(&machine.storage, "files", REPOSITORY);
+    // It is not read again.
+    machine.memory.set("files", b"damaged".to_vec());
+    let (cache, warnings) = open(read);
+    assert_eq!(known(&cache, 1, &stat(1000)), FileKnown::Unchanged);
+    assert_eq!(known(&cache, 2, &stat(2000)), FileKnown::Unknown);
+    assert_eq!(warnings, Vec::<String>::new());
+    let read = FilesRead::read(&machine.storage, "files", REPOSITORY);
+    let (cache, warnings) = open(read);
+    assert_eq!(known(&cache, 1, &stat(1000)), FileKnown::Unknown);
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains("files cache is corrupted"));
+}
+
+#[test]
 fn a_bare_file_is_known_to_be_bare_by_who_sees_no_more_than_who_said_so() {
     use Sight::{All, Ordinary};
     let known_to = |said, asked| {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use ironborg_archive::Session;
 use ironborg_archive::create::{
-    self, CheckpointPolicy, Created, FilesChanged, Input, Metadata, PipedFile, Selection,
+    self, CheckpointPolicy, Created, FilesAhead, FilesChanged, Input, Metadata, PipedFile,
+    Selection,
 };
 use ironborg_archive::info::ARCHIVE_CSIZE_MAX;
 use ironborg_archive::items::PartFiles;
@@ -388,11 +389,15 @@ impl Run for CreateOptions {
             let client = context.client(&self.location);
             return Ok(create::dry_run(&client, &self.archive)?);
         }
-        let mut session =
-            context.open_session(&self.location, Access::Write, &[Operation::Write])?;
+        let (mut session, files) = context.open_session_and(
+            &self.location,
+            Access::Write,
+            &[Operation::Write],
+            |client, repository| FilesAhead::begin(client, repository, &self.archive),
+        )?;
         announce();
         let _polled = PolledOperation::begin();
-        let created = create::create(&mut session, &self.archive)?;
+        let created = create::create_with(&mut session, &self.archive, files)?;
         context.note(|figures| {
             let stats = &created.stats;
             figures.archive = Some(text::display(&created.name).into_owned());
