@@ -43,6 +43,11 @@ impl Index {
         HashIndex::from_bytes(bytes).map(Self)
     }
 
+    /// An empty one that takes so many entries without growing.
+    pub(crate) fn with_capacity(entries: usize) -> Self {
+        Self(HashIndex::with_capacity(entries))
+    }
+
     /// The file's content: header and buckets.
     pub(crate) fn parts(&self) -> ([u8; HEADER_LEN], &[u8]) {
         self.0.parts()

@@ -30,7 +30,7 @@ pub use options::{
 pub use scan::SegmentScan;
 pub use snapshot::SnapshotRepository;
 
-use crate::index::{EntryLocation, SharedIndex};
+use crate::index::{EntryLocation, Index, SharedIndex};
 use crate::lock::{Lock, LockOptions, LockOwner};
 use crate::nonce::NonceFile;
 use crate::recovery::{Committed, Recovery};
@@ -82,6 +82,20 @@ pub(crate) struct Loaded {
     state: State,
     /// Readers do without hints.
     has_hints: bool,
+}
+
+impl Loaded {
+    /// What readers need of a transaction.
+    fn of_index(transaction: SegmentId, index: Index) -> Self {
+        Self {
+            id: Some(transaction),
+            state: State {
+                index: index.into(),
+                ..State::default()
+            },
+            has_hints: false,
+        }
+    }
 }
 
 /// Whether a transaction is in progress.

@@ -93,10 +93,13 @@ impl LocalRepository {
             // From now on nothing is written, not even an index that had to be made anew.
             self.planned = Some(Vec::new());
         }
-        let result = self.run_check(options, witness);
+        let (result, index) = match self.run_check(options, witness) {
+            Ok((is_sound, index)) => (Ok(is_sound), index),
+            Err(error) => (Err(error), None),
+        };
         self.log.abandon();
-        if options.mode != CheckMode::Plan {
-            self.set_loaded(None);
+        if index.is_some() || options.mode != CheckMode::Plan {
+            self.set_loaded(index);
         }
         result
     }
@@ -134,11 +137,12 @@ impl LocalRepository {
         }
     }
 
+    /// Also gives the index, if it need not be read again.
     fn run_check(
         &mut self,
         options: &CheckOptions,
         witness: Option<&dyn Witness>,
-    ) -> Result<bool, RepositoryError> {
+    ) -> Result<(bool, Option<Loaded>), RepositoryError> {
         let reporter = std::sync::Arc::clone(&self.reporter);
         let mut findings = Findings::new(&*reporter);
         let mending = Mending {
@@ -154,7 +158,7 @@ impl LocalRepository {
         let Some(transaction) = transaction else {
             let message = "This repository contains no valid data.";
             findings.report(FindingKind::NoData, Place::default(), message);
-            return Ok(false);
+            return Ok((false, None));
         };
         if let Some(lost) = lost {
             let message = format!(
@@ -181,6 +185,9 @@ impl LocalRepository {
             damage: Damage::Ends,
         });
         let mut built = Built::default();
+        if let (CheckMode::Look, Some(committed)) = (options.mode, &committed) {
+            built.state.index = Index::with_capacity(committed.len()).into();
+        }
         let tell = (&mut findings, &mending);
         let limited = self.check_segments((options, showing), transaction, &mut built, tell)?;
         let lacks_commit = committed_segment.is_none_or(|committed| committed < transaction);
@@ -227,7 +234,16 @@ impl LocalRepository {
                 false => format!("Finished {mode} repository check, no problems found."),
             },
         );
-        Ok(!findings.any() || is_mended)
+        let is_sound = !findings.any();
+        let keeps = is_sound && is_on_disk && options.mode == CheckMode::Look;
+        let index = committed.filter(|index| keeps && self.keeps_in_memory(index));
+        let loaded = index.map(|index| Loaded::of_index(transaction, index));
+        Ok((is_sound || is_mended, loaded))
+    }
+
+    /// Whether an index is small enough to be left in memory.
+    fn keeps_in_memory(&self, index: &Index) -> bool {
+        self.mode != LockMode::None && index.size() <= self.index_policy.in_memory_max
     }
 
     /// Who wants to see objects while the segments are read, if anybody: only those the committed index leads to are
@@ -245,14 +261,7 @@ impl LocalRepository {
         let Some(index) = committed.filter(|index| index.len() > 0) else {
             return Ok((None, None));
         };
-        self.set_loaded(Some(Loaded {
-            id: Some(transaction),
-            state: State {
-                index: index.into(),
-                ..State::default()
-            },
-            has_hints: false,
-        }));
+        self.set_loaded(Some(Loaded::of_index(transaction, index)));
         let is_interested = witness.is_interested(&*self);
         let loaded = self.take_loaded();
         let index = loaded.map(|loaded| loaded.state.index.take()).transpose()?;

@@ -1,6 +1,6 @@
 //! What a check finds, in Borg's words.
 
-use ironborg_types::{Event, Finding, FindingKind, Level, Place, Reporter};
+use ironborg_types::{ChunkId, Event, Finding, FindingKind, Level, Place, Reporter};
 
 use crate::RepositoryError;
 use crate::index::{EntryLocation, Index};
@@ -69,27 +69,42 @@ pub(super) fn report_differences(findings: &mut Findings<'_>, committed: &Index,
         report(format!("committed index: {} objects", committed.len()));
         report(format!("rebuilt index:   {} objects", rebuilt.len()));
     }
-    let is_rebuilt = |id: &_| rebuilt.contains(id);
-    let only_committed = committed.iter().filter(|(id, _)| !is_rebuilt(id));
-    for (id, _) in rebuilt.iter().chain(only_committed) {
-        let [found, known] = [rebuilt, committed].map(|index| index.get(&id));
-        if found == known {
-            continue;
+    let mut common = 0;
+    for (id, at) in rebuilt.iter() {
+        let known = committed.get(&id);
+        common += usize::from(known.is_some());
+        if known != Some(at) {
+            report_difference(findings, id, [Some(at), known]);
         }
-        let at = found.or(known);
-        let place = Place {
-            chunk: Some(id),
-            segment: at.map(|at| at.segment),
-            offset: at.map(|at| u64::from(at.offset)),
-            ..Place::default()
-        };
-        let message = format!(
-            "ID: {id:<64} rebuilt index: {:<16} committed index: {:<16}",
-            shown(found),
-            shown(known)
-        );
-        findings.report(FindingKind::IndexMismatch, place, message);
     }
+    if common == committed.len() {
+        return;
+    }
+    for (id, at) in committed.iter() {
+        if !rebuilt.contains(&id) {
+            report_difference(findings, id, [None, Some(at)]);
+        }
+    }
+}
+
+fn report_difference(
+    findings: &mut Findings<'_>,
+    id: ChunkId,
+    [found, known]: [Option<EntryLocation>; 2],
+) {
+    let at = found.or(known);
+    let place = Place {
+        chunk: Some(id),
+        segment: at.map(|at| at.segment),
+        offset: at.map(|at| u64::from(at.offset)),
+        ..Place::default()
+    };
+    let message = format!(
+        "ID: {id:<64} rebuilt index: {:<16} committed index: {:<16}",
+        shown(found),
+        shown(known)
+    );
+    findings.report(FindingKind::IndexMismatch, place, message);
 }
 
 /// A place as Python shows it.
