@@ -5,6 +5,7 @@
 //! each thread. What counts: every chunk reference of every item, part files included, each chunk of an item
 //! stream, and each archive object; not the manifest. Source: Borg 1.4, `LocalCache.sync`.
 
+mod plan;
 mod read;
 mod sums;
 
@@ -14,9 +15,9 @@ use ironborg_cache::{ArchiveSummary, ChunkTable, ChunkTotals, Counts, SummarySto
 use ironborg_format::item::ChunkEntry;
 use ironborg_types::{ArchiveId, ChunkId, Level};
 
+pub(crate) use self::plan::{RemovalPlan, RemovalStep};
 use self::read::summarize;
 pub use self::sums::ReferenceSums;
-pub(crate) use self::sums::{RemovalPlan, RemovalStep};
 use crate::stored::look_up_csizes;
 use crate::{Archive, ArchiveError, Session};
 

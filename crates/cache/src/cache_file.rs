@@ -98,7 +98,18 @@ impl CacheFiles {
         name: &str,
         reporter: &dyn Reporter,
     ) -> Option<Verified<N>> {
-        let problem = match self.check_in_pieces(kind, name) {
+        self.verify_with(kind, name, &mut |_| {}, reporter)
+    }
+
+    /// As [`CacheFiles::verify`]; `see` is shown the body, piece by piece, before it is known whether the file is whole.
+    pub(crate) fn verify_with<const N: usize>(
+        &self,
+        kind: FileKind,
+        name: &str,
+        see: &mut dyn FnMut(&[u8]),
+        reporter: &dyn Reporter,
+    ) -> Option<Verified<N>> {
+        let problem = match self.check_in_pieces(kind, name, see) {
             Ok(Ok(verified)) => return Some(verified),
             Ok(Err(Unusable::OtherVersion)) => return None,
             Ok(Err(Unusable::Damaged)) => self.corrupted(kind, name),
@@ -113,6 +124,7 @@ impl CacheFiles {
         &self,
         kind: FileKind,
         name: &str,
+        see: &mut dyn FnMut(&[u8]),
     ) -> Result<Result<Verified<N>, Unusable>, StorageError> {
         let mut piece = vec![0; PIECE_LEN];
         let read = |offset: u64, piece: &mut [u8]| {
@@ -129,10 +141,12 @@ impl CacheFiles {
         let mut hash = Xxh3::new();
         hash.update(checked);
         hash.update(body);
+        see(body);
         let mut body_len = body.len() as u64;
         while len == PIECE_LEN {
             len = read(BODY_OFFSET as u64 + body_len, &mut piece)?;
             hash.update(&piece[..len]);
+            see(&piece[..len]);
             body_len += len as u64;
         }
         if *checksum != hash.digest128().to_le_bytes() {

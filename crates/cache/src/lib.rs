@@ -37,5 +37,6 @@ pub use security_nonce::LocalNonceStore;
 pub use stock_config::StockCacheConfig;
 pub use summary::{
     ArchiveFigures, ArchiveSummary, FoundLengths, IdRanges, KeptSummary, Leaving, Reference,
-    Section, SummaryBuilder, SummaryCursor, SummarySource, SummaryStore, Tallied, Tally,
+    Section, Sieve, Staying, SummaryBuilder, SummaryCursor, SummarySource, SummaryStore, Tallied,
+    Tally,
 };

@@ -7,6 +7,7 @@
 
 mod build;
 mod ranges;
+mod sieve;
 mod source;
 mod tally;
 
@@ -17,13 +18,14 @@ use ironborg_storage::Storage;
 use ironborg_types::{ArchiveId, ChunkId, Reporter, RepositoryId};
 
 use crate::CacheError;
-use crate::cache_file::{BODY_OFFSET, CacheFiles, Fields, FileKind};
+use crate::cache_file::{BODY_OFFSET, CacheFiles, Fields, FileKind, Verified};
 use crate::chunk_table::{ChunkSizes, ChunkTable, Unreferenced};
 
 pub use build::SummaryBuilder;
 pub use ranges::{IdRanges, Reference, Section, SummaryCursor};
+pub use sieve::Sieve;
 pub use source::{KeptSummary, SummarySource};
-pub use tally::{FoundLengths, Leaving, Tallied, Tally};
+pub use tally::{FoundLengths, Leaving, Staying, Tallied, Tally};
 
 const KIND: FileKind = FileKind {
     tag: *b"arch",
@@ -181,6 +183,16 @@ impl ArchiveSummary {
     }
 }
 
+/// The head of a file that is as long as it says.
+fn decode_whole(head: &Verified<HEAD_LEN>) -> Option<(ArchiveFigures, [u64; 2])> {
+    let (figures, counts) = decode_head(&mut Fields(&head.fields))?;
+    let records: u64 = counts[0].checked_add(counts[1])?;
+    let body_len = records
+        .checked_mul(RECORD_LEN as u64)?
+        .checked_add(HEAD_LEN as u64)?;
+    (body_len == head.body_len).then_some((figures, counts))
+}
+
 /// What is in front of the records.
 fn decode_head(fields: &mut Fields<'_>) -> Option<(ArchiveFigures, [u64; 2])> {
     let mut number = || fields.u64();
@@ -229,12 +241,21 @@ impl SummaryStore {
     pub fn open(&self, archive: &ArchiveId, reporter: &dyn Reporter) -> Option<KeptSummary> {
         let name = file_name(archive);
         let head = self.files.verify::<HEAD_LEN>(KIND, &name, reporter)?;
-        let (figures, counts) = decode_head(&mut Fields(&head.fields))?;
-        let records: u64 = counts[0].checked_add(counts[1])?;
-        let body_len = records
-            .checked_mul(RECORD_LEN as u64)?
-            .checked_add(HEAD_LEN as u64)?;
-        (body_len == head.body_len).then(|| self.kept(name, figures, counts))
+        let (figures, counts) = decode_whole(&head)?;
+        Some(self.kept(name, figures, counts))
+    }
+
+    /// Takes what an archive refers to out of `sieve`, if its summary is there and whole; says whether it is.
+    pub fn sift(&self, archive: &ArchiveId, sieve: &Sieve, reporter: &dyn Reporter) -> bool {
+        let mut pass = sieve.pass();
+        let name = file_name(archive);
+        let see = &mut |piece: &[u8]| pass.feed(piece);
+        let head = self.files.verify_with(KIND, &name, see, reporter);
+        let is_whole = head.as_ref().and_then(decode_whole).is_some();
+        if is_whole {
+            sieve.take_out(&pass);
+        }
+        is_whole
     }
 
     /// As [`SummaryStore::open`], just after [`SummaryStore::save`].

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
-use ironborg_cache::{ArchiveSummary, SummaryBuilder, SummarySource};
+use ironborg_cache::{ArchiveSummary, Sieve, SummaryBuilder, SummarySource};
 use ironborg_format::ArchiveEntry;
 use ironborg_format::item::ChunkEntry;
 use ironborg_types::{ChunkId, PercentProgress, text};
@@ -91,6 +91,21 @@ pub(super) fn sources(
     Ok(all
         .map(|counted| counted.expect("all were known or read"))
         .collect())
+}
+
+/// Takes what archives of the manifest refer to out of `sieve`; all but those that are `leaving`, by their place in it.
+/// Reads those that were not seen before.
+///
+/// # Errors
+/// As [`sources`].
+pub(super) fn sift(session: &Session, leaving: &[bool], sieve: &Sieve) -> Result<(), ArchiveError> {
+    let reporter = session.client.reporter.as_ref();
+    let store = summaries(session);
+    let known = |index: usize, entry: &ArchiveEntry| {
+        leaving[index] || store.sift(&entry.id, sieve, reporter)
+    };
+    let read = |_: usize, _: &ArchiveEntry, read: ReadSummary| sieve.sift(&read.summary);
+    visit_all(session, &|_| false, &known, &read)
 }
 
 /// What is known of an archive's references.

@@ -50,6 +50,15 @@ pub struct Leaving {
     pub is_last: bool,
 }
 
+/// What stays when summaries leave.
+#[derive(Debug, Clone, Copy)]
+pub enum Staying<'a> {
+    /// All other summaries.
+    Summaries(&'a [&'a SummarySource]),
+    /// They were looked through before: of what leaves they refer to everything but this, by ascending id.
+    AllBut(&'a [ChunkId]),
+}
+
 /// Stored lengths that were found out elsewhere.
 pub type FoundLengths<'a> = &'a (dyn Fn(&ChunkId) -> Option<u32> + Sync);
 
@@ -91,13 +100,17 @@ impl Tally {
     pub fn leave<A: Default + Send>(
         &self,
         leaving: &[&SummarySource],
-        staying: &[&SummarySource],
+        staying: Staying<'_>,
         lengths: FoundLengths<'_>,
         each: impl Fn(&mut A, &Leaving) + Sync,
     ) -> Result<(Vec<A>, Vec<ChunkId>), CacheError> {
-        let all: Vec<&SummarySource> = leaving.iter().chain(staying).copied().collect();
+        let (others, lone) = match staying {
+            Staying::Summaries(others) => (others, None),
+            Staying::AllBut(lone) => (&[][..], Some(lone)),
+        };
+        let all: Vec<&SummarySource> = leaving.iter().chain(others).copied().collect();
         let parts = self.in_ranges(&all, leaving, |walk, part: &mut (A, Vec<ChunkId>)| {
-            walk.leave(leaving.len(), lengths, part, &each)
+            walk.leave(leaving.len(), lone, lengths, part, &each)
         })?;
         let (told, unknown): (Vec<A>, Vec<Vec<ChunkId>>) = parts.into_iter().unzip();
         Ok((told, unknown.concat()))
@@ -214,6 +227,7 @@ impl<'a> Walk<'a> {
     fn leave<A>(
         &mut self,
         leaving: usize,
+        lone: Option<&[ChunkId]>,
         lengths: FoundLengths<'_>,
         (told, unknown): &mut (A, Vec<ChunkId>),
         each: &(impl Fn(&mut A, &Leaving) + Sync),
@@ -242,6 +256,13 @@ impl<'a> Walk<'a> {
                     learn(slot, reference.sizes);
                 }
             })?;
+        }
+        if let Some(lone) = lone {
+            for slot in table.iter_mut() {
+                if lone.binary_search(&slot.id).is_err() {
+                    slot.refs = STAYS;
+                }
+            }
         }
         find_lengths(table, lengths, unknown);
         for ((mut cursor, number), step) in again.into_iter().zip(1_u32..).zip(0..) {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::chunk_table::{ChunkTable, Counts};
-use crate::summary::{ArchiveSummary, Section, SummaryBuilder, SummaryStore};
+use crate::summary::{ArchiveSummary, Section, Sieve, SummaryBuilder, SummaryStore};
 use ironborg_format::item::ChunkEntry;
 use ironborg_storage::MemoryStorage;
 use ironborg_types::{ArchiveId, NullReporter, RepositoryId};
@@ -127,7 +127,7 @@ proptest! {
             numbers.iter().map(|at| &sources[*at]).collect()
         };
         let (told, _) = tally
-            .leave(&of(leaving), &of(staying), &length, |told: &mut Vec<Leaving>, leaving| told.push(*leaving))
+            .leave(&of(leaving), Staying::Summaries(&of(staying)), &length, |told: &mut Vec<Leaving>, leaving| told.push(*leaving))
             .unwrap();
         let told = told.concat();
         let table = table(&summaries);
@@ -150,7 +150,49 @@ proptest! {
             }
             prop_assert!(expected.is_empty());
         }
+        let lone = sifted(&of(leaving), staying, &summaries);
+        let (again, _) = tally
+            .leave(
+                &of(leaving),
+                Staying::AllBut(&lone),
+                &length,
+                |told: &mut Vec<Leaving>, leaving| told.push(*leaving),
+            )
+            .unwrap();
+        let without_lengths = |told: &[Leaving]| -> Vec<_> {
+            let told = told.iter();
+            told.map(|told| (told.step, told.reference.id, told.reference.refs, told.is_last))
+                .collect()
+        };
+        prop_assert_eq!(without_lengths(&again.concat()), without_lengths(&told));
     }
+}
+
+/// What only the `leaving` refer to, found by going through the others, one in memory, one in its file and so on.
+fn sifted(
+    leaving: &[&SummarySource],
+    staying: &[usize],
+    summaries: &[ArchiveSummary],
+) -> Vec<ChunkId> {
+    let mut ids = Vec::new();
+    for source in leaving {
+        let mut cursor = SummaryCursor::new(source, IdRanges::of_len(1, 1), 0).unwrap();
+        let take = |reference: &Reference| ids.push(reference.id);
+        cursor.next_range(&mut Vec::new(), take).unwrap();
+    }
+    let store = SummaryStore::new(Arc::new(MemoryStorage::new()), RepositoryId([1; 32]));
+    let sieve = Sieve::new(ids);
+    for (turn, number) in staying.iter().enumerate() {
+        let summary = &summaries[*number];
+        if turn % 2 == 0 {
+            sieve.sift(summary);
+            continue;
+        }
+        let id = ArchiveId([u8::try_from(*number).unwrap(); 32]);
+        store.save(&id, summary).unwrap();
+        assert!(store.sift(&id, &sieve, &NullReporter));
+    }
+    sieve.into_left()
 }
 
 #[test]
