@@ -33,6 +33,11 @@ pub(crate) enum Tables {
     Index,
     /// A table of all objects, too.
     AllObjects,
+    /// The committed index and that of the segments, both in memory; then they go.
+    CheckedIndex {
+        /// Whether there is a table of all objects afterwards.
+        then_objects: bool,
+    },
     /// What is remembered of unchanged files.
     FilesCache {
         /// Bytes of its file.
@@ -50,12 +55,23 @@ impl Tables {
         }
     }
 
+    /// What they take, the index included.
     fn len(self, objects: u64) -> u64 {
-        match self {
+        let index = objects.saturating_mul(INDEX_BYTES_PER_OBJECT);
+        let more = match self {
             Self::Index => 0,
             Self::AllObjects => objects.saturating_mul(TABLE_BYTES_PER_OBJECT),
+            Self::CheckedIndex { then_objects } => {
+                let after = if then_objects {
+                    Self::AllObjects
+                } else {
+                    Self::Index
+                };
+                return index.saturating_mul(2).max(after.len(objects));
+            }
             Self::FilesCache { len } => len.saturating_mul(BYTES_PER_FILES_CACHE_BYTE),
-        }
+        };
+        index.min(INDEX_LEN_MAX).saturating_add(more)
     }
 }
 
@@ -69,9 +85,7 @@ pub(crate) fn threads_within(
     tables: Tables,
     thread_len: u64,
 ) -> Result<usize, ArchiveError> {
-    let objects = objects as u64;
-    let index = objects.saturating_mul(INDEX_BYTES_PER_OBJECT);
-    let fixed = (PROGRAM_LEN + index.min(INDEX_LEN_MAX)).saturating_add(tables.len(objects));
+    let fixed = PROGRAM_LEN.saturating_add(tables.len(objects as u64));
     let threads = client.memory.threads(fixed, thread_len, client.threads);
     threads.map_err(too_little_memory)
 }
@@ -99,5 +113,22 @@ impl Session {
             self.client.threads = threads_within(&self.client, objects, tables, thread_len)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_of_many_objects_has_two_whole_indexes() {
+        let (few, many) = (1_000_000, 10_000_000);
+        let checked = |then_objects, objects| Tables::CheckedIndex { then_objects }.len(objects);
+        assert_eq!(checked(false, few), 108_000_000);
+        assert_eq!(checked(true, few), 110_000_000);
+        assert_eq!(checked(true, many), 1_080_000_000);
+        assert_eq!(Tables::Index.len(many), INDEX_LEN_MAX);
+        assert_eq!(Tables::AllObjects.len(many), INDEX_LEN_MAX + 560_000_000);
+        assert_eq!(checked(true, u64::MAX), u64::MAX);
     }
 }

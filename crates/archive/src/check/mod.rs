@@ -142,10 +142,17 @@ fn within_memory(
     if client.memory.get().is_none() {
         return Ok(client);
     }
-    let (tables, thread_len) = match (options.archives, options.verify_data) {
-        (false, _) => (Tables::Index, READING_THREAD_LEN),
-        (true, false) => (Tables::AllObjects, READING_THREAD_LEN),
-        (true, true) => (Tables::AllObjects, OPENING_THREAD_LEN),
+    let then_objects = options.archives;
+    // Elsewhere the other end has the indexes.
+    let tables = match (options.repository && repository.is_local(), then_objects) {
+        (true, _) => Tables::CheckedIndex { then_objects },
+        (false, true) => Tables::AllObjects,
+        (false, false) => Tables::Index,
+    };
+    let thread_len = if options.archives && options.verify_data {
+        OPENING_THREAD_LEN
+    } else {
+        READING_THREAD_LEN
     };
     let threads = threads_within(&client, repository.len()?, tables, thread_len)?;
     Ok(Client { threads, ..client })
