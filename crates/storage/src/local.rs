@@ -15,7 +15,7 @@ use crate::{StorageError, sys};
 
 /// Bytes written before the kernel is told to start writing them out, as Borg's `SyncFile` does: the
 /// final sync then finds little left to do, and a backup does not fill the page cache with dirty pages.
-const WRITE_WINDOW: u64 = 16 << 20;
+pub(crate) const WRITE_WINDOW: u64 = 16 << 20;
 
 /// With less room than this on the disk nothing is written there before it is its turn.
 const ROOM_FOR_OTHERS: u64 = 1 << 30;

@@ -2,13 +2,14 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Advice, Mode, OFlags};
 
-use crate::StorageError;
-use crate::local::create_temporary;
+use crate::local::{WRITE_WINDOW, create_temporary};
+use crate::{StorageError, sys};
 
 /// Room that is kept when everything is forgotten: to write pages that are there takes a tenth of the time of new ones.
 const KEPT_LEN: u64 = 512 * 1024 * 1024;
@@ -22,6 +23,8 @@ pub struct Spool {
     /// Where it is, for messages.
     path: PathBuf,
     len: u64,
+    /// Where the part begins whose writing out has not been asked for yet.
+    window_start: u64,
 }
 
 impl Spool {
@@ -45,6 +48,7 @@ impl Spool {
             file,
             path: directory.to_owned(),
             len: 0,
+            window_start: 0,
         })
     }
 
@@ -93,6 +97,25 @@ impl Spool {
         Ok(())
     }
 
+    /// As [`Spool::append`], of bytes that will hardly ever be read: they go to the disk as they come and leave memory to
+    /// others. To fill new pages of it without end costs several times what it costs to use some again.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn append_out(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        self.append(bytes)?;
+        let pending = self.len - self.window_start;
+        if pending >= WRITE_WINDOW {
+            sys::start_writing_out(&self.file, self.window_start, pending);
+            // What was begun before this is written by now as a rule; what is not stays a little longer.
+            if let Some(begun) = NonZeroU64::new(self.window_start) {
+                let _ = rustix::fs::fadvise(&self.file, 0, Some(begun), Advice::DontNeed);
+            }
+            self.window_start = self.len;
+        }
+        Ok(())
+    }
+
     /// Writes bytes over others, or behind them; what is left out in between is zero.
     ///
     /// # Errors
@@ -123,7 +146,7 @@ impl Spool {
     /// The disk fails.
     pub fn clear(&mut self) -> Result<(), StorageError> {
         let is_large = self.len > KEPT_LEN;
-        self.len = 0;
+        (self.len, self.window_start) = (0, 0);
         if is_large {
             self.file
                 .set_len(KEPT_LEN)
@@ -171,9 +194,32 @@ mod tests {
             file: Spool::unlinked(dir.path()).unwrap(),
             path: dir.path().to_owned(),
             len: 0,
+            window_start: 0,
         };
         check(&mut spool);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_has_left_memory_is_there_when_it_is_wanted() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spool = Spool::create(dir.path()).unwrap();
+        // Pieces end within pages; the second time pages of the first are written over.
+        for seed in [1, 2] {
+            let piece: Vec<u8> = (0..=250).cycle().skip(seed).take(5_000_003).collect();
+            let count = 3 * WRITE_WINDOW / piece.len() as u64;
+            for _ in 0..count {
+                spool.append_out(&piece).unwrap();
+            }
+            assert!(spool.window_start > 2 * WRITE_WINDOW);
+            let mut found = vec![0; piece.len()];
+            for at in 0..count {
+                let offset = at * piece.len() as u64;
+                spool.read_exact_at(offset, &mut found).unwrap();
+                assert!(found == piece, "piece {at}");
+            }
+            spool.clear().unwrap();
+        }
     }
 
     #[test]

@@ -114,7 +114,8 @@ impl Journal {
                 none.insert(spool)
             }
         };
-        spool.append(&self.memory)?;
+        // It is read only if the connection breaks.
+        spool.append_out(&self.memory)?;
         self.memory.clear();
         Ok(())
     }
