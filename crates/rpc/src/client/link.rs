@@ -186,7 +186,13 @@ impl Link {
         }
         let endless = Patience::endless();
         let msgid = match state.prefetch.claim(id) {
-            Claim::Asked(msgid) => msgid,
+            Claim::Asked(msgid) => {
+                if !state.answers.contains_key(&msgid) {
+                    state.prefetch.waited();
+                    self.prefetch_more(&mut state);
+                }
+                msgid
+            }
             Claim::Unknown => {
                 let pending = Pending::Object { is_prefetch: false };
                 let msgid = self.push(&mut state, &Call::Get { id: *id }, pending);

@@ -3,6 +3,10 @@
 //! Whoever will read says so first ([`Prefetch::wish`]), once for each time it will. Objects are asked for in that
 //! order, as many as fill a long line and no more than memory is set aside for. Who reads something else, or sooner
 //! than it was asked for, asks for itself. What was wished for and is not fetched is given up after a while.
+//!
+//! How much a line has to be filled with is found out: little at first, twice as much whenever somebody had to wait although
+//! as much as that was asked for, and half as much again when most of it lies here. So a server nearby, or one that is
+//! faster than those who fetch, does not fill the memory.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,8 +14,10 @@ use ironborg_types::ChunkId;
 
 /// Most objects asked for ahead at a time.
 const IN_FLIGHT_MAX: usize = 1024;
-/// How many bytes may be on their way or waiting to be fetched.
+/// How many bytes may be on their way or waiting to be fetched, at most,
 const BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// and as long as nobody has to wait.
+const BYTES_MIN: u64 = 8 * 1024 * 1024;
 /// How large an object of unknown size is taken to be, at least: those are metadata.
 const GUESS_MIN: u64 = 128 * 1024;
 /// An object is given up when so many bytes asked for later have been fetched.
@@ -20,7 +26,7 @@ const GIVE_UP_AFTER: u64 = 2 * BYTES_MAX;
 const MISS: u64 = BYTES_MAX / 8;
 
 /// Objects that will be needed, on their way, and here.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Prefetch {
     /// To be asked for, in this order; those not in `wished` any more are skipped.
     queue: VecDeque<Wish>,
@@ -36,10 +42,29 @@ pub(super) struct Prefetch {
     expected: u64,
     /// Bytes of those that are here.
     ready: u64,
+    /// How many of both there may be now.
+    window: u64,
     /// Mean size of what came so far without its size being known before.
     mean: u64,
     /// Bytes that were fetched so far: the time by which objects grow old.
     clock: u64,
+}
+
+impl Default for Prefetch {
+    fn default() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            wished: HashMap::new(),
+            asked: HashMap::new(),
+            order: VecDeque::new(),
+            in_flight: VecDeque::new(),
+            expected: 0,
+            ready: 0,
+            window: BYTES_MIN,
+            mean: 0,
+            clock: 0,
+        }
+    }
 }
 
 /// An object that will be needed.
@@ -104,7 +129,7 @@ impl Prefetch {
             let expected = self.expect(wish.size);
             let is_alone = self.in_flight.is_empty() && self.ready == 0;
             let total = self.ready + self.expected + expected.bytes;
-            if self.in_flight.len() >= IN_FLIGHT_MAX || (total > BYTES_MAX && !is_alone) {
+            if self.in_flight.len() >= IN_FLIGHT_MAX || (total > self.window && !is_alone) {
                 return None;
             }
             self.queue.pop_front();
@@ -146,6 +171,9 @@ impl Prefetch {
     /// Notes that a call for an object was answered with so many bytes; 0 if it brought none that are wanted.
     pub(super) fn arrived(&mut self, len: u64) {
         self.ready += len;
+        if self.ready > self.window / 4 * 3 {
+            self.window = (self.window / 2).max(BYTES_MIN);
+        }
         if let Some(expected) = self.in_flight.pop_front() {
             self.expected -= expected.bytes;
             if len > 0 && !expected.is_known {
@@ -167,6 +195,13 @@ impl Prefetch {
             self.clock += MISS;
         }
         Claim::Unknown
+    }
+
+    /// Notes that a claimed object is still on its way: the line is longer than was thought if it was full.
+    pub(super) fn waited(&mut self) {
+        if self.ready + self.expected > self.window / 2 {
+            self.window = (self.window * 2).min(BYTES_MAX);
+        }
     }
 
     /// Notes that a claimed object of so many bytes was taken.
@@ -232,16 +267,43 @@ mod tests {
         let (mut prefetch, mut msgid) = (Prefetch::default(), 0);
         let sized = |n| (id(n), 2 << 20);
         prefetch.wish((0..100).map(sized));
-        assert_eq!(ask(&mut prefetch, &mut msgid).len(), 16);
-        for _ in 0..16 {
+        assert_eq!(ask(&mut prefetch, &mut msgid).len(), 4);
+        for _ in 0..4 {
             prefetch.arrived(2 * MIB);
         }
         assert!(ask(&mut prefetch, &mut msgid).is_empty());
-        for n in 0..4 {
+        for n in 0..2 {
             assert_eq!(prefetch.claim(&id(n)), Claim::Asked(u64::from(n) + 1));
             prefetch.taken(2 * MIB);
         }
-        assert_eq!(ask(&mut prefetch, &mut msgid), [16, 17, 18, 19].map(id));
+        assert_eq!(ask(&mut prefetch, &mut msgid), [4, 5].map(id));
+    }
+
+    #[test]
+    fn who_waits_has_more_asked_for_until_it_lies_here() {
+        let (mut prefetch, mut msgid) = (Prefetch::default(), 0);
+        prefetch.wish((0..200).map(|n| (id(n), 1 << 20)));
+        let mut asked = Vec::new();
+        for n in 0..5 {
+            asked.push(ask(&mut prefetch, &mut msgid).len());
+            assert_eq!(prefetch.claim(&id(n)), Claim::Asked(u64::from(n) + 1));
+            prefetch.waited();
+            prefetch.arrived(MIB);
+            prefetch.taken(MIB);
+        }
+        assert_eq!(asked, [8, 9, 17, 1, 1]);
+        let here = ask(&mut prefetch, &mut msgid).len() + 31;
+        for _ in 0..here {
+            prefetch.arrived(MIB);
+        }
+        for n in 5..27 {
+            assert!(ask(&mut prefetch, &mut msgid).is_empty(), "{n}");
+            assert_eq!(prefetch.claim(&id(n)), Claim::Asked(u64::from(n) + 1));
+            prefetch.taken(MIB);
+        }
+        // Where nothing was asked for, waiting does not say anything.
+        prefetch.waited();
+        assert!(ask(&mut prefetch, &mut msgid).len() <= 8);
     }
 
     #[test]
@@ -249,13 +311,13 @@ mod tests {
         let (mut prefetch, mut msgid) = (Prefetch::default(), 0);
         prefetch.wish((0..1000).map(|n| (id(n), 0)));
         // Taken to be small at first; what is known to be large says nothing about the rest.
-        assert_eq!(ask(&mut prefetch, &mut msgid).len(), 256);
-        for n in 0..256 {
+        assert_eq!(ask(&mut prefetch, &mut msgid).len(), 64);
+        for n in 0..64 {
             prefetch.arrived(MIB);
             assert_eq!(prefetch.claim(&id(n)), Claim::Asked(u64::from(n) + 1));
             prefetch.taken(MIB);
         }
-        assert_eq!(ask(&mut prefetch, &mut msgid).len(), 32);
+        assert_eq!(ask(&mut prefetch, &mut msgid).len(), 8);
     }
 
     #[test]
@@ -322,11 +384,11 @@ mod tests {
             let given_up = prefetch.abandon();
             (!given_up.is_empty()).then_some(given_up)
         });
-        assert_eq!(given_up.unwrap().len(), 32);
+        assert_eq!(given_up.unwrap().len(), 8);
         assert!(misses < 20, "{misses}");
-        prefetch.taken(32 * MIB);
+        prefetch.taken(8 * MIB);
         // The rest is asked for now.
-        assert_eq!(ask(&mut prefetch, &mut msgid).first(), Some(&id(32)));
+        assert_eq!(ask(&mut prefetch, &mut msgid).first(), Some(&id(8)));
     }
 
     proptest! {

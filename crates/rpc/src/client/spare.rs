@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const LEN_MIN: usize = 128 * 1024;
 /// Larger ones are rare, and not kept for that.
 const LEN_MAX: usize = 8 * 1024 * 1024;
-/// How many are kept.
-const COUNT_MAX: usize = 8;
+/// How many bytes are kept: those that are in use soon come back.
+const KEPT_MAX: usize = 8 * 1024 * 1024;
 
-/// Buffers nobody uses at the moment, 64 MiB at most.
+/// Buffers nobody uses at the moment.
 #[derive(Debug, Default)]
 pub(super) struct Spare(Mutex<Vec<Vec<u8>>>);
 
@@ -42,7 +42,8 @@ impl Spare {
             return;
         }
         let mut buffers = self.lock();
-        if buffers.len() < COUNT_MAX {
+        let kept: usize = buffers.iter().map(Vec::capacity).sum();
+        if kept + buffer.capacity() <= KEPT_MAX {
             buffers.push(buffer);
         }
     }
