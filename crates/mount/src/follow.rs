@@ -78,14 +78,17 @@ pub struct ChunkReader {
 }
 
 impl ChunkReader {
-    /// Gives memory back that one large chunk has needed: what is kept is up to `len` bytes.
+    /// Gives memory back that large chunks have needed: what is kept is up to `len` bytes, for several at once twice that.
     pub fn trim(&mut self, len: usize) {
         // What is left of it need not be zeroed again.
         self.object.truncate(len);
         self.object.shrink_to(len);
-        let held: usize = self.group.iter().map(Vec::capacity).sum();
-        if held > len {
-            self.group = Vec::new();
+        let mut held: usize = self.group.iter().map(Vec::capacity).sum();
+        while held > 2 * len
+            && let Some(largest) = self.group.iter_mut().max_by_key(|object| object.capacity())
+        {
+            held -= largest.capacity();
+            *largest = Vec::new();
         }
     }
 }
@@ -265,7 +268,7 @@ impl Follower {
         let mut outs: Vec<Vec<u8>> = outs
             .map(|chunk| std::mem::take(&mut chunk.plaintext))
             .collect();
-        let opened = opener.open_many_sized(&turn.session.key, &named, &lens, &mut outs);
+        let opened = opener.open_each(&turn.session.key, &named, &lens, &mut outs);
         for (chunk, plaintext) in wanted.iter_mut().zip(outs) {
             chunk.plaintext = plaintext;
         }

@@ -1,5 +1,7 @@
 //! Object to chunk.
 
+use std::ops::Range;
+
 use crate::decompress::{Decompressor, StoredForm};
 use crate::error::ObjectError;
 use ironborg_crypto::{CryptoError, Key};
@@ -82,13 +84,7 @@ impl Opener {
     ) -> Result<(), ObjectError> {
         out.clear();
         let stored = key.open_envelope_in_place(Some(id), object)?;
-        let is_so = self
-            .decompressor
-            .decompress_within(stored, len, out)
-            .is_ok();
-        if !is_so {
-            self.decompressor.decompress(stored, out)?;
-        }
+        decompress(&mut self.decompressor, stored, Some(len), out)?;
         if let Err(error) = key.verify_id(id, out) {
             out.clear();
             return Err(error.into());
@@ -112,26 +108,43 @@ impl Opener {
     }
 
     /// Opens several objects as [`Self::open`] opens one, computing their MACs and ids side by side: two to four at a time
-    /// take a half to a third of the time. `outs[i]` gets the plaintext of `objects[i]`, the i-th result says how it went.
+    /// take a half to a third of the time. The plaintexts, which should have `lens` bytes each (see [`Self::open_sized`]),
+    /// replace what is in `out`, one behind the other; the i-th result says where that of `objects[i]` is.
     ///
     /// # Panics
-    /// If there are not as many `outs` as `objects`.
+    /// If there are not as many `lens` as `objects`.
     pub fn open_many(
         &mut self,
         key: &Key,
         objects: &[(ChunkId, &[u8])],
-        outs: &mut [Vec<u8>],
-    ) -> Vec<Result<(), ObjectError>> {
-        self.open_all(key, objects, outs, |decompressor, _, stored, out| {
-            decompressor.decompress(stored, out)
-        })
+        lens: &[usize],
+        out: &mut Vec<u8>,
+    ) -> Vec<Result<Range<usize>, ObjectError>> {
+        assert_eq!(objects.len(), lens.len(), "a length for each object");
+        self.open_in_turns(key, objects, |at| Some(lens[at]), usize::MAX, out)
     }
 
-    /// As [`Self::open_many`], for plaintexts that should have `lens` bytes each: see [`Self::open_sized`].
+    /// As [`Self::open_many`], for who only wants to know whether they open. When `room` bytes of plaintext are there,
+    /// they make place for the next: memory is that and one plaintext more.
+    pub fn verify_many(
+        &mut self,
+        key: &Key,
+        objects: &[(ChunkId, &[u8])],
+        room: usize,
+        plaintexts: &mut Vec<u8>,
+    ) -> Vec<Result<(), ObjectError>> {
+        let opened = self.open_in_turns(key, objects, |_| None, room, plaintexts);
+        opened
+            .into_iter()
+            .map(|result| result.map(|_| ()))
+            .collect()
+    }
+
+    /// As [`Self::open_many`], with a buffer for each: `outs[i]` gets the plaintext of `objects[i]`.
     ///
     /// # Panics
     /// If there are not as many `lens` and `outs` as `objects`.
-    pub fn open_many_sized(
+    pub fn open_each(
         &mut self,
         key: &Key,
         objects: &[(ChunkId, &[u8])],
@@ -139,34 +152,15 @@ impl Opener {
         outs: &mut [Vec<u8>],
     ) -> Vec<Result<(), ObjectError>> {
         assert_eq!(objects.len(), lens.len(), "a length for each object");
-        self.open_all(key, objects, outs, |decompressor, at, stored, out| {
-            if decompressor
-                .decompress_within(stored, lens[at], out)
-                .is_ok()
-            {
-                return Ok(());
-            }
-            decompressor.decompress(stored, out)
-        })
-    }
-
-    fn open_all(
-        &mut self,
-        key: &Key,
-        objects: &[(ChunkId, &[u8])],
-        outs: &mut [Vec<u8>],
-        decompress: impl Fn(&mut Decompressor, usize, &[u8], &mut Vec<u8>) -> Result<(), ObjectError>,
-    ) -> Vec<Result<(), ObjectError>> {
         assert_eq!(objects.len(), outs.len(), "a buffer for each object");
         let mut results: Vec<Result<(), ObjectError>> = key
             .authenticate_many(objects)
             .into_iter()
-            .zip(&mut *outs)
-            .enumerate()
-            .map(|(at, (authentic, out))| {
+            .zip(lens.iter().zip(&mut *outs))
+            .map(|(authentic, (len, out))| {
                 out.clear();
                 let stored = key.decrypt(authentic?, &mut self.compressed);
-                decompress(&mut self.decompressor, at, stored, out)
+                decompress(&mut self.decompressor, stored, Some(*len), out)
             })
             .collect();
         let opened: Vec<usize> = (0..objects.len()).filter(|i| results[*i].is_ok()).collect();
@@ -184,6 +178,35 @@ impl Opener {
         results
     }
 
+    /// Opens objects one behind the other; whenever there are `room` bytes, those are compared with their ids and go.
+    fn open_in_turns(
+        &mut self,
+        key: &Key,
+        objects: &[(ChunkId, &[u8])],
+        len_of: impl Fn(usize) -> Option<usize>,
+        room: usize,
+        out: &mut Vec<u8>,
+    ) -> Vec<Result<Range<usize>, ObjectError>> {
+        let mut results = Vec::with_capacity(objects.len());
+        let mut verified = 0;
+        out.clear();
+        for (at, authentic) in key.authenticate_many(objects).into_iter().enumerate() {
+            if out.len() >= room {
+                verify_ids(key, &objects[verified..], &mut results[verified..], out);
+                verified = at;
+                out.clear();
+            }
+            let start = out.len();
+            let decompressed = authentic.map_err(ObjectError::from).and_then(|authentic| {
+                let stored = key.decrypt(authentic, &mut self.compressed);
+                decompress(&mut self.decompressor, stored, len_of(at), out)
+            });
+            results.push(decompressed.map(|()| start..out.len()));
+        }
+        verify_ids(key, &objects[verified..], &mut results[verified..], out);
+        results
+    }
+
     /// All of [`Self::open`] but the last step.
     fn open_unverified(
         &mut self,
@@ -196,6 +219,41 @@ impl Opener {
         let stored = key.open_envelope(named, object, &mut self.compressed)?;
         self.decompressor.decompress(stored, out)?;
         Ok(StoredForm::of(stored).expect("what was decompressed is of a known form"))
+    }
+}
+
+/// Appends a plaintext that should have `len` bytes, or has as many as it has.
+fn decompress(
+    decompressor: &mut Decompressor,
+    stored: &[u8],
+    len: Option<usize>,
+    out: &mut Vec<u8>,
+) -> Result<(), ObjectError> {
+    if let Some(len) = len
+        && decompressor.decompress_within(stored, len, out).is_ok()
+    {
+        return Ok(());
+    }
+    decompressor.decompress(stored, out)
+}
+
+/// Compares the plaintexts that are there with the ids of their objects; for one that does not match there is an error.
+fn verify_ids(
+    key: &Key,
+    objects: &[(ChunkId, &[u8])],
+    results: &mut [Result<Range<usize>, ObjectError>],
+    plaintexts: &[u8],
+) {
+    let opened = objects.iter().zip(&*results);
+    let (ids, chunks): (Vec<ChunkId>, Vec<&[u8]>) = opened
+        .filter_map(|((id, _), range)| Some((*id, &plaintexts[range.as_ref().ok()?.clone()])))
+        .unzip();
+    let matches = key.verify_ids(&ids, &chunks);
+    let opened = results.iter_mut().filter(|result| result.is_ok());
+    for ((result, id), is_so) in opened.zip(ids).zip(matches) {
+        if !is_so {
+            *result = Err(CryptoError::IdMismatch { id }.into());
+        }
     }
 }
 

@@ -12,16 +12,13 @@ use ironborg_object::{ObjectError, Opener};
 use ironborg_repository::Repository;
 use ironborg_types::ChunkId;
 
-use crate::items::{ObjectReader, ObjectSource, ReadObject, trim};
+use crate::items::{ObjectReader, ObjectSource, ReadObject};
 use crate::{ArchiveError, Session};
 
 /// Objects handed to a thread at a time.
 const BATCH: usize = 64;
 /// Objects opened together: their ids are hashed side by side.
 const GROUP: usize = 4;
-
-/// Room that is kept for their plaintexts, in bytes.
-const PLAINTEXTS_KEPT: usize = 8 << 20;
 
 /// What a thread makes of an object; `None` if it is not worth mentioning.
 pub(super) type Judge<'a, T> =
@@ -177,7 +174,7 @@ struct Worker<'a> {
     reader: ObjectReader<'a>,
     opener: Opener,
     object: Vec<u8>,
-    plaintexts: Vec<Vec<u8>>,
+    plaintexts: Vec<u8>,
 }
 
 impl<'a> Worker<'a> {
@@ -192,7 +189,7 @@ impl<'a> Worker<'a> {
             reader: source.reader(),
             opener: Opener::new(),
             object: Vec::new(),
-            plaintexts: vec![Vec::new(); GROUP],
+            plaintexts: Vec::new(),
         }
     }
 
@@ -211,20 +208,19 @@ impl<'a> Worker<'a> {
                 judged.extend(group.iter().map(|id| self.judge_alone(id, judge)));
                 continue;
             }
-            let plaintexts = &mut self.plaintexts[..group.len()];
-            trim(plaintexts, PLAINTEXTS_KEPT);
-            let errors = self.reader.read_group(group, plaintexts);
-            for ((id, error), plaintext) in group.iter().zip(errors).zip(plaintexts) {
-                judged.push(judge(id, error.map_or(Ok(plaintext.as_slice()), Err)));
+            // How long they are is not known here.
+            let lens = &[usize::MAX; GROUP][..group.len()];
+            let plaintexts = &mut self.plaintexts;
+            let opened = self.reader.read_group(group, lens, plaintexts);
+            for (id, opened) in group.iter().zip(opened) {
+                judged.push(judge(id, opened.map(|range| &plaintexts[range])));
             }
         }
         judged
     }
 
     fn judge_alone<T>(&mut self, id: &ChunkId, judge: Judge<'_, T>) -> Option<T> {
-        let [plaintext, ..] = self.plaintexts.as_mut_slice() else {
-            unreachable!("a group is not empty");
-        };
+        let plaintext = &mut self.plaintexts;
         let opened = open_one(
             self.sweep.repository,
             self.sweep.key,

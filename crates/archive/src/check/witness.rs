@@ -11,7 +11,6 @@ use ironborg_types::{ChunkId, Place};
 
 use super::key;
 use super::sweep::in_words;
-use crate::items::trim;
 use crate::keys::OpenedKey;
 use crate::{ArchiveError, Client};
 
@@ -19,8 +18,8 @@ use crate::{ArchiveError, Client};
 const GROUP: usize = 16;
 /// Bytes of those, unless one has more.
 const GROUP_LEN: usize = 3 << 20;
-/// Room that is kept for their plaintexts, in bytes.
-const PLAINTEXTS_KEPT: usize = 8 << 20;
+/// With so many bytes of plaintext there are enough whose ids are computed side by side.
+const PLAINTEXTS_LEN: usize = 8 << 20;
 
 /// An object that is not what it should be.
 #[derive(Debug)]
@@ -184,7 +183,7 @@ struct VerifierThread<'a> {
     key: &'a Key,
     seen: &'a Seen,
     opener: Opener,
-    plaintexts: [Vec<u8>; GROUP],
+    plaintexts: Vec<u8>,
 }
 
 impl<'a> VerifierThread<'a> {
@@ -193,7 +192,7 @@ impl<'a> VerifierThread<'a> {
             key,
             seen,
             opener: Opener::new(),
-            plaintexts: Default::default(),
+            plaintexts: Vec::new(),
         }
     }
 
@@ -208,14 +207,16 @@ impl<'a> VerifierThread<'a> {
             }
         }
         if count == group.len() {
-            let plaintexts = &mut self.plaintexts[..count];
-            let opened = self.opener.open_many(self.key, &named[..count], plaintexts);
-            let errors = opened
+            let (named, plaintexts) = (&named[..count], &mut self.plaintexts);
+            let verified = self
+                .opener
+                .verify_many(self.key, named, PLAINTEXTS_LEN, plaintexts);
+            let errors = verified
                 .into_iter()
                 .map(|result| result.err().map(Into::into));
             return errors.collect();
         }
-        let plaintext = &mut self.plaintexts[0];
+        let plaintext = &mut self.plaintexts;
         let mut errors = Vec::with_capacity(group.len());
         for StoredObject { id, object, .. } in group {
             errors.push(match object {
@@ -260,7 +261,6 @@ impl Watcher for VerifierThread<'_> {
         };
         let mut before = 0;
         for group in groups(objects) {
-            trim(&mut self.plaintexts, PLAINTEXTS_KEPT);
             for (object, error) in group.iter().zip(self.open(group)) {
                 let place = Place {
                     chunk: Some(object.id),

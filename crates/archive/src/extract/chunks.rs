@@ -1,10 +1,12 @@
 //! The chunks one worker is going to write, fetched a few at a time.
 
+use std::ops::Range;
+
 use ironborg_format::item::ChunkEntry;
 use ironborg_types::ChunkId;
 
 use crate::ArchiveError;
-use crate::items::{ObjectReader, trim};
+use crate::items::ObjectReader;
 
 /// Chunks opened together: MACs and ids of several are verified faster side by side.
 const GROUP_COUNT: usize = 16;
@@ -14,6 +16,8 @@ const GROUPS_LEN: usize = 16 << 20;
 const GROUP_LEN_MAX: usize = 8 << 20;
 /// nor less than many small files need.
 const GROUP_LEN_MIN: usize = 1 << 20;
+/// Room that is made at once for one chunk that says it is longer: ordinary ones are not.
+const ROOM_MAX: usize = 32 << 20;
 
 /// Bytes of content that one of so many threads opens together, unless one chunk has more.
 pub(crate) fn group_len(threads: usize) -> usize {
@@ -29,8 +33,10 @@ pub(crate) struct ChunkQueue<'a> {
     next: usize,
     /// Chunks that were opened, the first `open` of these. Sparse files repeat one many times.
     ids: Vec<ChunkId>,
-    plaintexts: Vec<Vec<u8>>,
-    results: Vec<Option<ArchiveError>>,
+    lens: Vec<usize>,
+    results: Vec<Result<Range<usize>, ArchiveError>>,
+    /// Their plaintexts, one behind the other.
+    plaintexts: Vec<u8>,
 }
 
 impl<'a> ChunkQueue<'a> {
@@ -42,8 +48,9 @@ impl<'a> ChunkQueue<'a> {
             queue: Vec::new(),
             next: 0,
             ids: Vec::new(),
-            plaintexts: Vec::new(),
+            lens: Vec::new(),
             results: Vec::new(),
+            plaintexts: Vec::new(),
         }
     }
 
@@ -76,9 +83,12 @@ impl<'a> ChunkQueue<'a> {
             0 // It is the first of the group.
         });
         self.next += 1;
-        match self.results[slot].take() {
-            None => Ok(&self.plaintexts[slot]),
-            Some(error) => {
+        match std::mem::replace(&mut self.results[slot], Ok(0..0)) {
+            Ok(range) => {
+                self.results[slot] = Ok(range.clone());
+                Ok(&self.plaintexts[range])
+            }
+            Err(error) => {
                 // Should it come again, it is tried again.
                 self.ids.truncate(slot);
                 Err(error)
@@ -89,23 +99,28 @@ impl<'a> ChunkQueue<'a> {
     /// Opens the next chunk and some that follow.
     fn open_group(&mut self) {
         self.ids.clear();
+        self.lens.clear();
         let mut len = 0_usize;
         for chunk in &self.queue[self.next..] {
             if self.ids.contains(&chunk.id) {
                 continue;
             }
-            len = len.saturating_add(chunk.size as usize);
-            if !self.ids.is_empty() && (len > self.group_len || self.ids.len() == GROUP_COUNT) {
+            let with_it = len.saturating_add(chunk.size as usize);
+            let is_full = with_it > self.group_len || self.ids.len() == GROUP_COUNT;
+            if !self.ids.is_empty() && is_full {
                 break;
             }
+            len = with_it;
             self.ids.push(chunk.id);
+            self.lens.push(chunk.size as usize);
         }
-        if self.plaintexts.len() < self.ids.len() {
-            self.plaintexts.resize_with(self.ids.len(), Vec::new);
+        // Room for any group at once: what grew bit by bit would leave holes in memory. What is not used costs nothing.
+        if self.plaintexts.capacity() < len.min(ROOM_MAX) {
+            self.plaintexts = Vec::new();
+            self.plaintexts = Vec::with_capacity(len.max(self.group_len).min(ROOM_MAX));
         }
-        // Half as much again: buffers have a little more room than is used.
-        trim(&mut self.plaintexts, self.group_len + self.group_len / 2);
-        let outs = &mut self.plaintexts[..self.ids.len()];
-        self.results = self.reader.read_group(&self.ids, outs);
+        self.results = self
+            .reader
+            .read_group(&self.ids, &self.lens, &mut self.plaintexts);
     }
 }

@@ -1,6 +1,7 @@
 //! Fetching objects ahead of their reader.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{PoisonError, RwLock};
 use std::thread;
 
@@ -128,17 +129,18 @@ impl ObjectReader<'_> {
         Ok((self.object.len(), form))
     }
 
-    /// Reads several objects, as [`ObjectReader::read`] reads one; `None`: `outs[i]` has the plaintext
-    /// of `ids[i]`.
+    /// Reads several objects, as [`ObjectReader::read`] reads one. Their plaintexts, which should have `lens` bytes each, are
+    /// in `out` then, one behind the other; for each where.
     ///
     /// # Panics
-    /// If there are not as many `outs` as `ids`.
+    /// If there are not as many `lens` as `ids`.
     pub fn read_group(
         &mut self,
         ids: &[ChunkId],
-        outs: &mut [Vec<u8>],
-    ) -> Vec<Option<ArchiveError>> {
-        assert_eq!(ids.len(), outs.len(), "a buffer for each object");
+        lens: &[usize],
+        out: &mut Vec<u8>,
+    ) -> Vec<Result<Range<usize>, ArchiveError>> {
+        assert_eq!(ids.len(), lens.len(), "a length for each object");
         if self.objects.len() < ids.len() {
             self.objects.resize_with(ids.len(), Vec::new);
         }
@@ -154,26 +156,20 @@ impl ObjectReader<'_> {
             .zip(objects.iter_mut())
             .map(|(id, object)| source.objects.read_object(id, object))
             .collect();
-        let named: Vec<(ChunkId, &[u8])> = ids
-            .iter()
-            .zip(objects.iter())
-            .map(|(id, object)| (*id, object.as_slice()))
-            .collect();
-        if ids.len() > 1 && got.iter().all(Result::is_ok) {
-            let opened = opener.open_many(source.key, &named, outs);
-            return opened
-                .into_iter()
-                .map(|result| result.err().map(Into::into))
-                .collect();
-        }
+        let there = got.iter().zip(ids.iter().zip(lens).zip(objects.iter()));
+        let there = there.filter(|(got, _)| got.is_ok());
+        let (named, lens): (Vec<(ChunkId, &[u8])>, Vec<usize>) = there
+            .map(|(_, ((id, len), object))| ((*id, object.as_slice()), *len))
+            .unzip();
+        let mut opened = opener.open_many(source.key, &named, &lens, out).into_iter();
         let mut results = Vec::with_capacity(ids.len());
-        for (((id, object), got), out) in named.into_iter().zip(got).zip(outs) {
+        for got in got {
             results.push(match got {
-                Ok(()) => opener
-                    .open(source.key, &id, object, out)
-                    .err()
-                    .map(Into::into),
-                Err(error) => Some(error.into()),
+                Ok(()) => {
+                    let opened = opened.next().expect("what was read is opened");
+                    opened.map_err(ArchiveError::from)
+                }
+                Err(error) => Err(error.into()),
             });
         }
         results
@@ -182,7 +178,7 @@ impl ObjectReader<'_> {
 
 /// Gives the largest buffers back until all together have room for no more than `kept` bytes: chunks are of very different
 /// lengths, and each buffer would end up with room for the longest.
-pub(crate) fn trim(buffers: &mut [Vec<u8>], kept: usize) {
+fn trim(buffers: &mut [Vec<u8>], kept: usize) {
     let mut held: usize = buffers.iter().map(Vec::capacity).sum();
     while held > kept
         && let Some(largest) = buffers.iter_mut().max_by_key(|buffer| buffer.capacity())

@@ -11,7 +11,6 @@ mod same;
 mod size;
 
 pub use content::ContentReader;
-pub(crate) use fetch::trim;
 pub use fetch::{Fetched, ObjectReader, ObjectSource, ReadAhead, ReadObject};
 pub use reader::{ItemReader, PartFiles};
 pub use size::item_size;

@@ -36,7 +36,7 @@ pub(crate) fn lz4_compress(data: &[u8], len_max: usize, out: &mut Vec<u8>) -> bo
 /// If `block` is longer than 2 GiB.
 pub(crate) fn lz4_decompress(block: &[u8], len_max: usize, out: &mut Vec<u8>) -> bool {
     let start = out.len();
-    out.reserve(len_max);
+    out.reserve_exact(len_max);
     let room = &mut out.spare_capacity_mut()[..len_max];
     // SAFETY: both pointers are good for the lengths given with them; this is the function that is
     // made for untrusted blocks: it reads and writes within those lengths only.
@@ -73,7 +73,7 @@ pub(crate) struct Tail<'a> {
 impl<'a> Tail<'a> {
     /// Reserves `room` bytes behind what `vec` holds.
     pub(crate) fn new(vec: &'a mut Vec<u8>, room: usize) -> Self {
-        vec.reserve(room);
+        vec.reserve_exact(room);
         let start = vec.len();
         Self { vec, start, room }
     }

@@ -174,14 +174,23 @@ fn many_objects_open_as_each_would() {
             .map(|(id, object)| (*id, object.as_slice()))
             .collect();
         let mut outs = vec![b"before".to_vec(); objects.len()];
-        let results = Opener::new().open_many(&key, &objects, &mut outs);
         let lens: Vec<usize> = (0..)
             .map(|n| [0, 1, 1 << 20][n % 3])
             .take(objects.len())
             .collect();
-        let mut sized = vec![b"before".to_vec(); objects.len()];
-        let of_sized = Opener::new().open_many_sized(&key, &objects, &lens, &mut sized);
-        assert_eq!((&of_sized, &sized), (&results, &outs));
+        let results = Opener::new().open_each(&key, &objects, &lens, &mut outs);
+        let mut together = b"before".to_vec();
+        let ranges = Opener::new().open_many(&key, &objects, &lens, &mut together);
+        for ((range, result), out) in ranges.iter().zip(&results).zip(&outs) {
+            let found = range.as_ref().map(|range| &together[range.clone()]);
+            let expected = result.as_ref().map(|()| out.as_slice());
+            assert_eq!(found, expected, "{mode:?}");
+        }
+        for room in [0, 1, 5000, usize::MAX] {
+            let mut plaintexts = Vec::new();
+            let verified = Opener::new().verify_many(&key, &objects, room, &mut plaintexts);
+            assert_eq!(verified, results, "{mode:?}, {room}");
+        }
         for (i, (id, object)) in objects.iter().enumerate() {
             let mut expected = Vec::new();
             let result = Opener::new().open(&key, id, object, &mut expected);
