@@ -20,6 +20,11 @@ const ENTRY_WEIGHT: u64 = 256;
 /// Chunks that were read to their end are kept up to this share of the budget: an earlier part of one may be asked for a little
 /// later, and the next file may have the same.
 const FINISHED_SHARE: u64 = 8;
+/// Buffers of chunks that went are kept up to this share of the budget, as far as it is not in use: every page of a new one
+/// comes from the system.
+const SPARE_SHARE: u64 = 4;
+/// Smaller ones do not: the allocator has them at hand.
+const SPARE_MIN: u64 = 256 << 10;
 /// How long a chunk that could not be read is not tried again: the kernel asks for each page of it.
 const FAILURE_KEPT: Duration = Duration::from_secs(2);
 /// Most failures remembered.
@@ -45,6 +50,10 @@ pub(super) struct Shelf {
     /// How many entries are wanted.
     wanted: usize,
     failures: HashMap<ChunkId, (Instant, Arc<str>)>,
+    /// Buffers of chunks that went, the one that went last behind the others.
+    spare: VecDeque<Vec<u8>>,
+    /// Their bytes.
+    spare_len: u64,
     /// Counts touches.
     touches: u64,
     /// Counts bytes handed out: the time by which chunks grow old.
@@ -118,6 +127,8 @@ impl Shelf {
             queue: VecDeque::new(),
             wanted: 0,
             failures: HashMap::new(),
+            spare: VecDeque::new(),
+            spare_len: 0,
             touches: 0,
             clock: 0,
         }
@@ -174,10 +185,11 @@ impl Shelf {
         // Sizes in items can be anything; what really comes is counted when it is there.
         let weight = len.min(self.budget) + ENTRY_WEIGHT;
         let room = usize::try_from(len).map_or(CHUNK_LEN_MAX, |len| len.min(CHUNK_LEN_MAX));
-        let mut buffer = self.make_room(weight, len);
+        self.make_room(weight);
+        let mut buffer = self.take_spare(len);
         buffer.reserve_exact(room);
         let pending = Arc::new(Pending::default());
-        self.used += weight;
+        self.occupy(weight);
         let state = State::Loading(Arc::clone(&pending));
         self.entries.insert(id, Entry { weight, state });
         Job {
@@ -201,11 +213,11 @@ impl Shelf {
                     _ => return false,
                 },
             };
-            self.remove(&oldest);
+            self.give_up(&oldest);
         }
         self.touches += 1;
         let state = State::Wanted(self.touches);
-        self.used += weight;
+        self.occupy(weight);
         self.wanted += 1;
         self.entries.insert(id, Entry { weight, state });
         true
@@ -239,8 +251,8 @@ impl Shelf {
         match outcome {
             Ok(chunk) => {
                 let weight = chunk.weight() + ENTRY_WEIGHT;
-                self.make_room(weight, 0);
-                self.used += weight;
+                self.make_room(weight);
+                self.occupy(weight);
                 self.touches += 1;
                 let state = State::Ready {
                     chunk: Arc::clone(chunk),
@@ -282,6 +294,8 @@ impl Shelf {
             self.unwant(&id);
         }
         self.failures.clear();
+        self.spare.clear();
+        self.spare_len = 0;
     }
 
     /// How full it is.
@@ -341,9 +355,8 @@ impl Shelf {
         }
     }
 
-    /// Makes room for `weight` bytes as far as it goes; gives a buffer for `len` bytes if one got free.
-    fn make_room(&mut self, weight: u64, len: u64) -> Vec<u8> {
-        let mut buffer = Vec::new();
+    /// Makes room for `weight` bytes as far as it goes.
+    fn make_room(&mut self, weight: u64) {
         loop {
             let is_full = self.used.saturating_add(weight) > self.budget;
             let id = if is_full || self.finished_weight > self.budget / FINISHED_SHARE {
@@ -360,14 +373,56 @@ impl Shelf {
                 }
                 continue;
             };
-            let free = self.remove(&id).and_then(Chunk::into_buffer);
-            if let Some(free) = free
-                && is_better(free.capacity() as u64, buffer.capacity() as u64, len)
-            {
-                buffer = free;
-            }
+            self.give_up(&id);
         }
+    }
+
+    /// Counts bytes as used. What is spare makes way.
+    fn occupy(&mut self, weight: u64) {
+        self.used += weight;
+        self.trim_spare();
+    }
+
+    /// Takes an entry away, and keeps its buffer for another one.
+    fn give_up(&mut self, id: &ChunkId) {
+        let Some(mut buffer) = self.remove(id).and_then(Chunk::into_buffer) else {
+            return;
+        };
         buffer.clear();
+        let capacity = buffer.capacity() as u64;
+        if capacity >= SPARE_MIN {
+            self.spare_len += capacity;
+            self.spare.push_back(buffer);
+            self.trim_spare();
+        }
+    }
+
+    fn trim_spare(&mut self) {
+        let kept = (self.budget / SPARE_SHARE).min(self.budget.saturating_sub(self.used));
+        while self.spare_len > kept
+            && let Some(oldest) = self.spare.pop_front()
+        {
+            self.spare_len -= oldest.capacity() as u64;
+        }
+    }
+
+    /// A buffer for `len` bytes: that of a chunk that went, if there is one.
+    fn take_spare(&mut self, len: u64) -> Vec<u8> {
+        if len < SPARE_MIN {
+            return Vec::new();
+        }
+        let capacity = |at: usize| self.spare[at].capacity() as u64;
+        let best = (0..self.spare.len()).reduce(|best, at| {
+            if is_better(capacity(at), capacity(best), len) {
+                at
+            } else {
+                best
+            }
+        });
+        let Some(buffer) = best.and_then(|best| self.spare.remove(best)) else {
+            return Vec::new();
+        };
+        self.spare_len -= buffer.capacity() as u64;
         buffer
     }
 

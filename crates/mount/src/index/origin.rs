@@ -10,6 +10,7 @@ use ironborg_storage::Storage;
 use ironborg_types::{ArchiveId, ChunkId, Level, RepositoryId};
 
 use crate::MountError;
+use crate::content::WantedChunk;
 use crate::follow::{ChunkReader, Follower};
 
 /// The repository and the machine, as far as an index needs them.
@@ -21,6 +22,19 @@ pub(super) trait Origin: Send + Sync {
         id: &ChunkId,
         out: &mut Vec<u8>,
     ) -> Result<(), MountError>;
+
+    /// As [`Origin::read`], for several chunks: for each how it went. Together they are verified faster.
+    fn read_group(
+        &self,
+        reader: &mut ChunkReader,
+        wanted: &mut [WantedChunk],
+    ) -> Vec<Result<(), MountError>> {
+        let mut read = |chunk: &mut WantedChunk| {
+            let WantedChunk { id, plaintext, .. } = chunk;
+            self.read(reader, id, plaintext)
+        };
+        wanted.iter_mut().map(&mut read).collect()
+    }
 
     /// A hint that these chunks will be read, in this order.
     fn will_need(&self, chunks: &[(ChunkId, u32)]);
@@ -58,6 +72,14 @@ impl Origin for Follower {
         out: &mut Vec<u8>,
     ) -> Result<(), MountError> {
         Self::read(self, reader, id, out)
+    }
+
+    fn read_group(
+        &self,
+        reader: &mut ChunkReader,
+        wanted: &mut [WantedChunk],
+    ) -> Vec<Result<(), MountError>> {
+        Self::read_group(self, reader, wanted)
     }
 
     fn will_need(&self, chunks: &[(ChunkId, u32)]) {

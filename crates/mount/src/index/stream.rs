@@ -1,6 +1,6 @@
 //! Reading an item stream from one end to the other, its chunks fetched and opened ahead on several threads.
 //!
-//! Memory: `2 * threads + 2` chunks, and the item that is incomplete.
+//! Memory: `4 * threads + 2` chunks, and the item that is incomplete.
 
 use std::collections::VecDeque;
 use std::thread;
@@ -12,10 +12,13 @@ use ironborg_types::{BytePath, ChunkId};
 
 use super::origin::Origin;
 use crate::MountError;
+use crate::content::WantedChunk;
 use crate::follow::ChunkReader;
 
 /// Chunks that are announced to a repository across a wire.
 const ANNOUNCED_MAX: usize = 64;
+/// Chunks that a thread reads together, if so many are wanted.
+const GROUP: usize = 4;
 
 /// An item stream: which archive it belongs to, and its chunks.
 pub(super) struct ItemStream<'a> {
@@ -68,7 +71,7 @@ impl ItemStream<'_> {
             }
             return Ok(items.end());
         }
-        let window = 2 * threads + 2;
+        let window = GROUP * threads + 2;
         let (job_tx, job_rx) = bounded::<Job>(window);
         let (done_tx, done_rx) = bounded::<(usize, Fetched)>(window);
         thread::scope(|scope| {
@@ -120,12 +123,23 @@ impl ItemStream<'_> {
 
     fn serve(&self, origin: &dyn Origin, jobs: &Receiver<Job>, done: &Sender<(usize, Fetched)>) {
         let mut reader = ChunkReader::default();
-        for Job { number, mut buffer } in jobs {
-            let alarm = Alarm { number, done };
-            let fetched = origin.read(&mut reader, &self.chunks[number], &mut buffer);
-            drop(alarm);
-            if done.send((number, fetched.map(|()| buffer))).is_err() {
-                return; // Nobody waits any more.
+        while let Ok(first) = jobs.recv() {
+            let group = std::iter::once(first).chain(jobs.try_iter().take(GROUP - 1));
+            let (mut alarms, mut wanted) = (Vec::with_capacity(GROUP), Vec::with_capacity(GROUP));
+            for Job { number, buffer } in group {
+                alarms.push(Alarm { number, done });
+                wanted.push(WantedChunk {
+                    id: self.chunks[number],
+                    len: usize::MAX, // It is not known.
+                    plaintext: buffer,
+                });
+            }
+            let read = origin.read_group(&mut reader, &mut wanted);
+            for ((alarm, chunk), read) in alarms.into_iter().zip(wanted).zip(read) {
+                let fetched = read.map(|()| chunk.plaintext);
+                if done.send((alarm.number, fetched)).is_err() {
+                    return; // Nobody waits any more.
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::*;
 
 const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
 
 fn id(n: u8) -> ChunkId {
     ChunkId([n; 32])
@@ -125,14 +126,17 @@ fn zeros_take_no_room() {
 }
 
 #[test]
-fn buffers_are_used_again() {
-    let mut shelf = Shelf::new(8 * KIB);
-    load(&mut shelf, 1, 5 * KIB);
-    shelf.handed_out(&id(1), 5 * KIB, true);
-    let Claim::Load(job) = shelf.claim(&id(2), 4 * KIB) else {
-        panic!("it was never there");
-    };
-    assert_eq!((job.buffer.capacity(), job.buffer.len()), (5 * 1024, 0));
+fn large_buffers_are_used_again() {
+    for (unit, expected) in [(KIB, 4 * KIB), (MIB, 5 * MIB)] {
+        let mut shelf = Shelf::new(20 * unit);
+        load(&mut shelf, 1, 5 * unit);
+        shelf.handed_out(&id(1), 5 * unit, true);
+        let Claim::Load(job) = shelf.claim(&id(2), 4 * unit) else {
+            panic!("it was never there");
+        };
+        let room = u64::try_from(job.buffer.capacity()).unwrap();
+        assert_eq!((room, job.buffer.len()), (expected, 0));
+    }
 }
 
 #[test]
@@ -163,4 +167,25 @@ fn forgotten_wishes_do_not_pile_up() {
     }
     assert!(shelf.queue.len() <= STALE_MAX + 1, "{}", shelf.queue.len());
     assert_eq!(shelf.fill().used, 0);
+}
+
+/// Chunks come and go in the order they are read, and no page is asked of the system for the later ones.
+#[test]
+fn a_later_chunk_gets_the_buffer_of_one_that_went() {
+    let mut shelf = Shelf::new(8 * MIB);
+    let mut buffers = std::collections::HashSet::new();
+    for n in 0..100_u8 {
+        let id = ChunkId([n; 32]);
+        assert!(shelf.want(id, MIB), "{n}");
+        shelf.enqueue([id]);
+        let mut job = shelf.next_job().unwrap();
+        job.buffer.resize(usize::try_from(MIB).unwrap(), n + 1);
+        buffers.insert(job.buffer.as_ptr());
+        shelf.arrived(&id, &Ok(Arc::new(Chunk::new(job.buffer))));
+        shelf.handed_out(&id, MIB, true);
+        assert!(shelf.used + shelf.spare_len <= shelf.budget, "{n}");
+    }
+    assert!(buffers.len() <= 4, "{}", buffers.len());
+    shelf.clear();
+    assert_eq!((shelf.used, shelf.spare_len), (0, 0));
 }
