@@ -8,6 +8,8 @@ mod check;
 mod compact;
 mod create;
 mod hints;
+mod load;
+mod locking;
 mod options;
 mod room;
 mod scan;
@@ -33,7 +35,7 @@ pub use snapshot::SnapshotRepository;
 use crate::index::{EntryLocation, Index, SharedIndex};
 use crate::lock::{Lock, LockOptions, LockOwner};
 use crate::nonce::NonceFile;
-use crate::recovery::{Committed, Recovery};
+use crate::recovery::Recovery;
 use crate::segments::SegmentLog;
 use crate::settings::{self, Settings};
 use crate::state::State;
@@ -273,17 +275,6 @@ impl LocalRepository {
         NonceFile::new(Arc::clone(&self.storage), exclusive)
     }
 
-    /// Nothing is to be written without the lock, as somebody else may be writing.
-    fn check_lock(&self) -> Result<(), RepositoryError> {
-        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        lock.as_ref().map_or(Ok(()), Lock::check_held)
-    }
-
-    fn take_lock(&self) -> Option<Lock> {
-        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        lock.take()
-    }
-
     fn recovery(&self) -> Recovery<'_> {
         Recovery {
             storage: &self.storage,
@@ -347,171 +338,6 @@ impl LocalRepository {
         RepositoryError::ObjectNotFound {
             id: *id,
             location: self.location(),
-        }
-    }
-
-    /// Loads the committed state, rebuilding it from the segments if need be.
-    fn load(&self) -> Result<Loaded, RepositoryError> {
-        let recovery = self.recovery();
-        let (from, to) = match recovery.committed()? {
-            Committed::Nothing => {
-                return Ok(Loaded {
-                    id: None,
-                    state: State::default(),
-                    has_hints: true,
-                });
-            }
-            Committed::Indexed(id) => match self.open_index(id) {
-                Some(index) => {
-                    let state = State {
-                        index,
-                        ..State::default()
-                    };
-                    return Ok(Loaded {
-                        id: Some(id),
-                        state,
-                        has_hints: false,
-                    });
-                }
-                None => (None, id),
-            },
-            Committed::Behind { from, to } => (from, to),
-        };
-        if self.upgrade_lock() {
-            // While waiting for the others one of them may have done the work.
-            match self.recovery().committed()? {
-                Committed::Behind { from, to } => return self.rebuild(from, to),
-                Committed::Indexed(id) if id == to && from.is_none() => {}
-                _ => return self.load(),
-            }
-        }
-        self.rebuild(from, to)
-    }
-
-    fn open_index(&self, id: SegmentId) -> Option<SharedIndex> {
-        match self.mode {
-            LockMode::None => self.recovery().load_index(id).map(SharedIndex::from),
-            _ => self.recovery().open_index(id, self.index_policy),
-        }
-    }
-
-    /// Rebuilds index and hints of transaction `to` from the segments, beginning with the files of
-    /// `from` if they are sound.
-    fn rebuild(&self, from: Option<SegmentId>, to: SegmentId) -> Result<Loaded, RepositoryError> {
-        let mut state = State::default();
-        let mut begin = None;
-        if let Some(id) = from
-            && let Some(found) = self.load_whole(id)?
-        {
-            state = found;
-            begin = Some(id);
-        }
-        self.recovery().replay(&mut state, begin, to)?;
-        if let Some(lost) = self.recovery().lost_commit()? {
-            // The index of that transaction is the only witness. It must not go before somebody has decided.
-            let error = self.lost_commit_error(lost, to);
-            self.recovery().warn(error.to_string());
-        } else if self.is_exclusive() && self.planned.is_none() {
-            self.save_rebuilt(&state, to)?;
-        }
-        Ok(Loaded {
-            id: Some(to),
-            state,
-            has_hints: true,
-        })
-    }
-
-    /// Writes down what was rebuilt. A full disk is no reason not to read, nor not to make room on it.
-    fn save_rebuilt(&self, state: &State, id: SegmentId) -> Result<(), RepositoryError> {
-        match self.write_state(state, id) {
-            Err(RepositoryError::Storage(error)) if error.is_no_space() => {
-                let message = format!("The rebuilt index could not be saved: {error}");
-                self.log_message(Level::Warning, message);
-                Ok(())
-            }
-            written => written,
-        }
-    }
-
-    /// Transaction `lost` cannot be seen any more; there is what `to` committed.
-    fn lost_commit_error(&self, lost: SegmentId, to: SegmentId) -> RepositoryError {
-        let path = self.storage.path("");
-        let path = path.display();
-        RepositoryError::CheckNeeded {
-            // The quotes close and open those of the message around it.
-            what: format!(
-                "{path}\": transaction {lost} was committed, but segment {lost} is damaged and does not say so any \
-                 more, so that the last one seen is {to}. To have it back, as far as that can be, run \"borg check --repair {path}"
-            ),
-        }
-    }
-
-    fn load_whole(&self, id: SegmentId) -> Result<Option<State>, RepositoryError> {
-        let recovery = self.recovery();
-        let Some(index) = recovery.load_index(id).map(SharedIndex::from) else {
-            return Ok(None);
-        };
-        let hints = recovery.load_hints(id, &index)?;
-        Ok(hints.map(|hints| {
-            let mut state = State { index, hints };
-            state.forget_uncommitted(id);
-            state
-        }))
-    }
-
-    /// Completes what was loaded for reading with what writing needs.
-    fn with_hints(&self, mut loaded: Loaded) -> Result<Loaded, RepositoryError> {
-        let (false, Some(id)) = (loaded.has_hints, loaded.id) else {
-            return Ok(loaded);
-        };
-        let hints = self.recovery().load_hints(id, &loaded.state.index)?;
-        let Some(hints) = hints else {
-            return self.rebuild(None, id);
-        };
-        loaded.state.hints = hints;
-        loaded.state.forget_uncommitted(id);
-        loaded.has_hints = true;
-        Ok(loaded)
-    }
-
-    fn is_exclusive(&self) -> bool {
-        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        lock.as_ref().is_some_and(Lock::is_exclusive)
-    }
-
-    /// Makes a shared lock exclusive; says whether it did just that.
-    ///
-    /// A reader that cannot have the repository for itself works on what it rebuilds in memory.
-    fn upgrade_lock(&self) -> bool {
-        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(lock) = lock.as_mut().filter(|lock| !lock.is_exclusive()) else {
-            return false;
-        };
-        match lock.upgrade() {
-            Ok(()) => true,
-            Err(error) => {
-                let message = format!("The rebuilt index will not be saved: {error}");
-                self.log_message(Level::Debug, message);
-                false
-            }
-        }
-    }
-
-    /// Makes sure that nobody else has the repository open, where that was wished for.
-    fn lock_for_writing(&mut self) -> Result<(), RepositoryError> {
-        match self.mode {
-            LockMode::Exclusive => Ok(()),
-            LockMode::SharedUntilWrite => {
-                let lock = self.lock.get_mut().unwrap_or_else(PoisonError::into_inner);
-                if let Some(lock) = lock {
-                    lock.upgrade()?;
-                }
-                self.mode = LockMode::Exclusive;
-                Ok(())
-            }
-            LockMode::Shared | LockMode::None => Err(RepositoryError::NotExclusive {
-                location: self.location(),
-            }),
         }
     }
 
