@@ -5,10 +5,12 @@
 //! Layout: docs/format.md, "Index files".
 
 mod in_place;
+mod paged;
 mod patched;
 mod sizes;
 
 pub use in_place::{Buckets, Probe, TableFile};
+pub use paged::{PagedTable, Pages};
 pub use patched::{Patched, PatchedTable, TableSurvey, entries_in};
 use sizes::{next_size, previous_size, size_for};
 
@@ -260,6 +262,14 @@ impl<const V: usize> HashIndex<V> {
         }
     }
 
+    /// The bucket of a key, and its value.
+    pub fn locate(&self, key: &[u8; KEY_LEN]) -> Option<(usize, &[u8; V])> {
+        match self.find(key) {
+            Slot::Used(at) => Some((at, self.value(at))),
+            Slot::Free(_) => None,
+        }
+    }
+
     /// Whether there is such a key.
     pub fn contains(&self, key: &[u8; KEY_LEN]) -> bool {
         matches!(self.find(key), Slot::Used(_))
@@ -424,6 +434,18 @@ impl<const V: usize> std::fmt::Debug for HashIndex<V> {
     }
 }
 
+/// The header of a table.
+fn header_of<const V: usize>(entries: usize, buckets: usize) -> [u8; HEADER_LEN] {
+    let number = |count: usize| u32::try_from(count).expect("no table is larger");
+    let mut header = [0; HEADER_LEN];
+    header[..8].copy_from_slice(&MAGIC);
+    header[8..12].copy_from_slice(&number(entries).to_le_bytes());
+    header[12..16].copy_from_slice(&number(buckets).to_le_bytes());
+    header[16] = u8::try_from(KEY_LEN).expect("32");
+    header[17] = u8::try_from(V).expect("values are short");
+    header
+}
+
 /// Whether a table has to be larger for another entry. Borg's load limit is 0.75.
 fn is_full(buckets: usize, entries: usize) -> bool {
     entries > buckets / 4 * 3 + buckets % 4 * 3 / 4
@@ -444,6 +466,13 @@ fn first_field(value: &[u8]) -> u32 {
 pub struct Iter<'a, const V: usize> {
     index: &'a HashIndex<V>,
     at: usize,
+}
+
+impl<const V: usize> Iter<'_, V> {
+    /// The bucket behind that of the last entry.
+    pub fn bucket(&self) -> usize {
+        self.at
+    }
 }
 
 impl<'a, const V: usize> Iterator for Iter<'a, V> {

@@ -15,6 +15,7 @@ mod local;
 mod memory;
 mod real_path;
 mod recording;
+mod scratch_pages;
 mod spool;
 mod sys;
 
@@ -26,5 +27,6 @@ pub use local::LocalStorage;
 pub use memory::MemoryStorage;
 pub use real_path::{normal_path, real_path};
 pub use recording::{Operation, RecordingStorage, state_after};
+pub use scratch_pages::{ScratchPages, ScratchSpace, ScratchTable};
 pub use spool::Spool;
 pub use storage::{AppendFile, EntryKind, NextPiece, Status, Storage, StorageEntry};

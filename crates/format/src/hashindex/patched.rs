@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    DELETED, EMPTY, HEADER_LEN, HashIndexError, Header, KEY_LEN, MAGIC, VALUE_MAX, first_field,
+    DELETED, EMPTY, HEADER_LEN, HashIndexError, Header, KEY_LEN, VALUE_MAX, first_field, header_of,
     is_crowded, previous_size, start_of,
 };
 
@@ -124,14 +124,12 @@ impl<const V: usize> PatchedTable<V> {
 
     /// The file's header.
     pub fn header(&self) -> [u8; HEADER_LEN] {
-        let number = |count: usize| u32::try_from(count).expect("as large as in the file");
-        let mut header = [0; HEADER_LEN];
-        header[..8].copy_from_slice(&MAGIC);
-        header[8..12].copy_from_slice(&number(self.entries).to_le_bytes());
-        header[12..16].copy_from_slice(&number(self.buckets).to_le_bytes());
-        header[16] = u8::try_from(KEY_LEN).expect("32");
-        header[17] = u8::try_from(V).expect("values are short");
-        header
+        header_of::<V>(self.entries, self.buckets)
+    }
+
+    /// How many buckets the table has.
+    pub fn bucket_count(&self) -> usize {
+        self.buckets
     }
 
     /// Changes what was read from the file at `offset`, header or buckets, to what it is to be.
@@ -181,6 +179,21 @@ impl<const V: usize> PatchedTable<V> {
     ) -> Result<Option<[u8; V]>, E> {
         Ok(match self.find(key, read)? {
             Place::Used(_, value) => Some(value),
+            Place::Free(..) | Place::Nowhere => None,
+        })
+    }
+
+    /// The bucket of a key, and its value.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn locate<E>(
+        &self,
+        key: &[u8; KEY_LEN],
+        read: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+    ) -> Result<Option<(usize, [u8; V])>, E> {
+        Ok(match self.find(key, read)? {
+            Place::Used(at, value) => Some((at, value)),
             Place::Free(..) | Place::Nowhere => None,
         })
     }
