@@ -1,4 +1,4 @@
-//! What a comparison has to remember: items without a partner so far, and what hard links refer to.
+//! What a comparison has to remember: items without a partner so far.
 //!
 //! Items are kept as they were encoded, which takes a fraction of their decoded size.
 
@@ -64,22 +64,6 @@ impl Pair {
             old: encoded(old),
             new: encoded(new),
         }
-    }
-}
-
-/// The first of several hard links, by path, in both archives.
-#[derive(Debug, Default)]
-pub(super) struct LinkMasters(HashMap<Box<[u8]>, Pair>);
-
-impl LinkMasters {
-    /// Keeps a pair that hard links may refer to.
-    pub(super) fn keep(&mut self, path: &[u8], pair: Pair) {
-        self.0.insert(path.into(), pair);
-    }
-
-    /// What is at that path.
-    pub(super) fn get(&self, path: &[u8]) -> Option<&Pair> {
-        self.0.get(path)
     }
 }
 

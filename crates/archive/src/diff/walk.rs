@@ -5,7 +5,8 @@ use ironborg_source::walk::FileKind;
 use ironborg_types::Interrupt;
 
 use super::changes::{Change, Comparison, Difference, Verdict};
-use super::postponed::{LinkMasters, Orphans, Pair, decode};
+use super::masters::LinkMasters;
+use super::postponed::{Orphans, Pair, decode};
 use super::{DiffOptions, Finding};
 use crate::ArchiveError;
 use crate::items::{ContentReader, ItemReader};
@@ -30,8 +31,8 @@ impl<'w, 'r, F> Walk<'w, 'r, F> {
     pub(super) fn new(
         options: DiffOptions<'w>,
         content: Option<&'w mut ContentReader<'r>>,
-        interrupt: &'w Interrupt,
-        take: F,
+        masters: LinkMasters,
+        (interrupt, take): (&'w Interrupt, F),
     ) -> Self {
         Self {
             comparison: Comparison {
@@ -44,7 +45,7 @@ impl<'w, 'r, F> Walk<'w, 'r, F> {
             take,
             old_orphans: Orphans::default(),
             new_orphans: Orphans::default(),
-            masters: LinkMasters::default(),
+            masters,
             waiting: Vec::new(),
         }
     }
@@ -98,8 +99,7 @@ impl<'w, 'r, F> Walk<'w, 'r, F> {
             return if refers_elsewhere(old) {
                 self.pair(old, old)
             } else {
-                self.keep_master(Some(old), Some(old));
-                Ok(())
+                Ok(self.keep_master(Some(old), Some(old))?)
             };
         }
         let partner = new_items.next_selected(select, |new| {
@@ -145,8 +145,8 @@ impl<'w, 'r, F> Walk<'w, 'r, F> {
         E: From<ArchiveError>,
         F: FnMut(Finding<'_>) -> Result<(), E>,
     {
-        self.keep_master(Some(old), Some(new));
-        if self.source_is_known(old) && self.source_is_known(new) {
+        self.keep_master(Some(old), Some(new))?;
+        if self.source_is_known(old)? && self.source_is_known(new)? {
             return self.compare(Some(old), Some(new));
         }
         self.waiting.push(Pair::of(Some(old), Some(new)));
@@ -162,13 +162,13 @@ impl<'w, 'r, F> Walk<'w, 'r, F> {
         for added in std::mem::take(&mut self.new_orphans).into_ordered() {
             self.check_interrupt()?;
             let added = decode(&added);
-            self.keep_master(None, Some(&added));
+            self.keep_master(None, Some(&added))?;
             self.compare(None, Some(&added))?;
         }
         for removed in std::mem::take(&mut self.old_orphans).into_ordered() {
             self.check_interrupt()?;
             let removed = decode(&removed);
-            self.keep_master(Some(&removed), None);
+            self.keep_master(Some(&removed), None)?;
             self.compare(Some(&removed), None)?;
         }
         Ok(())
@@ -183,10 +183,14 @@ impl<'w, 'r, F> Walk<'w, 'r, F> {
         for pair in std::mem::take(&mut self.waiting) {
             self.check_interrupt()?;
             let [old, new] = [&pair.old, &pair.new].map(|item| item.as_deref().map(decode));
-            let lost = [&old, &new].map(|item| {
-                let item = item.as_ref().filter(|item| !self.source_is_known(item));
-                item.and_then(|item| Some((item.path, item.source?)))
-            });
+            let mut lost = [None, None];
+            for (lost, item) in lost.iter_mut().zip([&old, &new]) {
+                if let Some(item) = item
+                    && !self.source_is_known(item)?
+                {
+                    *lost = item.source.map(|source| (item.path, source));
+                }
+            }
             if lost == [None, None] {
                 self.compare(old.as_ref(), new.as_ref())?;
             }
@@ -198,16 +202,21 @@ impl<'w, 'r, F> Walk<'w, 'r, F> {
     }
 
     /// Remembers items that hard links may refer to. What Borg 1.0 made does not tell, and may all.
-    fn keep_master(&mut self, old: Option<&ItemView<'_>>, new: Option<&ItemView<'_>>) {
+    fn keep_master(
+        &mut self,
+        old: Option<&ItemView<'_>>,
+        new: Option<&ItemView<'_>>,
+    ) -> Result<(), ArchiveError> {
         if old.is_some_and(may_be_referred_to) || new.is_some_and(may_be_referred_to) {
             let path = old.or(new).map_or(&b""[..], |item| item.path);
-            self.masters.keep(path, Pair::of(old, new));
+            self.masters.keep(path, old, new)?;
         }
+        Ok(())
     }
 
-    fn source_is_known(&self, item: &ItemView<'_>) -> bool {
+    fn source_is_known(&mut self, item: &ItemView<'_>) -> Result<bool, ArchiveError> {
         let source = item.source.filter(|_| refers_elsewhere(item));
-        source.is_none_or(|source| self.masters.get(source).is_some())
+        source.map_or(Ok(true), |source| Ok(self.masters.get(source)?.is_some()))
     }
 
     /// Compares two items of one path, each hard link being what it refers to, and tells of a difference.
@@ -221,15 +230,18 @@ impl<'w, 'r, F> Walk<'w, 'r, F> {
         F: FnMut(Finding<'_>) -> Result<(), E>,
     {
         let path = old.or(new).map_or(&b""[..], |item| item.path);
-        let master = |item: Option<&ItemView<'_>>| {
-            let source = item.filter(|item| refers_elsewhere(item))?.source?;
-            self.masters.get(source)
+        let mut master = |item: Option<&ItemView<'_>>| {
+            let source = item.filter(|item| refers_elsewhere(item));
+            let source = source.and_then(|item| item.source);
+            source.map_or(Ok(None), |source| self.masters.get(source))
         };
-        let masters = [master(old), master(new)];
+        let masters = [master(old)?, master(new)?];
+        let [of_old, of_new] = &masters;
         let decoded = [
-            masters[0].and_then(|pair| pair.old.as_deref()).map(decode),
-            masters[1].and_then(|pair| pair.new.as_deref()).map(decode),
-        ];
+            of_old.as_ref().and_then(|pair| pair.old.as_deref()),
+            of_new.as_ref().and_then(|pair| pair.new.as_deref()),
+        ]
+        .map(|item| item.map(decode));
         let old = if masters[0].is_some() {
             decoded[0].as_ref()
         } else {
