@@ -1,13 +1,15 @@
 //! Where objects are: id to segment and offset.
 
 mod filed;
+mod scratch;
 mod shared;
 
 use ironborg_format::hashindex::{HEADER_LEN, HashIndex, HashIndexError, Iter};
 use ironborg_types::{ChunkId, SegmentId};
 
 pub(crate) use filed::{FiledIndex, NotFiled};
-pub(crate) use shared::SharedIndex;
+pub(crate) use scratch::ScratchIndex;
+pub(crate) use shared::{IndexView, PlacedIds, SharedIndex};
 
 /// Place of a PUT entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,8 +68,13 @@ impl Index {
         self.0.get(&id.0).copied().map(EntryLocation::decode)
     }
 
-    pub(crate) fn contains(&self, id: &ChunkId) -> bool {
-        self.0.contains(&id.0)
+    fn bucket_count(&self) -> usize {
+        self.0.bucket_count()
+    }
+
+    fn locate(&self, id: &ChunkId) -> Option<(usize, EntryLocation)> {
+        let (bucket, value) = self.0.locate(&id.0)?;
+        Some((bucket, EntryLocation::decode(*value)))
     }
 
     pub(crate) fn insert(&mut self, id: &ChunkId, at: EntryLocation) -> Option<EntryLocation> {
@@ -84,6 +91,18 @@ impl Index {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ChunkId, EntryLocation)> + '_ {
         let entries = self.0.iter();
         entries.map(|(id, value)| (ChunkId(*id), EntryLocation::decode(*value)))
+    }
+
+    /// Everything with its bucket, in this order.
+    fn for_each_place<E>(
+        &self,
+        look: &mut dyn FnMut(usize, ChunkId) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut entries = self.0.iter();
+        while let Some((id, _)) = entries.next() {
+            look(entries.bucket() - 1, ChunkId(*id))?;
+        }
+        Ok(())
     }
 
     /// Ids behind `marker` in bucket order; none if there is no such id.

@@ -30,12 +30,13 @@ pub use attic::AtticRepository;
 pub use ironborg_storage::Fence;
 
 pub use error::{ForeignError, RepositoryError};
+pub use ironborg_storage::ScratchSpace;
 pub use local::{
     CheckMode, CheckOptions, CompactOptions, CreateOptions, IndexPolicy, LocalRepository, LockMode,
     OpenOptions, SegmentScan, SnapshotRepository,
 };
 pub use lock::{Lock, LockOptions, LockOwner, process_identity};
-pub use repository::{Change, Repository, StoredIds};
+pub use repository::{Change, IdPlaces, Repository, StoredIds};
 pub use segments::FoundEntry;
 pub use survey::{Survey, survey};
 pub use witness::{StoredObject, Watcher, Witness};

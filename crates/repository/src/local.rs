@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ironborg_format::config::Config;
-use ironborg_storage::{Fence, FencedStorage, LocalStorage, Storage};
+use ironborg_storage::{Fence, FencedStorage, LocalStorage, ScratchSpace, Storage};
 use ironborg_types::{ChunkId, Event, Level, NonceStore, Reporter, RepositoryId, SegmentId};
 
 pub(crate) use create::{README, README_TEXT};
@@ -32,14 +32,14 @@ pub use options::{
 pub use scan::SegmentScan;
 pub use snapshot::SnapshotRepository;
 
-use crate::index::{EntryLocation, Index, SharedIndex};
+use crate::index::{EntryLocation, Index, PlacedIds, ScratchIndex, SharedIndex};
 use crate::lock::{Lock, LockOptions, LockOwner};
 use crate::nonce::NonceFile;
 use crate::recovery::Recovery;
 use crate::segments::SegmentLog;
 use crate::settings::{self, Settings};
 use crate::state::State;
-use crate::{Repository, RepositoryError, StoredIds, Witness};
+use crate::{IdPlaces, Repository, RepositoryError, StoredIds, Witness};
 use stored::CurrentIndex;
 
 /// Name of the log messages' source.
@@ -65,6 +65,8 @@ pub struct LocalRepository {
     /// Its index, for those who only ask what is stored. Stays while what is loaded is taken out and put back.
     current: Arc<CurrentIndex>,
     index_policy: IndexPolicy,
+    /// Where indexes are made that are not to be in memory as a whole.
+    scratch: Option<ScratchSpace>,
     phase: Phase,
     /// Whether the transaction in progress has put what was not there before.
     grows: bool,
@@ -88,11 +90,11 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     /// What readers need of a transaction.
-    fn of_index(transaction: SegmentId, index: Index) -> Self {
+    fn of_index(transaction: SegmentId, index: SharedIndex) -> Self {
         Self {
             id: Some(transaction),
             state: State {
-                index: index.into(),
+                index,
                 ..State::default()
             },
             has_hints: false,
@@ -189,6 +191,7 @@ impl LocalRepository {
             loaded: RwLock::new(None),
             current: Arc::default(),
             index_policy: IndexPolicy::default(),
+            scratch: None,
             phase: Phase::Idle,
             grows: false,
             planned: None,
@@ -236,6 +239,14 @@ impl LocalRepository {
     /// Decides anew when indexes that will be opened from now on are in memory.
     pub fn set_index_policy(&mut self, policy: IndexPolicy) {
         self.index_policy = policy;
+    }
+
+    /// An empty index that takes so many entries without growing.
+    fn index_anew(&self, capacity: usize) -> SharedIndex {
+        match &self.scratch {
+            Some(space) => ScratchIndex::with_capacity(space, capacity).into(),
+            None => Index::with_capacity(capacity).into(),
+        }
     }
 
     /// The quota in force, in bytes; 0 for none.
@@ -442,6 +453,26 @@ impl Repository for LocalRepository {
         let header = u32::try_from(ironborg_types::limits::PUT_HEADER_SIZE).expect("41");
         let size = self.read(id, |at| self.log.read_size(at, id))?;
         Ok(size.map(|size| size - header))
+    }
+
+    fn keep_index_within(&mut self, space: Option<ScratchSpace>) {
+        self.index_policy = match &space {
+            Some(space) => IndexPolicy {
+                in_memory_max: space.memory_len.min(IndexPolicy::default().in_memory_max),
+                is_loaded_when_asked: false,
+            },
+            None => IndexPolicy::default(),
+        };
+        self.scratch = space;
+    }
+
+    fn id_places(&self) -> Result<Option<Arc<dyn IdPlaces>>, RepositoryError> {
+        let index = self.with_index(SharedIndex::clone)?;
+        if self.scratch.is_none() {
+            // All of it is asked for.
+            index.load()?;
+        }
+        Ok(Some(Arc::new(PlacedIds(index))))
     }
 
     fn storage_order(&self, id: &ChunkId) -> Option<u64> {

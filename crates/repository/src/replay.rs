@@ -46,6 +46,16 @@ impl Change {
 }
 
 impl Change {
+    pub(crate) fn id(&self) -> &ChunkId {
+        &self.id
+    }
+
+    /// Where the object is from now on, if it is in `segment`; `None` if it is nowhere.
+    pub(crate) fn put_at(&self, segment: SegmentId) -> Option<EntryLocation> {
+        let offset = self.offset;
+        (self.kind == ChangeKind::Put).then_some(EntryLocation { segment, offset })
+    }
+
     /// Bytes from the start of the segment file.
     #[cfg(test)]
     pub(crate) fn offset(&self) -> u32 {

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use ironborg_storage::ScratchSpace;
 use ironborg_types::{ChunkId, NonceStore, RepositoryId, SegmentId};
 
 use crate::{CheckOptions, CompactOptions, RepositoryError, Witness};
@@ -25,6 +26,40 @@ pub trait StoredIds: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// The index cannot be read.
     fn contains(&self, id: &ChunkId) -> Result<bool, RepositoryError>;
+}
+
+/// The ids that are stored, each with a number below [`IdPlaces::place_count`] that no other id has, as long as nothing is
+/// stored or deleted.
+pub trait IdPlaces: Send + Sync + std::fmt::Debug {
+    /// How many ids there are.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What all places are below of.
+    fn place_count(&self) -> usize;
+
+    /// Replaces what is in `places` by the place of each id, `None` for one that is not stored.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    fn locate(
+        &self,
+        ids: &[ChunkId],
+        places: &mut Vec<Option<usize>>,
+    ) -> Result<(), RepositoryError>;
+
+    /// Shows all ids with their places, in the order of places.
+    ///
+    /// # Errors
+    /// The index cannot be read; those of `look`.
+    fn for_each(
+        &self,
+        look: &mut dyn FnMut(usize, ChunkId) -> Result<(), RepositoryError>,
+    ) -> Result<(), RepositoryError>;
 }
 
 /// A transactional store of objects by id.
@@ -64,6 +99,12 @@ pub trait Repository: Send + Sync {
     /// the repository anew: errors of later calls that say that there is no connection are to be expected.
     fn rest(&self) {}
 
+    /// From now on indexes take about so much memory at most: larger ones stay in their files, or are made in others.
+    /// Whoever is elsewhere has them there. `None`: as usual.
+    fn keep_index_within(&mut self, space: Option<ScratchSpace>) {
+        let _ = space;
+    }
+
     /// How many objects are stored.
     fn len(&self) -> Result<usize, RepositoryError>;
 
@@ -95,6 +136,14 @@ pub trait Repository: Send + Sync {
     /// # Errors
     /// The index cannot be loaded.
     fn stored_ids(&self) -> Result<Option<Arc<dyn StoredIds>>, RepositoryError> {
+        Ok(None)
+    }
+
+    /// What is stored now with a place for each id, if finding those one by one is cheap here.
+    ///
+    /// # Errors
+    /// The index cannot be loaded.
+    fn id_places(&self) -> Result<Option<Arc<dyn IdPlaces>>, RepositoryError> {
         Ok(None)
     }
 

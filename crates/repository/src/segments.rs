@@ -19,7 +19,7 @@ use ironborg_format::segment::{
 use ironborg_storage::{EntryKind, Storage, StorageError};
 use ironborg_types::{ChunkId, SegmentId};
 
-pub(crate) use changes::{Changes, Damage, Showing};
+pub(crate) use changes::{Changes, Damage, SegmentChanges, Showing};
 pub(crate) use entries::Entries;
 pub use entries::FoundEntry;
 pub(crate) use recover::Salvage;

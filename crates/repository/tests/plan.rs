@@ -11,10 +11,11 @@ use ironborg_repository::{
     CheckMode, CheckOptions, LocalRepository, OpenOptions, Repository, RepositoryError,
 };
 use ironborg_storage::{
-    Fault, FaultyStorage, MemoryStorage, RecordingStorage, Storage, Unsynced, state_after,
+    Fault, FaultyStorage, MemoryStorage, RecordingStorage, ScratchSpace, Storage, Unsynced,
+    state_after,
 };
 use ironborg_types::{ChunkId, FindingKind, RepairAction, RepairChange};
-use support::{Messages, create, id, open, reading, writing};
+use support::{Messages, create, id, open, reading, tight, writing};
 
 type Content = BTreeMap<ChunkId, Vec<u8>>;
 
@@ -69,18 +70,27 @@ fn read_all(repository: &dyn Repository) -> Content {
     ids.into_iter().map(&mut read).collect()
 }
 
+type Ran = (Vec<RepairChange>, Content, [Vec<ChunkId>; 2]);
+
 /// What is changed, or would be, and what is read afterwards by the same opened repository, in listing and storage
-/// order.
-fn run(
-    storage: &MemoryStorage,
-    mode: CheckMode,
-) -> (Vec<RepairChange>, Content, [Vec<ChunkId>; 2]) {
+/// order. With hardly any memory that is the same.
+fn run(storage: &MemoryStorage, mode: CheckMode) -> Ran {
+    let other = storage.snapshot();
+    let directory = tempfile::tempdir().unwrap();
+    let tight = run_within(&other, mode, Some(tight(directory.path())));
+    let ran = run_within(storage, mode, None);
+    assert_eq!(tight, ran);
+    ran
+}
+
+fn run_within(storage: &MemoryStorage, mode: CheckMode, space: Option<ScratchSpace>) -> Ran {
     let messages = Messages::new();
     let reporting = OpenOptions {
         reporter: messages.clone(),
         ..writing()
     };
     let mut repository = open(storage, reporting);
+    repository.keep_index_within(space);
     repository.check(&options(mode)).unwrap();
     let content = read_all(&repository);
     let listed = repository.list(None, None).unwrap();

@@ -17,6 +17,9 @@ use crate::ArchiveError;
 /// Longest chunk that there are zeros for. Source: Borg 1.4, `MAX_DATA_SIZE`.
 const ZEROS_LEN_MAX: u32 = 20 * 1024 * 1024 - 41;
 
+/// Chunks of a file that are looked up at once.
+const GROUP: usize = 16;
+
 const CHUNKS: &[u8] = b"chunks";
 const CHUNKS_HEALTHY: &[u8] = b"chunks_healthy";
 
@@ -201,15 +204,34 @@ impl Inspector<'_> {
 
     /// Counts references until a chunk is missing: how many there were before, and their size.
     fn count_present(&self, chunks: &[u8]) -> Result<(usize, i128), Odd> {
-        let mut sum = 0_i128;
-        for (at, chunk) in Chunks::read(chunks)?.enumerate() {
-            let Chunk { id, size, .. } = chunk?;
-            if !self.objects.reference(&id) {
-                return Ok((at, sum));
+        let (mut count, mut sum) = (0, 0_i128);
+        let mut left = Chunks::read(chunks)?;
+        loop {
+            let mut group = [(ChunkId::MANIFEST, 0_i128); GROUP];
+            let (mut len, mut odd) = (0, None);
+            while len < GROUP
+                && let Some(chunk) = left.next()
+            {
+                match chunk {
+                    Ok(Chunk { id, size, .. }) => group[len] = (id, size),
+                    Err(error) => {
+                        odd = Some(error);
+                        break;
+                    }
+                }
+                len += 1;
             }
-            sum += size;
+            let ids = group.map(|(id, _)| id);
+            let present = self.objects.reference_all(&ids[..len]);
+            count += present;
+            sum += group[..present].iter().map(|(_, size)| size).sum::<i128>();
+            match odd {
+                _ if present < len => return Ok((count, sum)),
+                Some(odd) => return Err(odd),
+                None if len < GROUP => return Ok((count, sum)),
+                None => {}
+            }
         }
-        Ok((Chunks::read(chunks)?.left, sum))
     }
 
     /// One place in a file: `current` is what it has there, `wanted` what it should have.

@@ -111,7 +111,7 @@ impl<'w> Inspector<'w> {
 
     /// Notes an object that the repair may leave without any reference, if nothing has referred to it so far.
     pub(super) fn mark_superseded(&mut self, id: &ChunkId) {
-        if self.objects.refs(id) == 0 {
+        if self.objects.is_unreferenced(id) {
             self.superseded.insert(*id);
         }
     }
@@ -126,7 +126,7 @@ impl<'w> Inspector<'w> {
         if self.interrupt.stop_requested() {
             return Err(ArchiveError::Interrupted);
         }
-        Ok(())
+        self.objects.fail()
     }
 
     /// Where an object of an archive is.

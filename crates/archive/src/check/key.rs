@@ -18,6 +18,9 @@ const TRIES_MAX: usize = 999;
 /// Objects that have a say in what key there is: a damaged one shall not choose one that opens nothing.
 const VOTES: usize = 15;
 
+/// Ids asked of the repository in one go.
+const PAGE: usize = 100_000;
+
 /// Counter values that objects may have used which are not there any more: 64 GiB of them.
 const LOST_BLOCKS_MAX: u64 = 1 << 32;
 
@@ -137,19 +140,23 @@ fn nonce_floor(
             .map(|(_, object)| authentic_end(key, object, &mut buffer));
         return highest(ends);
     }
-    let ids = session.repository.list(None, None)?;
-    let mut floor = None;
-    Sweep::of(session).each_object(
-        &ids,
-        &|_, object| match object {
-            Ok(object) => authentic_end(&session.key, object, &mut Vec::new()).transpose(),
-            Err(_) => None,
-        },
-        &mut |_, end| {
-            floor = floor.max(end.transpose()?);
-            Ok(())
-        },
-    )?;
+    let (mut floor, mut marker) = (None, None);
+    loop {
+        let ids = session.repository.list(Some(PAGE), marker.as_ref())?;
+        let Some(last) = ids.last() else { break };
+        marker = Some(*last);
+        Sweep::of(session).each_object(
+            &ids,
+            &|_, object| match object {
+                Ok(object) => authentic_end(&session.key, object, &mut Vec::new()).transpose(),
+                Err(_) => None,
+            },
+            &mut |_, end| {
+                floor = floor.max(end.transpose()?);
+                Ok(())
+            },
+        )?;
+    }
     // What was lost has used values, too; far fewer than this, of which there are 2^32 times as many.
     let Some(floor) = floor else { return Ok(None) };
     let behind = floor.checked_add(LOST_BLOCKS_MAX);

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 use ironborg_crypto::tam::{self, TamDemand};
 use ironborg_crypto::{CryptoError, Key};
 use ironborg_format::archive::ARCHIVE_KEYS;
-use ironborg_format::hashindex::HashIndex;
 use ironborg_format::msgpack::Value;
 use ironborg_format::{ArchiveEntry, ArchiveMetadata, Manifest, MetadataError, Operation};
 use ironborg_object::Opener;
 use ironborg_repository::RepositoryError;
+use ironborg_storage::{ScratchSpace, ScratchTable};
 use ironborg_types::{
     ArchiveId, BytePath, ChunkId, FindingKind, Level, PercentProgress, Place, RepairAction,
 };
@@ -26,7 +26,7 @@ const REBUILD: &str = "check.rebuild_manifest";
 /// Percent between two steps of it that are shown.
 const REBUILD_STEP: f64 = 0.01;
 /// Ids asked of the repository in one go.
-const LIST_PAGE: usize = 300_000;
+const LIST_PAGE: usize = 100_000;
 /// Objects that are read in the order of the segments, and then told of in the order of the index.
 const BLOCK: usize = 4096;
 /// What every archive has.
@@ -116,16 +116,24 @@ fn rebuild(work: &mut Work<'_>) -> Result<(), ArchiveError> {
         "Rebuilding missing manifest, this might take some time...",
     );
     work.session.manifest = Manifest::new();
-    let order = index_order(&work.session)?;
+    let mut order = index_order(&work.session, work.space)?;
     let total = work.objects.len() as u64;
     let mut progress = PercentProgress::start(&*client.reporter, REBUILD, total, REBUILD_STEP);
-    let mut ids = order.iter().map(|(id, _)| ChunkId(*id)).peekable();
-    while ids.peek().is_some() {
-        let block: Vec<ChunkId> = ids
-            .by_ref()
-            .filter(|id| work.objects.contains(id))
-            .take(BLOCK)
-            .collect();
+    let mut at = 0;
+    loop {
+        let mut block = Vec::new();
+        while block.len() < BLOCK
+            && let Some((next, id, _)) = order.next_entry(at)?
+        {
+            at = next;
+            let id = ChunkId(id);
+            if work.objects.contains(&id) {
+                block.push(id);
+            }
+        }
+        if block.is_empty() {
+            break;
+        }
         let mut found = look_through(&work.session, &block)?;
         for id in block {
             progress.advance(&*client.reporter, 1, None, |percent| {
@@ -151,11 +159,19 @@ fn rebuild(work: &mut Work<'_>) -> Result<(), ArchiveError> {
 
 /// All ids in the order Borg goes through them: that of its own table, which it fills in the repository's order.
 /// Of two archives of one name the first keeps it.
-fn index_order(session: &Session) -> Result<HashIndex<4>, ArchiveError> {
+fn index_order(
+    session: &Session,
+    space: Option<&ScratchSpace>,
+) -> Result<ScratchTable<4>, ArchiveError> {
     let repository = &session.repository;
     // A tenth more than there are, at a load of three quarters.
     let buckets = repository.len()?.saturating_mul(22) / 15;
-    let mut order = HashIndex::with_bucket_capacity(buckets);
+    let all_in_memory = ScratchSpace {
+        directory: session.client.directories.cache.clone(),
+        memory_len: u64::MAX,
+    };
+    let pages = space.unwrap_or(&all_in_memory).pages();
+    let mut order = ScratchTable::with_bucket_capacity(&pages, buckets);
     let mut marker = None;
     loop {
         let page = repository.list(Some(LIST_PAGE), marker.as_ref())?;
@@ -164,7 +180,7 @@ fn index_order(session: &Session) -> Result<HashIndex<4>, ArchiveError> {
         };
         marker = Some(*last);
         for id in &page {
-            order.insert(&id.0, &[0; 4]);
+            order.insert(&id.0, &[0; 4])?;
         }
     }
 }

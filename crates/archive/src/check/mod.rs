@@ -6,7 +6,8 @@
 //! remembers what was lost so that it can be healed when it is stored again. Nothing is freed before it is
 //! committed: what a repair replaces is there until then.
 //!
-//! Memory: 44 bytes an object, the findings of one archive, the chunks in flight. Source: Borg 1.4, `ArchiveChecker`.
+//! Memory: a bit for each object, in a repair 44 bytes, the findings of one archive, the chunks in flight. Where there may not
+//! be as much, what is large is in temporary files, and the same is found and done. Source: Borg 1.4, `ArchiveChecker`.
 
 mod archives;
 mod changes;
@@ -30,12 +31,14 @@ mod witness;
 
 use std::collections::HashSet;
 
+use ironborg_cache::directory_name;
 pub use ironborg_repository::CheckMode;
 use ironborg_repository::{CheckOptions as RepositoryCheck, Repository};
+use ironborg_storage::ScratchSpace;
 use ironborg_types::{BytePath, ChunkId, FindingKind, Level, Place};
 
 use crate::keys::OpenedKey;
-use crate::memory::{OPENING_THREAD_LEN, READING_THREAD_LEN, Tables, threads_within};
+use crate::memory::{CheckTables, OPENING_THREAD_LEN, READING_THREAD_LEN};
 use crate::selection::ArchiveSelection;
 use crate::{ArchiveError, Client, Session};
 use changes::Changes;
@@ -103,7 +106,7 @@ pub fn check(
     mut repository: Box<dyn Repository>,
     options: &CheckOptions,
 ) -> Result<bool, ArchiveError> {
-    let client = within_memory(client, repository.as_ref(), options)?;
+    let (client, space) = within_memory(client, repository.as_mut(), options)?;
     let mut sound = true;
     let mut verified = None;
     if options.repository {
@@ -130,37 +133,53 @@ pub fn check(
     if !options.archives {
         return Ok(sound);
     }
-    Ok(check_archives(client, repository, options, verified)? && sound)
+    let space = space.as_ref();
+    Ok(check_archives(client, repository, options, (verified, space))? && sound)
 }
 
-/// With fewer threads, if there may not be as much memory as they would take.
+/// With fewer threads, and with tables outside of memory, if there may not be as much memory as they would take. Where
+/// there is room for tables that do not fit, if there are any.
 fn within_memory(
     client: Client,
-    repository: &dyn Repository,
+    repository: &mut dyn Repository,
     options: &CheckOptions,
-) -> Result<Client, ArchiveError> {
-    if client.memory.get().is_none() {
-        return Ok(client);
-    }
-    let then_objects = options.archives;
-    // Elsewhere the other end has the indexes.
-    let tables = match (options.repository && repository.is_local(), then_objects) {
-        (true, _) => Tables::CheckedIndex { then_objects },
-        (false, true) => Tables::AllObjects,
-        (false, false) => Tables::Index,
+) -> Result<(Client, Option<ScratchSpace>), ArchiveError> {
+    let Some(limit) = client.memory.get() else {
+        return Ok((client, None));
     };
-    let thread_len = if options.archives && options.verify_data {
-        OPENING_THREAD_LEN
-    } else {
-        READING_THREAD_LEN
+    let directory = directory_name(&repository.id());
+    let directory = client.directories.cache.join(directory);
+    let space = |memory_len| ScratchSpace {
+        directory: directory.clone(),
+        memory_len,
     };
-    let threads = threads_within(&client, repository.len()?, tables, thread_len)?;
-    Ok(Client { threads, ..client })
+    // Until it is known how many objects there are.
+    repository.keep_index_within(Some(space(limit / 8)));
+    let objects = repository.len()? as u64;
+    let tables = CheckTables {
+        objects,
+        // Elsewhere the other end has the indexes.
+        index: options.repository && repository.is_local(),
+        archives: options.archives,
+        // Else there is a bit for each of them.
+        all_objects: options.mode == CheckMode::Repair || !repository.is_local(),
+        thread_len: if options.archives && options.verify_data {
+            OPENING_THREAD_LEN
+        } else {
+            READING_THREAD_LEN
+        },
+    };
+    let shares = tables.within(&client)?;
+    let threads = shares.threads;
+    repository.keep_index_within(shares.index_len.map(space));
+    Ok((Client { threads, ..client }, shares.objects_len.map(space)))
 }
 
 /// A check in progress: what all its steps work on.
 struct Work<'o> {
     options: &'o CheckOptions,
+    /// Where there is room for what would take too much memory, if there may not be as much as that.
+    space: Option<&'o ScratchSpace>,
     /// The manifest is empty until it was loaded or rebuilt.
     session: Session,
     /// What is stored, and how often it is referred to.
@@ -184,7 +203,7 @@ impl Work<'_> {
         if self.session.client.interrupt.stop_requested() {
             return Err(ArchiveError::Interrupted);
         }
-        Ok(())
+        self.objects.fail()
     }
 }
 
@@ -199,15 +218,15 @@ fn place_of(session: &Session, id: &ChunkId) -> Place {
     }
 }
 
-fn check_archives(
+fn check_archives<'o>(
     client: Client,
     repository: Box<dyn Repository>,
-    options: &CheckOptions,
-    verified: Option<(OpenedKey, Seen)>,
+    options: &'o CheckOptions,
+    (verified, space): (Option<(OpenedKey, Seen)>, Option<&'o ScratchSpace>),
 ) -> Result<bool, ArchiveError> {
     client.log(Level::Info, LOGGER, "Starting archive consistency check...");
     let mut findings = Findings::new(&client);
-    let objects = Objects::of(repository.as_ref())?;
+    let objects = Objects::of(repository.as_ref(), options.mode, space)?;
     if objects.is_empty() {
         findings.error(
             FindingKind::NoData,
@@ -221,6 +240,7 @@ fn check_archives(
     let session = key::open(client, repository, options.mode, opened)?;
     let mut work = Work {
         options,
+        space,
         session,
         objects,
         findings,
@@ -240,6 +260,7 @@ fn check_archives(
 impl Work<'_> {
     /// Commits what was mended, and says how it went.
     fn finish(mut self) -> Result<bool, ArchiveError> {
+        self.objects.fail()?;
         self.changes.commit(&mut self.session)?;
         let client = &self.session.client;
         let (level, end) = if self.findings.any() {

@@ -18,9 +18,7 @@ pub(super) fn check(work: &mut Work<'_>) -> Result<(), ArchiveError> {
         work.log("Orphaned objects check skipped (needs all archives checked).");
         return Ok(());
     }
-    let mut unused = work.objects.unreferenced();
-    // What is planned is what is done.
-    unused.sort_unstable();
+    let unused = work.objects.unreferenced()?;
     let (superseded, orphaned): (Vec<ChunkId>, Vec<ChunkId>) = unused
         .into_iter()
         .partition(|id| work.superseded.contains(id));

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use ironborg_repository::{
-    Change, CheckMode, CheckOptions, CompactOptions, Repository, RepositoryError, StoredIds,
-    Witness,
+    Change, CheckMode, CheckOptions, CompactOptions, IdPlaces, Repository, RepositoryError,
+    ScratchSpace, StoredIds, Witness,
 };
 use ironborg_types::{ChunkId, Event, Level, NonceStore, RepositoryId, SegmentId};
 
@@ -127,6 +127,10 @@ impl Repository for Lent {
         self.repository().stored_ids()
     }
 
+    fn id_places(&self) -> Result<Option<Arc<dyn IdPlaces>>, RepositoryError> {
+        self.repository().id_places()
+    }
+
     fn get(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {
         self.repository().get(id, out)
     }
@@ -149,6 +153,10 @@ impl Repository for Lent {
 
     fn will_need_sized(&self, objects: &[(ChunkId, u32)]) {
         self.repository().will_need_sized(objects);
+    }
+
+    fn keep_index_within(&mut self, space: Option<ScratchSpace>) {
+        self.repository_mut().keep_index_within(space);
     }
 
     fn put(&mut self, id: &ChunkId, object: &[u8]) -> Result<(), RepositoryError> {

@@ -167,6 +167,59 @@ impl FiledIndex {
         Ok(ids)
     }
 
+    pub(super) fn bucket_count(&self) -> usize {
+        self.table.bucket_count()
+    }
+
+    pub(super) fn locate(
+        &self,
+        id: &ChunkId,
+    ) -> Result<Option<(usize, EntryLocation)>, StorageError> {
+        let found = self.table.locate(&id.0, |at, out| self.read(at, out))?;
+        Ok(found.map(|(bucket, value)| (bucket, EntryLocation::decode(value))))
+    }
+
+    /// Everything, in bucket order.
+    pub(super) fn for_each(
+        &self,
+        look: &mut dyn FnMut(ChunkId, EntryLocation) -> Result<(), RepositoryError>,
+    ) -> Result<(), RepositoryError> {
+        let mut offset = HEADER_LEN as u64;
+        let mut piece = vec![0; PIECE_LEN];
+        while offset < self.size() {
+            let bytes = &mut piece[..piece_len(offset, self.size())];
+            self.read(offset, bytes)?;
+            self.table.patch(offset, bytes);
+            offset += bytes.len() as u64;
+            for (id, value) in entries_in::<8>(bytes) {
+                look(ChunkId(*id), EntryLocation::decode(*value))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything with its bucket, in this order.
+    pub(super) fn for_each_place(
+        &self,
+        look: &mut dyn FnMut(usize, ChunkId) -> Result<(), RepositoryError>,
+    ) -> Result<(), RepositoryError> {
+        let (mut offset, mut first) = (HEADER_LEN as u64, 0);
+        let mut piece = vec![0; PIECE_LEN];
+        while offset < self.size() {
+            let bytes = &mut piece[..piece_len(offset, self.size())];
+            self.read(offset, bytes)?;
+            self.table.patch(offset, bytes);
+            offset += bytes.len() as u64;
+            for bucket in bytes.chunks_exact(PatchedTable::<8>::BUCKET_LEN) {
+                if let Some((id, _)) = entries_in::<8>(bucket).next() {
+                    look(first, ChunkId(*id))?;
+                }
+                first += 1;
+            }
+        }
+        Ok(())
+    }
+
     /// The whole table in memory.
     pub(super) fn load(&self) -> Result<Index, StorageError> {
         let mut bytes = self.storage.0.read(&self.name)?;

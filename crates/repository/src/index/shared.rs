@@ -10,8 +10,9 @@ use ironborg_storage::Storage;
 use ironborg_types::ChunkId;
 
 use super::filed::FiledIndex;
+use super::scratch::ScratchIndex;
 use super::{EntryLocation, Index};
-use crate::RepositoryError;
+use crate::{IdPlaces, RepositoryError};
 
 /// One index; a clone is another handle on it.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +22,8 @@ pub(crate) struct SharedIndex(Arc<RwLock<Table>>);
 enum Table {
     Loaded(Index),
     Filed(Box<FiledIndex>),
+    /// Made within little memory; never loaded.
+    Scratch(Box<ScratchIndex>),
 }
 
 impl Default for Table {
@@ -35,6 +38,7 @@ impl SharedIndex {
         match &*self.read() {
             Table::Loaded(index) => index.size(),
             Table::Filed(file) => file.size(),
+            Table::Scratch(table) => table.size(),
         }
     }
 
@@ -42,16 +46,18 @@ impl SharedIndex {
         match &*self.read() {
             Table::Loaded(index) => index.len(),
             Table::Filed(file) => file.len(),
+            Table::Scratch(table) => table.len(),
         }
     }
 
     pub(crate) fn get(&self, id: &ChunkId) -> Result<Option<EntryLocation>, RepositoryError> {
         let (found, is_worth_loading) = match &*self.read() {
             Table::Loaded(index) => return Ok(index.get(id)),
+            Table::Scratch(table) => return table.get(id),
             Table::Filed(file) => file.get(id)?,
         };
         if is_worth_loading {
-            self.load()?;
+            loaded(&mut self.write())?;
         }
         Ok(found)
     }
@@ -62,10 +68,14 @@ impl SharedIndex {
 
     pub(crate) fn insert(&self, id: &ChunkId, at: EntryLocation) -> Result<(), RepositoryError> {
         let mut table = self.write();
-        if let Table::Filed(file) = &mut *table
-            && let Patched::Done(_) = file.insert(id, at)?
-        {
-            return Ok(());
+        match &mut *table {
+            Table::Scratch(table) => return table.insert(id, at),
+            Table::Filed(file) => {
+                if let Patched::Done(_) = file.insert(id, at)? {
+                    return Ok(());
+                }
+            }
+            Table::Loaded(_) => {}
         }
         loaded(&mut table)?.insert(id, at);
         Ok(())
@@ -73,12 +83,42 @@ impl SharedIndex {
 
     pub(crate) fn remove(&self, id: &ChunkId) -> Result<Option<EntryLocation>, RepositoryError> {
         let mut table = self.write();
-        if let Table::Filed(file) = &mut *table
-            && let Patched::Done(old) = file.remove(id)?
-        {
-            return Ok(old.map(EntryLocation::decode));
+        match &mut *table {
+            Table::Scratch(table) => return table.remove(id),
+            Table::Filed(file) => {
+                if let Patched::Done(old) = file.remove(id)? {
+                    return Ok(old.map(EntryLocation::decode));
+                }
+            }
+            Table::Loaded(_) => {}
         }
         Ok(loaded(&mut table)?.remove(id))
+    }
+
+    /// Loads the table if it is in its file.
+    pub(crate) fn load(&self) -> Result<(), RepositoryError> {
+        let mut table = self.write();
+        if let Table::Filed(_) = &*table {
+            loaded(&mut table)?;
+        }
+        Ok(())
+    }
+
+    /// What many threads can look at at once; whoever wants to change it, or asks so much that it is to be loaded, waits.
+    pub(crate) fn view(&self) -> IndexView<'_> {
+        IndexView(self.read())
+    }
+
+    /// Everything, in bucket order.
+    pub(crate) fn for_each(
+        &self,
+        mut look: impl FnMut(ChunkId, EntryLocation) -> Result<(), RepositoryError>,
+    ) -> Result<(), RepositoryError> {
+        match &*self.read() {
+            Table::Loaded(index) => index.iter().try_for_each(|(id, at)| look(id, at)),
+            Table::Filed(file) => file.for_each(&mut look),
+            Table::Scratch(table) => table.for_each(&mut look),
+        }
     }
 
     /// Ids behind `marker` in bucket order; none if there is no such id.
@@ -90,26 +130,8 @@ impl SharedIndex {
         Ok(match &*self.read() {
             Table::Loaded(index) => index.ids(limit, marker),
             Table::Filed(file) => file.ids(limit, marker)?,
+            Table::Scratch(table) => table.ids(limit, marker)?,
         })
-    }
-
-    /// Loads the table if it is not in memory: no lookup fails from now on.
-    pub(crate) fn load(&self) -> Result<(), RepositoryError> {
-        loaded(&mut self.write()).map(drop)
-    }
-
-    /// Looks at all of it, in memory; whoever wants to change it waits.
-    pub(crate) fn with<T>(&self, look: impl FnOnce(&Index) -> T) -> Result<T, RepositoryError> {
-        self.load()?;
-        match &*self.read() {
-            Table::Loaded(index) => Ok(look(index)),
-            Table::Filed(_) => unreachable!("what is loaded stays so"),
-        }
-    }
-
-    /// The index itself. Other handles are left with an empty one.
-    pub(crate) fn take(self) -> Result<Index, RepositoryError> {
-        Ok(std::mem::take(loaded(&mut self.write())?))
     }
 
     /// Stages the file `name`; gives its integrity data.
@@ -125,6 +147,7 @@ impl SharedIndex {
                 Ok(integrity_data(name, &[&header, buckets], true))
             }
             Table::Filed(file) => file.stage(name),
+            Table::Scratch(table) => table.stage(storage, name),
         }
     }
 
@@ -145,6 +168,87 @@ impl SharedIndex {
     }
 }
 
+/// An index that nobody changes meanwhile.
+pub(crate) struct IndexView<'a>(RwLockReadGuard<'a, Table>);
+
+impl IndexView<'_> {
+    pub(crate) fn len(&self) -> usize {
+        match &*self.0 {
+            Table::Loaded(index) => index.len(),
+            Table::Filed(file) => file.len(),
+            Table::Scratch(table) => table.len(),
+        }
+    }
+
+    /// Where an object is.
+    pub(crate) fn get(&self, id: &ChunkId) -> Result<Option<EntryLocation>, RepositoryError> {
+        match &*self.0 {
+            Table::Loaded(index) => Ok(index.get(id)),
+            Table::Filed(file) => Ok(file.get(id)?.0),
+            Table::Scratch(table) => table.get(id),
+        }
+    }
+
+    /// How many places [`IndexView::locate`] may give.
+    pub(crate) fn place_count(&self) -> usize {
+        match &*self.0 {
+            Table::Loaded(index) => index.bucket_count(),
+            Table::Filed(file) => file.bucket_count(),
+            Table::Scratch(table) => table.bucket_count(),
+        }
+    }
+
+    /// The place of an id in the table, which no other id has, and where its object is.
+    pub(crate) fn locate(
+        &self,
+        id: &ChunkId,
+    ) -> Result<Option<(usize, EntryLocation)>, RepositoryError> {
+        match &*self.0 {
+            Table::Loaded(index) => Ok(index.locate(id)),
+            Table::Filed(file) => Ok(file.locate(id)?),
+            Table::Scratch(table) => table.locate(id),
+        }
+    }
+}
+
+/// An index for those who note something of each of its ids, by their places.
+#[derive(Debug)]
+pub(crate) struct PlacedIds(pub(crate) SharedIndex);
+
+impl IdPlaces for PlacedIds {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn place_count(&self) -> usize {
+        self.0.view().place_count()
+    }
+
+    fn locate(
+        &self,
+        ids: &[ChunkId],
+        places: &mut Vec<Option<usize>>,
+    ) -> Result<(), RepositoryError> {
+        places.clear();
+        let view = self.0.view();
+        for id in ids {
+            places.push(view.locate(id)?.map(|(place, _)| place));
+        }
+        Ok(())
+    }
+
+    fn for_each(
+        &self,
+        look: &mut dyn FnMut(usize, ChunkId) -> Result<(), RepositoryError>,
+    ) -> Result<(), RepositoryError> {
+        match &*self.0.read() {
+            Table::Loaded(index) => index.for_each_place(look),
+            Table::Filed(file) => file.for_each_place(look),
+            Table::Scratch(table) => table.for_each_place(look),
+        }
+    }
+}
+
 /// The table in memory, loaded if need be.
 fn loaded(table: &mut Table) -> Result<&mut Index, RepositoryError> {
     if let Table::Filed(file) = table {
@@ -153,12 +257,19 @@ fn loaded(table: &mut Table) -> Result<&mut Index, RepositoryError> {
     match table {
         Table::Loaded(index) => Ok(index),
         Table::Filed(_) => unreachable!("it was loaded"),
+        Table::Scratch(_) => unreachable!("it does by itself what others are loaded for"),
     }
 }
 
 impl From<Index> for SharedIndex {
     fn from(index: Index) -> Self {
         Self(Arc::new(RwLock::new(Table::Loaded(index))))
+    }
+}
+
+impl From<ScratchIndex> for SharedIndex {
+    fn from(table: ScratchIndex) -> Self {
+        Self(Arc::new(RwLock::new(Table::Scratch(Box::new(table)))))
     }
 }
 

@@ -4,28 +4,31 @@
 //! Knows nothing of archives: an object that is lost here is missed there. Source: Borg 1.4,
 //! `Repository.check`.
 
+mod compared;
 mod findings;
 mod mending;
 mod nearest;
+mod planned;
+mod reading;
 
-use std::ops::ControlFlow;
-use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ironborg_format::config::parse_integer;
-use ironborg_types::{ChunkId, FindingKind, Interrupt, Level, PercentProgress, Place, SegmentId};
+use ironborg_types::{ChunkId, FindingKind, Level, PercentProgress, Place, SegmentId};
 
 use super::{CheckMode, CheckOptions, Loaded, LocalRepository, LockMode, Phase};
-use crate::index::{EntryLocation, Index};
+use crate::index::{EntryLocation, SharedIndex};
 use crate::lock::Lock;
-use crate::replay::{Change, Replay};
-use crate::segments::{Changes, Damage, Showing};
+use crate::segments::{Damage, Showing};
 use crate::settings::SECTION;
 use crate::state::State;
 use crate::{Repository, RepositoryError, Witness};
-use findings::{Findings, report_differences};
+use compared::Compared;
+use findings::{Findings, report_differences, report_same_count};
 use mending::{Mending, in_segment};
 use nearest::Nearest;
+use reading::SegmentCheck;
 
 /// Names the progress.
 const CHECK: &str = "repository.check";
@@ -33,6 +36,12 @@ const CHECK: &str = "repository.check";
 const CHECK_STEP: f64 = 0.1;
 /// Where the config says how far a check of limited duration came.
 const LAST_SEGMENT_CHECKED: &str = "last_segment_checked";
+/// Changes of a segment that are noted until it is known to be whole; where there are more it is read twice.
+const NOTED_MAX: usize = 1 << 20;
+/// The same where there is little memory.
+const NOTED_MAX_TIGHT: usize = 1 << 17;
+/// And where there is hardly any: one for so many bytes.
+const NOTED_SHARE: u64 = 8;
 
 /// What is looked at.
 struct Scope {
@@ -42,6 +51,14 @@ struct Scope {
     behind: i64,
     /// When to stop; `None` for never.
     time_limit: Option<TimeLimit>,
+}
+
+/// What is made of what the segments say.
+enum Purpose<'a> {
+    /// Nothing: there is nothing to compare it with, or not all of it is read.
+    Nothing,
+    Compare(Box<Compared<'a>>),
+    Build(Box<Built>),
 }
 
 /// What the segments say.
@@ -174,22 +191,11 @@ impl LocalRepository {
         ));
         self.debug(format!("Determined transaction is {transaction}"));
 
-        let (witness, committed) = self.interested(options, witness, (committed, transaction))?;
-        let wanted = |id: &ChunkId, at: EntryLocation| {
-            let committed = committed.as_ref();
-            committed.is_some_and(|index| index.get(id) == Some(at))
-        };
-        let showing = witness.map(|witness| Showing {
-            witness,
-            wanted: &wanted,
-            damage: Damage::Ends,
-        });
-        let mut built = Built::default();
-        if let (CheckMode::Look, Some(committed)) = (options.mode, &committed) {
-            built.state.index = Index::with_capacity(committed.len()).into();
-        }
-        let tell = (&mut findings, &mending);
-        let limited = self.check_segments((options, showing), transaction, &mut built, tell)?;
+        let (witness, committed) = self.interested(options, witness, (committed, transaction));
+        let heard = (&mut findings, &mending);
+        let (agrees, built) =
+            self.read_segments(options, transaction, (witness, committed.as_ref()), heard)?;
+        let limited = options.max_duration_s != 0;
         let lacks_commit = committed_segment.is_none_or(|committed| committed < transaction);
         if options.mode != CheckMode::Look && lacks_commit {
             let message = format!("Adding commit tag to segment {transaction}");
@@ -204,24 +210,33 @@ impl LocalRepository {
         let is_mended = options.mode == CheckMode::Repair;
         if !limited {
             self.info("Starting repository index check");
-            let on_disk = committed.as_ref().filter(|_| is_on_disk);
-            let rebuilt = built.state.index.clone();
-            rebuilt.with(|rebuilt| mending.index_rebuilt(on_disk, rebuilt))?;
-            if is_mended {
+            if let Some(built) = &built {
+                let on_disk = committed.as_ref().filter(|_| is_on_disk);
+                mending.index_rebuilt(on_disk, &built.state.index)?;
+            }
+            if let (true, Some(built)) = (is_mended, &built) {
                 let id = self.log.transaction_id()?;
                 let id = id.ok_or_else(|| self.without_commit())?;
                 self.write_state(&built.state, id)?;
                 self.log.forget_originals()?;
             } else if let Some(committed) = committed.as_ref().filter(|index| index.len() > 0) {
-                rebuilt.with(|rebuilt| report_differences(&mut findings, committed, rebuilt))?;
+                if agrees {
+                    report_same_count(&findings);
+                } else if let Some(built) = &built {
+                    report_differences(&mut findings, committed, &built.state.index)?;
+                } else {
+                    let state =
+                        self.state_of_whole_segments(transaction, committed.len(), options)?;
+                    report_differences(&mut findings, committed, &state.index)?;
+                }
                 // Now the committed index is known to be that of the segments, and they are whole.
                 if let Some(witness) = witness.filter(|_| !findings.any()) {
                     witness.has_seen_all();
                 }
             }
         }
-        if options.mode == CheckMode::Plan {
-            self.read_as_planned(transaction, built)?;
+        if let (CheckMode::Plan, Some(built)) = (options.mode, built) {
+            self.read_as_planned(transaction, *built)?;
         }
         let mode = if limited { "partial" } else { "full" };
         self.info_or_error(
@@ -241,8 +256,63 @@ impl LocalRepository {
         Ok((is_sound || is_mended, loaded))
     }
 
+    /// Reads the segments and shows what the index leads to. Says whether they were found to agree with it, or gives what
+    /// they say.
+    fn read_segments<'r>(
+        &mut self,
+        options: &CheckOptions,
+        transaction: SegmentId,
+        (witness, committed): (Option<&dyn Witness>, Option<&SharedIndex>),
+        heard: (&mut Findings<'r>, &Mending<'r>),
+    ) -> Result<(bool, Option<Box<Built>>), RepositoryError> {
+        if let (Some(committed), None) = (committed, &self.scratch) {
+            // Every entry of it is asked for.
+            committed.load()?;
+        }
+        let view = committed.map(SharedIndex::view);
+        let unreadable = Mutex::new(None);
+        let wanted = |id: &ChunkId, at: EntryLocation| {
+            let found = view.as_ref().map_or(Ok(None), |view| view.get(id));
+            found.map_or_else(
+                |error| {
+                    let mut slot = unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+                    slot.get_or_insert(error);
+                    false
+                },
+                |found| found == Some(at),
+            )
+        };
+        let showing = witness.map(|witness| Showing {
+            witness,
+            wanted: &wanted,
+            damage: Damage::Ends,
+        });
+        let compared_with = committed.filter(|index| index.len() > 0);
+        let mut purpose = match (options.mode, compared_with) {
+            (CheckMode::Look, Some(committed)) if options.max_duration_s == 0 => {
+                let unknown = self.index_anew(0);
+                Purpose::Compare(Box::new(Compared::new(committed, unknown)))
+            }
+            (CheckMode::Look, _) => Purpose::Nothing,
+            _ => Purpose::Build(Box::new(Built {
+                state: self.state_anew(0),
+                any_salvaged: false,
+            })),
+        };
+        self.check_segments((options, showing), transaction, &mut purpose, heard)?;
+        let unreadable = unreadable.into_inner();
+        if let Some(error) = unreadable.unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        Ok(match purpose {
+            Purpose::Nothing => (false, None),
+            Purpose::Compare(compared) => (compared.agrees(), None),
+            Purpose::Build(built) => (false, Some(built)),
+        })
+    }
+
     /// Whether an index is small enough to be left in memory.
-    fn keeps_in_memory(&self, index: &Index) -> bool {
+    fn keeps_in_memory(&self, index: &SharedIndex) -> bool {
         self.mode != LockMode::None && index.size() <= self.index_policy.in_memory_max
     }
 
@@ -252,21 +322,19 @@ impl LocalRepository {
         &mut self,
         options: &CheckOptions,
         witness: Option<&'w dyn Witness>,
-        (committed, transaction): (Option<Index>, SegmentId),
-    ) -> Result<(Option<&'w dyn Witness>, Option<Index>), RepositoryError> {
+        (committed, transaction): (Option<SharedIndex>, SegmentId),
+    ) -> (Option<&'w dyn Witness>, Option<SharedIndex>) {
         let is_wanted = options.mode == CheckMode::Look && options.max_duration_s == 0;
         let Some(witness) = witness.filter(|_| is_wanted) else {
-            return Ok((None, committed));
+            return (None, committed);
         };
         let Some(index) = committed.filter(|index| index.len() > 0) else {
-            return Ok((None, None));
+            return (None, None);
         };
-        self.set_loaded(Some(Loaded::of_index(transaction, index)));
+        self.set_loaded(Some(Loaded::of_index(transaction, index.clone())));
         let is_interested = witness.is_interested(&*self);
-        let loaded = self.take_loaded();
-        let index = loaded.map(|loaded| loaded.state.index.take()).transpose()?;
         self.set_loaded(None);
-        Ok((Some(witness).filter(|_| is_interested), index))
+        (Some(witness).filter(|_| is_interested), Some(index))
     }
 
     /// What is behind the last transaction goes in a repair.
@@ -292,30 +360,6 @@ impl LocalRepository {
         Ok(())
     }
 
-    /// From now on the repository is read as a repair would leave it. What was whole in damaged segments is found
-    /// where it lies; as no header leads there, the order of storage is made of the index.
-    fn read_as_planned(
-        &mut self,
-        transaction: SegmentId,
-        built: Built,
-    ) -> Result<(), RepositoryError> {
-        let mut order = Vec::new();
-        if built.any_salvaged {
-            let index = &built.state.index;
-            let mut places: Vec<(EntryLocation, ChunkId)> =
-                index.with(|index| index.iter().map(|(id, at)| (at, id)).collect())?;
-            places.sort_unstable();
-            order = places.into_iter().map(|(_, id)| id).collect();
-        }
-        self.planned = Some(order);
-        self.set_loaded(Some(Loaded {
-            id: Some(transaction),
-            state: built.state,
-            has_hints: true,
-        }));
-        Ok(())
-    }
-
     fn without_commit(&self) -> RepositoryError {
         RepositoryError::CheckNeeded {
             what: self.storage.path("").display().to_string(),
@@ -323,14 +367,14 @@ impl LocalRepository {
     }
 
     /// Reads the segments, from where a check of limited duration stopped if this is another one, and
-    /// remembers how far it came. Says whether the duration is limited.
+    /// remembers how far it came.
     fn check_segments<'r>(
         &mut self,
         (options, showing): (&CheckOptions, Option<Showing<'_>>),
         transaction: SegmentId,
-        built: &mut Built,
+        purpose: &mut Purpose<'_>,
         (findings, mending): (&mut Findings<'r>, &Mending<'r>),
-    ) -> Result<bool, RepositoryError> {
+    ) -> Result<(), RepositoryError> {
         let segments = self.log.segments()?;
         self.debug(format!("Found {} segments", segments.len()));
         let limited = options.max_duration_s != 0;
@@ -356,7 +400,7 @@ impl LocalRepository {
             options,
             showing,
             scope: &scope,
-            built,
+            purpose,
             findings,
             mending,
             progress: PercentProgress::start(
@@ -383,7 +427,7 @@ impl LocalRepository {
             }
         }
         progress.finish(&*self.reporter);
-        Ok(limited)
+        Ok(())
     }
 
     fn last_segment_checked(&self) -> Result<i64, RepositoryError> {
@@ -437,136 +481,6 @@ impl LocalRepository {
     fn info_or_error(&self, is_error: bool, message: &str) {
         let level = if is_error { Level::Error } else { Level::Info };
         self.log_message(level, message.to_owned());
-    }
-}
-
-/// The reading of the segments.
-struct SegmentCheck<'a, 'r> {
-    repository: &'a LocalRepository,
-    options: &'a CheckOptions,
-    showing: Option<Showing<'a>>,
-    scope: &'a Scope,
-    built: &'a mut Built,
-    findings: &'a mut Findings<'r>,
-    mending: &'a Mending<'r>,
-    progress: PercentProgress,
-    /// Nothing was changed so far.
-    is_first_repair: bool,
-}
-
-impl SegmentCheck<'_, '_> {
-    fn run(&mut self, segments: &[SegmentId]) -> Result<Reached, RepositoryError> {
-        let counts = |segment: &SegmentId| {
-            i64::from(segment.0) > self.scope.behind && *segment <= self.scope.transaction
-        };
-        let wanted: Vec<SegmentId> = segments.iter().copied().filter(counts).collect();
-        let mut unshown = segments.iter();
-        let mut stopped_at = None;
-        let log = &self.repository.log;
-        let (threads, showing) = (self.options.threads, self.showing);
-        log.for_each_changes(&wanted, threads, showing, |segment, changes| {
-            // Those passed over count too.
-            while unshown
-                .as_slice()
-                .first()
-                .is_some_and(|&next| next <= segment)
-            {
-                unshown.next();
-                self.show_progress();
-            }
-            self.check_one(segment, changes)?;
-            if self
-                .scope
-                .time_limit
-                .as_ref()
-                .is_some_and(TimeLimit::is_over)
-            {
-                stopped_at = Some(segment);
-                return Ok(ControlFlow::Break(()));
-            }
-            let stop = self
-                .options
-                .interrupt
-                .is_some_and(Interrupt::stop_requested);
-            if stop {
-                return Err(RepositoryError::Interrupted);
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
-        if let Some(segment) = stopped_at {
-            return Ok(Reached::TimeLimit(segment));
-        }
-        for _ in unshown {
-            self.show_progress();
-        }
-        Ok(Reached::End(segments.last().copied()))
-    }
-
-    fn show_progress(&mut self) {
-        let reporter = &*self.repository.reporter;
-        self.progress.advance(reporter, 1, None, |percent| {
-            format!("Checking segments {percent:3.1}%")
-        });
-    }
-
-    fn check_one(&mut self, segment: SegmentId, changes: Changes) -> Result<(), RepositoryError> {
-        let repository = self.repository;
-        let log = &repository.log;
-        let path = log.path(segment);
-        repository.debug(format!("checking segment file {}...", path.display()));
-        let changes = match changes {
-            Ok(changes) => changes,
-            Err(error @ RepositoryError::BadEntry { .. }) => {
-                self.findings.report_damage(&error);
-                self.changes_of_damaged(segment, &path)?
-            }
-            Err(error) => return Err(error),
-        };
-        if self.scope.time_limit.is_some() {
-            // Without the segments before there is no index to compare.
-            return Ok(());
-        }
-        let size = log.size(segment)?.unwrap_or(0);
-        let mut replay = Replay {
-            log,
-            state: &mut self.built.state,
-        };
-        replay.begin_segment(segment);
-        for change in &changes {
-            replay.apply(segment, change)?;
-        }
-        replay.end_segment(segment, size);
-        Ok(())
-    }
-}
-
-impl SegmentCheck<'_, '_> {
-    /// What is left of a damaged segment: nothing, unless it is repaired, or is to be.
-    fn changes_of_damaged(
-        &mut self,
-        segment: SegmentId,
-        path: &Path,
-    ) -> Result<Vec<Change>, RepositoryError> {
-        let repository = self.repository;
-        let log = &repository.log;
-        match self.options.mode {
-            CheckMode::Look => Ok(Vec::new()),
-            CheckMode::Plan => {
-                let salvage = log.salvage(segment)?;
-                self.mending.segment_recovered(segment, &salvage);
-                self.built.any_salvaged = true;
-                Ok(salvage.changes)
-            }
-            CheckMode::Repair => {
-                repository.info(format!("attempting to recover {}", path.display()));
-                if std::mem::take(&mut self.is_first_repair) {
-                    repository.forget_hints()?;
-                }
-                let salvage = log.recover(segment, !self.options.save_space)?;
-                self.mending.segment_recovered(segment, &salvage);
-                log.changes(segment)
-            }
-        }
     }
 }
 

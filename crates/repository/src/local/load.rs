@@ -57,7 +57,10 @@ impl LocalRepository {
     /// Rebuilds index and hints of transaction `to` from the segments, beginning with the files of
     /// `from` if they are sound.
     fn rebuild(&self, from: Option<SegmentId>, to: SegmentId) -> Result<Loaded, RepositoryError> {
-        let mut state = State::default();
+        let mut state = State {
+            index: self.index_anew(0),
+            ..State::default()
+        };
         let mut begin = None;
         if let Some(id) = from
             && let Some(found) = self.load_whole(id)?
@@ -107,7 +110,11 @@ impl LocalRepository {
 
     fn load_whole(&self, id: SegmentId) -> Result<Option<State>, RepositoryError> {
         let recovery = self.recovery();
-        let Some(index) = recovery.load_index(id).map(SharedIndex::from) else {
+        let index = match self.scratch {
+            Some(_) => recovery.open_index(id, self.index_policy),
+            None => recovery.load_index(id).map(SharedIndex::from),
+        };
+        let Some(index) = index else {
             return Ok(None);
         };
         let hints = recovery.load_hints(id, &index)?;

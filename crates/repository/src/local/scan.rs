@@ -5,6 +5,7 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use ironborg_format::segment::Tag;
 use ironborg_types::{ChunkId, SegmentId};
@@ -67,25 +68,40 @@ impl LocalRepository {
         }
         let segments = self.log.segments()?;
         self.with_index(|index| {
-            // From then on lookups do not fail.
-            index.load()?;
-            let wanted =
-                |id: &ChunkId, at: EntryLocation| matches!(index.get(id), Ok(found) if found == Some(at));
+            if self.scratch.is_none() {
+                index.load()?;
+            }
+            let view = index.view();
+            let unreadable = Mutex::new(None);
+            let wanted = |id: &ChunkId, at: EntryLocation| match view.get(id) {
+                Ok(found) => found == Some(at),
+                Err(error) => {
+                    let mut slot = unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+                    slot.get_or_insert(error);
+                    false
+                }
+            };
             let showing = Showing {
                 witness,
                 wanted: &wanted,
                 damage: Damage::IsShown,
             };
             let log = &self.log;
-            log.for_each_piece(
-                &segments,
-                threads,
-                Some(showing),
-                &mut |checked| match checked.error {
-                    None | Some(RepositoryError::BadEntry { .. }) => Ok(passed(checked.number)),
-                    Some(error) => Err(error),
-                },
-            )
+            let shown =
+                log.for_each_piece(
+                    &segments,
+                    threads,
+                    Some(showing),
+                    &mut |checked| match checked.error {
+                        None | Some(RepositoryError::BadEntry { .. }) => Ok(passed(checked.number)),
+                        Some(error) => Err(error),
+                    },
+                );
+            let unreadable = unreadable.into_inner();
+            match unreadable.unwrap_or_else(PoisonError::into_inner) {
+                Some(error) => Err(error),
+                None => shown,
+            }
         })??;
         Ok(true)
     }

@@ -21,7 +21,26 @@ use crate::{RepositoryError, StoredObject, Watcher, Witness};
 const CHECKERS_MAX: usize = 8;
 
 /// What a whole segment does to the index; an error if it cannot be read to its end.
-pub(crate) type Changes = Result<Vec<Change>, RepositoryError>;
+pub(crate) type Changes = Result<SegmentChanges, RepositoryError>;
+
+/// The changes of a segment all of which is whole.
+#[derive(Debug)]
+pub(crate) enum SegmentChanges {
+    Noted(Vec<Change>),
+    /// So many that the segment is read again for them.
+    TooMany,
+}
+
+impl SegmentChanges {
+    /// Notes more, as long as there are not more than `max`.
+    fn note(&mut self, changes: Vec<Change>, max: usize) {
+        match self {
+            Self::Noted(noted) if noted.is_empty() && changes.len() <= max => *noted = changes,
+            Self::Noted(noted) if noted.len() + changes.len() <= max => noted.extend(changes),
+            _ => *self = Self::TooMany,
+        }
+    }
+}
 
 /// What becomes of entries that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,34 +77,63 @@ struct Job {
 }
 
 impl SegmentLog {
-    /// Reads a segment to its end, every entry checked against its checksum.
+    /// Reads a segment to its end, every entry checked against its checksum, and notes at most `noted_max` changes.
     ///
     /// # Errors
     /// [`RepositoryError::BadEntry`] for damage anywhere in it.
-    pub(crate) fn changes(&self, segment: SegmentId) -> Changes {
-        let mut changes = Vec::new();
+    pub(crate) fn changes(&self, segment: SegmentId, noted_max: usize) -> Changes {
+        let mut changes = SegmentChanges::Noted(Vec::new());
         let mut entries = Entries::new(segment);
         while let Some(found) = entries.next(self)? {
-            changes.extend(Change::of(&found));
+            let Some(change) = Change::of(&found) else {
+                continue;
+            };
+            match &mut changes {
+                SegmentChanges::Noted(noted) if noted.len() < noted_max => noted.push(change),
+                _ => changes = SegmentChanges::TooMany,
+            }
         }
         Ok(changes)
+    }
+
+    /// Calls `apply` with each change of a segment, whatever of them was noted.
+    ///
+    /// # Errors
+    /// Those of `apply`, and damage that was not there before.
+    pub(crate) fn apply_changes(
+        &self,
+        segment: SegmentId,
+        changes: &SegmentChanges,
+        mut apply: impl FnMut(&Change) -> Result<(), RepositoryError>,
+    ) -> Result<(), RepositoryError> {
+        if let SegmentChanges::Noted(noted) = changes {
+            return noted.iter().try_for_each(apply);
+        }
+        let mut entries = Entries::new(segment);
+        while let Some(found) = entries.next(self)? {
+            if let Some(change) = Change::of(&found) {
+                apply(&change)?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads segments, each once, and hands over what they hold in the order given, until `handle` has
     /// enough. A segment is handled before `handle` may change those behind it.
     ///
-    /// Memory: that of [`SegmentLog::for_each_piece`], and the changes of a segment, 44 bytes an entry.
+    /// Memory: that of [`SegmentLog::for_each_piece`], and `noted_max` changes, 44 bytes each.
     pub(crate) fn for_each_changes(
         &self,
         segments: &[SegmentId],
-        threads: usize,
+        (threads, noted_max): (usize, usize),
         showing: Option<Showing<'_>>,
         mut handle: impl FnMut(SegmentId, Changes) -> Result<ControlFlow<()>, RepositoryError>,
     ) -> Result<(), RepositoryError> {
-        let mut whole: Changes = Ok(Vec::new());
+        let nothing = || Ok(SegmentChanges::Noted(Vec::new()));
+        let mut whole: Changes = nothing();
         self.for_each_piece(segments, threads, showing, &mut |checked| {
             if let Ok(changes) = &mut whole {
-                changes.extend(checked.changes);
+                changes.note(checked.changes, noted_max);
             }
             if let (Some(error), Ok(_)) = (checked.error, &whole) {
                 whole = Err(error);
@@ -93,7 +141,7 @@ impl SegmentLog {
             if !checked.is_last {
                 return Ok(ControlFlow::Continue(()));
             }
-            let changes = std::mem::replace(&mut whole, Ok(Vec::new()));
+            let changes = std::mem::replace(&mut whole, nothing());
             handle(checked.segment, changes)
         })
     }

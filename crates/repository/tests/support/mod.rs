@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // Here a failed unwrap is a failed test.
 #![allow(dead_code)] // Each test binary uses its own part.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use ironborg_repository::{
     CreateOptions, IndexPolicy, LocalRepository, LockMode, OpenOptions, RepositoryError,
     process_identity,
 };
-use ironborg_storage::{MemoryStorage, Storage};
+use ironborg_storage::{MemoryStorage, ScratchSpace, Storage};
 use ironborg_types::{
     ChunkId, Event, FindingKind, Level, NullReporter, Place, RepairChange, Reporter,
 };
@@ -59,6 +60,14 @@ pub(crate) fn create(storage: Arc<dyn Storage>) -> Result<LocalRepository, Repos
     LocalRepository::create_in(storage, &create_options(), writing())
 }
 
+/// Hardly any memory for indexes.
+pub(crate) fn tight(directory: &Path) -> ScratchSpace {
+    ScratchSpace {
+        directory: directory.to_owned(),
+        memory_len: 0,
+    }
+}
+
 pub(crate) fn open(storage: &MemoryStorage, options: OpenOptions) -> LocalRepository {
     LocalRepository::open_in(Arc::new(storage.clone()), options).unwrap()
 }
@@ -76,6 +85,11 @@ pub(crate) struct Messages {
 impl Messages {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self::default())
+    }
+
+    /// Everything that was told, as text.
+    pub(crate) fn everything(&self) -> String {
+        format!("{:#?}", (&self.log, &self.findings, &self.changes))
     }
 
     /// Everything logged at `WARNING` or above since the last call.

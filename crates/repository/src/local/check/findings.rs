@@ -3,7 +3,7 @@
 use ironborg_types::{ChunkId, Event, Finding, FindingKind, Level, Place, Reporter};
 
 use crate::RepositoryError;
-use crate::index::{EntryLocation, Index};
+use crate::index::{EntryLocation, SharedIndex};
 use crate::local::LOGGER;
 
 /// Tells what is found and remembers whether anything was.
@@ -56,11 +56,13 @@ impl<'a> Findings<'a> {
 }
 
 /// Reports where the index on disk says other than the one made from the segments.
-pub(super) fn report_differences(findings: &mut Findings<'_>, committed: &Index, rebuilt: &Index) {
+pub(super) fn report_differences(
+    findings: &mut Findings<'_>,
+    committed: &SharedIndex,
+    rebuilt: &SharedIndex,
+) -> Result<(), RepositoryError> {
     if committed.len() == rebuilt.len() {
-        let text = "Index object count match.";
-        let event = Event::log(Level::Info, LOGGER, text);
-        findings.reporter.report(event);
+        report_same_count(findings);
     } else {
         let mut report = |message: String| {
             findings.report(FindingKind::IndexMismatch, Place::default(), message);
@@ -70,21 +72,30 @@ pub(super) fn report_differences(findings: &mut Findings<'_>, committed: &Index,
         report(format!("rebuilt index:   {} objects", rebuilt.len()));
     }
     let mut common = 0;
-    for (id, at) in rebuilt.iter() {
-        let known = committed.get(&id);
+    rebuilt.for_each(|id, at| {
+        let known = committed.get(&id)?;
         common += usize::from(known.is_some());
         if known != Some(at) {
             report_difference(findings, id, [Some(at), known]);
         }
-    }
+        Ok(())
+    })?;
     if common == committed.len() {
-        return;
+        return Ok(());
     }
-    for (id, at) in committed.iter() {
-        if !rebuilt.contains(&id) {
+    committed.for_each(|id, at| {
+        if !rebuilt.contains(&id)? {
             report_difference(findings, id, [None, Some(at)]);
         }
-    }
+        Ok(())
+    })
+}
+
+/// Tells that both indexes have as many objects.
+pub(super) fn report_same_count(findings: &Findings<'_>) {
+    let text = "Index object count match.";
+    let event = Event::log(Level::Info, LOGGER, text);
+    findings.reporter.report(event);
 }
 
 fn report_difference(

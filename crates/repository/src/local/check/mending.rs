@@ -5,7 +5,8 @@ use std::fmt::Write;
 use ironborg_types::{ChunkId, Event, Place, RepairAction, RepairChange, Reporter, SegmentId};
 
 use super::super::CheckMode;
-use crate::index::{EntryLocation, Index};
+use crate::RepositoryError;
+use crate::index::{EntryLocation, SharedIndex};
 use crate::segments::Salvage;
 
 /// Why writing into a text cannot fail.
@@ -68,14 +69,21 @@ impl Mending<'_> {
     }
 
     /// The index is written anew; what is lost with that is told one by one.
-    pub(super) fn index_rebuilt(&self, before: Option<&Index>, after: &Index) {
-        if self.mode == CheckMode::Look || before.is_some_and(|before| is_same(before, after)) {
-            return;
-        }
+    pub(super) fn index_rebuilt(
+        &self,
+        before: Option<&SharedIndex>,
+        after: &SharedIndex,
+    ) -> Result<(), RepositoryError> {
         if let Some(before) = before {
-            for (id, at) in before.iter().filter(|(id, _)| !after.contains(id)) {
-                self.object_lost(id, at);
+            if is_same(before, after)? {
+                return Ok(());
             }
+            before.for_each(|id, at| {
+                if !after.contains(&id)? {
+                    self.object_lost(id, at);
+                }
+                Ok(())
+            })?;
         }
         let had = before.map_or_else(
             || "there is none that can be read".to_owned(),
@@ -83,6 +91,7 @@ impl Mending<'_> {
         );
         let detail = format!("write the index anew with {} objects: {had}", after.len());
         self.tell(RepairAction::RebuildIndex, Place::default(), detail);
+        Ok(())
     }
 
     fn object_lost(&self, id: ChunkId, at: EntryLocation) {
@@ -100,8 +109,15 @@ impl Mending<'_> {
 }
 
 /// Whether two indexes say the same.
-pub(super) fn is_same(one: &Index, other: &Index) -> bool {
-    one.len() == other.len() && one.iter().all(|(id, at)| other.get(&id) == Some(at))
+fn is_same(one: &SharedIndex, other: &SharedIndex) -> Result<bool, RepositoryError> {
+    let mut is_same = one.len() == other.len();
+    if is_same {
+        one.for_each(|id, at| {
+            is_same = is_same && other.get(&id)? == Some(at);
+            Ok(())
+        })?;
+    }
+    Ok(is_same)
 }
 
 pub(super) fn in_segment(segment: SegmentId) -> Place {

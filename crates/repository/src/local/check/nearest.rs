@@ -2,18 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use ironborg_types::{ChunkId, SegmentId};
+use ironborg_types::SegmentId;
 
 use super::super::LocalRepository;
 use crate::RepositoryError;
-use crate::index::{EntryLocation, Index};
-use crate::replay::Replay;
+use crate::index::SharedIndex;
+use crate::replay::{Change, Replay};
+use crate::segments::SegmentChanges;
 use crate::state::State;
 
 /// What there is to begin with.
 pub(super) struct Nearest {
     /// The committed index, if it could be read or made.
-    pub(super) index: Option<Index>,
+    pub(super) index: Option<SharedIndex>,
     /// Whether it is the one on disk.
     pub(super) is_on_disk: bool,
     pub(super) transaction: Option<SegmentId>,
@@ -29,8 +30,8 @@ impl LocalRepository {
     pub(super) fn committed_or_nearest(&self) -> Result<Nearest, RepositoryError> {
         let lost = self.recovery().lost_commit()?;
         if let Some(lost) = lost
-            && let Some(index) = self.recovery().load_index(lost)
-            && self.is_borne_out(&index, lost)
+            && let Some(index) = self.recovery().open_index(lost, self.index_policy)
+            && self.is_borne_out(&index, lost)?
         {
             self.debug(format!(
                 "The index of transaction {lost} agrees with the segments"
@@ -50,7 +51,7 @@ impl LocalRepository {
                 }
                 // What was made anew comes with its hints.
                 is_on_disk = !loaded.has_hints;
-                (Some(loaded.state.index.take()?), loaded.id)
+                (Some(loaded.state.index), loaded.id)
             }
             Err(error) => {
                 let transaction = self.log.transaction_id()?;
@@ -75,21 +76,33 @@ impl LocalRepository {
     }
 
     /// Whether the segments up to a transaction say what its index says, but for what lies in damaged ones.
-    fn is_borne_out(&self, index: &Index, transaction: SegmentId) -> bool {
-        let mut state = State::default();
+    fn is_borne_out(
+        &self,
+        index: &SharedIndex,
+        transaction: SegmentId,
+    ) -> Result<bool, RepositoryError> {
+        let mut state = State {
+            index: self.index_anew(0),
+            ..State::default()
+        };
         let mut damaged = BTreeSet::new();
         let replayed = self.replay_what_is_whole(transaction, &mut state, &mut damaged);
-        let same = |(id, at): (ChunkId, EntryLocation)| match state.index.get(&id) {
-            Ok(Some(found)) => found == at,
-            Ok(None) => damaged.contains(&at.segment),
-            Err(_) => false,
-        };
-        replayed.is_ok()
-            && index.iter().all(same)
-            && state
-                .index
-                .with(|replayed| replayed.iter().all(|(id, _)| index.contains(&id)))
-                .is_ok_and(|is_same| is_same)
+        if replayed.is_err() {
+            return Ok(false);
+        }
+        let mut is_same = true;
+        index.for_each(|id, at| {
+            is_same &= match state.index.get(&id)? {
+                Some(found) => found == at,
+                None => damaged.contains(&at.segment),
+            };
+            Ok(())
+        })?;
+        state.index.for_each(|id, _| {
+            is_same &= index.contains(&id)?;
+            Ok(())
+        })?;
+        Ok(is_same)
     }
 
     /// Builds a state of the segments up to a transaction; of damaged ones, which are noted, what is whole.
@@ -104,10 +117,10 @@ impl LocalRepository {
             .into_iter()
             .filter(|segment| *segment <= transaction)
         {
-            let changes = match self.log.changes(segment) {
+            let changes = match self.log.changes(segment, self.noted_max()) {
                 Err(RepositoryError::BadEntry { .. }) => {
                     damaged.insert(segment);
-                    self.log.salvage(segment)?.changes
+                    SegmentChanges::Noted(self.log.salvage(segment)?.changes)
                 }
                 other => other?,
             };
@@ -115,9 +128,8 @@ impl LocalRepository {
                 log: &self.log,
                 state,
             };
-            for change in &changes {
-                replay.apply(segment, change)?;
-            }
+            let apply = |change: &Change| replay.apply(segment, change);
+            self.log.apply_changes(segment, &changes, apply)?;
         }
         Ok(())
     }
