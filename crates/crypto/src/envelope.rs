@@ -69,6 +69,33 @@ enum Form<'o> {
     },
 }
 
+impl Authentic<'_> {
+    /// Lets the object go, so that it can be decrypted where it is.
+    pub fn let_go(self) -> LetGo {
+        match self.0 {
+            Form::Plain(data) => LetGo {
+                counter: None,
+                len: data.len(),
+            },
+            Form::Encrypted {
+                counter,
+                ciphertext,
+            } => LetGo {
+                counter: Some(counter),
+                len: ciphertext.len(),
+            },
+        }
+    }
+}
+
+/// What is known of an object that was found [`Authentic`] and is not borrowed any more.
+#[derive(Debug, Clone, Copy)]
+pub struct LetGo {
+    counter: Option<[u8; COUNTER_LEN]>,
+    /// Bytes of compressed data, at the object's end.
+    len: usize,
+}
+
 /// An envelope's MAC while it is computed.
 enum RunningMac {
     Hmac(Hmac<Sha256>),
@@ -315,6 +342,20 @@ impl Key {
             keystream.apply_keystream(&mut buffer[start..]);
         }
         buffer
+    }
+
+    /// As [`Self::decrypt`], where the data is: `object` must be the one that was let go, as it was.
+    ///
+    /// # Panics
+    /// If the object is shorter, or was found authentic by a key of another kind.
+    pub fn decrypt_in_place<'a>(&self, known: LetGo, object: &'a mut [u8]) -> &'a [u8] {
+        let begin = object.len().checked_sub(known.len);
+        let data = &mut object[begin.expect("it is as long as it was")..];
+        if let Some(counter) = known.counter {
+            let cipher = self.cipher().expect("it was this key that checked the MAC");
+            keystream(cipher, u64::from_be_bytes(counter)).apply_keystream(data);
+        }
+        data
     }
 
     /// What comes behind the type byte; `None` if that is not one of the key's.

@@ -17,7 +17,7 @@ mod stretch;
 pub mod tam;
 
 pub use block_seal::{BLOCK_SALT_LEN, BLOCK_TAG_LEN, BlockAddress, BlockSeal, random_block_salt};
-pub use envelope::{Authentic, ENVELOPE_OVERHEAD, EnvelopeNonce, envelope_nonce};
+pub use envelope::{Authentic, ENVELOPE_OVERHEAD, EnvelopeNonce, LetGo, envelope_nonce};
 pub use error::CryptoError;
 pub use key::{Key, RelatedSecrets};
 pub use key_blob::Stretched;

@@ -40,7 +40,7 @@ use loader::Loader;
 /// More threads than this fetch no faster, and each takes memory.
 const THREADS_MAX: usize = 8;
 /// How far one thread more takes reading ahead: a few ordinary chunks in hand, which are verified faster together.
-const THREAD_WINDOW: u64 = 6 << 20;
+const THREAD_WINDOW: u64 = 8 << 20;
 /// Files that are expected, beyond which more are of no use.
 const EXPECTED_MAX: usize = 512;
 /// Damaged chunks that are remembered as known.
@@ -230,15 +230,15 @@ impl ContentStore {
 
     /// Has fetched what the readers of this file will need next, and all but the first of the chunks that are read now.
     fn read_ahead(&self, file: &FileChunks, touched: &Range<usize>, bytes: Range<u64>) {
-        let window_max = (THREAD_WINDOW * (self.threads as u64 + 1)).min(self.budget / 2);
+        let window_max = (THREAD_WINDOW * (self.threads as u64 + 1)).min(self.budget / 4 * 3);
         let len = bytes.end - bytes.start;
         let ahead = file.streams().note(bytes.start, len, window_max);
         let planned_to = match ahead.planned {
-            // Half a window at a time: fewer and longer hints across a wire.
+            // A quarter of a window at a time: what is wanted waits for threads, not they for it, and hints across a wire are few.
             planned if planned > touched.end => file.start(planned),
             _ => ahead.position,
         };
-        let is_due = ahead.window > 0 && planned_to < ahead.position + ahead.window / 2 + 1;
+        let is_due = ahead.window > 0 && planned_to < ahead.position + ahead.window / 4 * 3 + 1;
         if !is_due && touched.len() == 1 {
             return;
         }

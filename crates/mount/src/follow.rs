@@ -259,16 +259,14 @@ impl Follower {
                 return Vec::new();
             }
         }
-        let named = wanted.iter().zip(&*group);
-        let named: Vec<(ChunkId, &[u8])> = named
-            .map(|(chunk, object)| (chunk.id, object.as_slice()))
-            .collect();
+        let ids: Vec<ChunkId> = wanted.iter().map(|chunk| chunk.id).collect();
         let lens: Vec<usize> = wanted.iter().map(|chunk| chunk.len).collect();
         let outs = wanted.iter_mut();
         let mut outs: Vec<Vec<u8>> = outs
             .map(|chunk| std::mem::take(&mut chunk.plaintext))
             .collect();
-        let opened = opener.open_each(&turn.session.key, &named, &lens, &mut outs);
+        let objects = &mut group[..ids.len()];
+        let opened = opener.open_each(&turn.session.key, &ids, objects, &lens, &mut outs);
         for (chunk, plaintext) in wanted.iter_mut().zip(outs) {
             chunk.plaintext = plaintext;
         }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::decompress::{Decompressor, StoredForm};
 use crate::error::ObjectError;
-use ironborg_crypto::{CryptoError, Key};
+use ironborg_crypto::{Authentic, CryptoError, Key};
 use ironborg_types::ChunkId;
 
 /// Makes chunks of objects, one after the other, keeping contexts and buffers. One for each worker.
@@ -140,40 +140,47 @@ impl Opener {
             .collect()
     }
 
-    /// As [`Self::open_many`], with a buffer for each: `outs[i]` gets the plaintext of `objects[i]`.
+    /// As [`Self::open_many`], with a buffer for each: `outs[i]` gets the plaintext of `objects[i]`. They are decrypted where
+    /// they are: what is in `objects` then means nothing.
     ///
     /// # Panics
-    /// If there are not as many `lens` and `outs` as `objects`.
+    /// If there are not as many `objects`, `lens` and `outs` as `ids`.
     pub fn open_each(
         &mut self,
         key: &Key,
-        objects: &[(ChunkId, &[u8])],
+        ids: &[ChunkId],
+        objects: &mut [Vec<u8>],
         lens: &[usize],
         outs: &mut [Vec<u8>],
     ) -> Vec<Result<(), ObjectError>> {
-        assert_eq!(objects.len(), lens.len(), "a length for each object");
-        assert_eq!(objects.len(), outs.len(), "a buffer for each object");
-        let mut results: Vec<Result<(), ObjectError>> = key
-            .authenticate_many(objects)
+        assert_eq!(ids.len(), objects.len(), "an object for each id");
+        assert_eq!(ids.len(), lens.len(), "a length for each object");
+        assert_eq!(ids.len(), outs.len(), "a buffer for each object");
+        let named = ids.iter().zip(&*objects);
+        let named: Vec<(ChunkId, &[u8])> = named.map(|(id, object)| (*id, &object[..])).collect();
+        let authentic = key.authenticate_many(&named).into_iter();
+        let authentic: Vec<_> = authentic.map(|it| it.map(Authentic::let_go)).collect();
+        let mut results: Vec<Result<(), ObjectError>> = authentic
             .into_iter()
+            .zip(objects)
             .zip(lens.iter().zip(&mut *outs))
-            .map(|(authentic, (len, out))| {
+            .map(|((authentic, object), (len, out))| {
                 out.clear();
-                let stored = key.decrypt(authentic?, &mut self.compressed);
+                let stored = key.decrypt_in_place(authentic?, object);
                 decompress(&mut self.decompressor, stored, Some(*len), out)
             })
             .collect();
-        let opened: Vec<usize> = (0..objects.len()).filter(|i| results[*i].is_ok()).collect();
-        let ids: Vec<ChunkId> = opened.iter().map(|i| objects[*i].0).collect();
+        let opened: Vec<usize> = (0..ids.len()).filter(|i| results[*i].is_ok()).collect();
+        let named: Vec<ChunkId> = opened.iter().map(|i| ids[*i]).collect();
         let chunks: Vec<&[u8]> = opened.iter().map(|i| outs[*i].as_slice()).collect();
-        let matches = key.verify_ids(&ids, &chunks);
+        let matches = key.verify_ids(&named, &chunks);
         for (i, _) in opened
             .into_iter()
             .zip(matches)
             .filter(|(_, matches)| !matches)
         {
             outs[i].clear();
-            results[i] = Err(CryptoError::IdMismatch { id: objects[i].0 }.into());
+            results[i] = Err(CryptoError::IdMismatch { id: ids[i] }.into());
         }
         results
     }

@@ -23,6 +23,12 @@ fn open(key: &Key, object: &[u8]) -> Result<Vec<u8>, CryptoError> {
     ] {
         let named: Vec<_> = objects.iter().map(|object| (id, *object)).collect();
         let last = key.authenticate_many(&named).pop().expect("one of each");
+        let mut place = object.to_vec();
+        let in_place = last.as_ref().map(|authentic| {
+            let known = authentic.let_go();
+            key.decrypt_in_place(known, &mut place).to_vec()
+        });
+        assert_eq!(format!("{opened:?}"), format!("{in_place:?}"));
         let among_others = last.map(|authentic| key.decrypt(authentic, &mut buffer).to_vec());
         assert_eq!(format!("{opened:?}"), format!("{among_others:?}"));
     }

@@ -178,7 +178,9 @@ fn many_objects_open_as_each_would() {
             .map(|n| [0, 1, 1 << 20][n % 3])
             .take(objects.len())
             .collect();
-        let results = Opener::new().open_each(&key, &objects, &lens, &mut outs);
+        let ids: Vec<ChunkId> = sealed.iter().map(|(id, _)| *id).collect();
+        let mut lost: Vec<Vec<u8>> = sealed.iter().map(|(_, object)| object.clone()).collect();
+        let results = Opener::new().open_each(&key, &ids, &mut lost, &lens, &mut outs);
         let mut together = b"before".to_vec();
         let ranges = Opener::new().open_many(&key, &objects, &lens, &mut together);
         for ((range, result), out) in ranges.iter().zip(&results).zip(&outs) {
