@@ -5,6 +5,7 @@
 
 mod device;
 mod errno;
+mod pages;
 mod requests;
 mod words;
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 use fuser::{Config, Session};
 
 use self::device::{Device, Watch};
+use self::pages::KernelPages;
 use self::requests::Requests;
 use self::words::MountRequest;
 use crate::MountError;
@@ -83,6 +85,7 @@ pub fn mount(
             return Err(failed(format!("fuse: {error}")));
         }
     };
+    tree.deliver_to(Arc::new(KernelPages::new(session.notifier())));
     tree.rest_when_idle(idle);
     let (tell, ends) = sync_channel(2);
     Ok(Mounted {

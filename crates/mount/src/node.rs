@@ -42,6 +42,8 @@ pub struct OwnerId(pub u32);
 /// the mount's own owner, mode and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Node {
+    /// Its number; for one more name of it that which was asked about is another.
+    pub id: NodeId,
     /// Its item; `None` for a directory nobody stored.
     pub item: Option<ItemPlace>,
     /// The item that has the content, if that is another one (a later hard link whose first is not shown).

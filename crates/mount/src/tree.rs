@@ -11,6 +11,7 @@
 
 mod archive;
 pub mod attributes;
+mod deliver;
 pub mod figures;
 mod files;
 pub mod inode;
@@ -30,6 +31,7 @@ use ironborg_types::{BytePath, Reporter, Timestamp};
 
 use self::archive::OpenArchive;
 use self::attributes::{Attributes, Lasts, Look};
+use self::deliver::{Deliveries, Delivery};
 use self::inode::{Inode, Place, Slot, VolumeId};
 use self::volume::{How, Listing, Shows, Volume};
 use crate::MountError;
@@ -38,6 +40,7 @@ use crate::follow::Follower;
 use crate::node::NodeId;
 use crate::options::ViewOptions;
 
+pub use deliver::Pages;
 pub(crate) use volume::is_refusal;
 pub use volume::{OpenRepository, Reading};
 
@@ -90,6 +93,8 @@ pub struct Tree {
     look: Look,
     handles: Mutex<HashMap<u64, Arc<Listing>>>,
     next_handle: AtomicU64,
+    /// Content on its way to the kernel.
+    deliveries: Deliveries,
     /// Lines told a moment ago.
     told: Mutex<VecDeque<(String, Instant)>>,
     /// Ends the thread that looks for what is idle, by being dropped.
@@ -159,6 +164,7 @@ impl Tree {
             look: Look::new(view, mounted_at),
             handles: Mutex::default(),
             next_handle: AtomicU64::new(1),
+            deliveries: Deliveries::default(),
             told: Mutex::default(),
             caretaker: Mutex::new(None),
         })
@@ -409,8 +415,23 @@ impl Tree {
     /// # Errors
     /// A chunk cannot be read.
     pub fn read(&self, inode: Inode, offset: u64, size: usize) -> Result<Slices, MountError> {
-        let (archive, _, node) = self.node(inode)?;
-        archive.read(node, offset, size)
+        let Target::Node(id, slot, volume, node) = self.target(inode)? else {
+            return Err(MountError::WrongKind);
+        };
+        let archive = volume.archive(slot)?;
+        let (slices, coming) = archive.read(node, offset, size)?;
+        if !coming.is_empty() {
+            let files = coming.into_iter();
+            let files = files.map(|coming| (self.number(id, slot, coming.node), coming));
+            let files = files.collect();
+            self.deliveries.hand_on(Delivery { archive, files });
+        }
+        Ok(slices)
+    }
+
+    /// Content of files that will probably be read soon is put where the kernel has it at hand.
+    pub fn deliver_to(&self, pages: Arc<dyn Pages>) {
+        self.deliveries.begin(pages);
     }
 
     /// Names of extended attributes.

@@ -64,6 +64,7 @@ impl IndexFile {
         };
         let is_device = record.is_device();
         Ok(Node {
+            id: NodeId(number),
             item: (record.place != NO_PLACE).then_some(ItemPlace(record.place)),
             content,
             parent: NodeId(record.parent),

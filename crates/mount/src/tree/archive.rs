@@ -11,6 +11,7 @@ use ironborg_types::BytePath;
 use super::attributes::{
     Attributes, KIND_BITS, Lasts, Look, REGULAR_FILE, SYMLINK, ShownOwner, StoredOwner,
 };
+use super::deliver;
 use super::files::Files;
 use super::inode::Inode;
 use super::siblings::Siblings;
@@ -29,6 +30,12 @@ const EXPECTED_SIZE: u64 = 4 << 20;
 /// Is told of the entries of a directory.
 pub(super) type EachChild<'a> =
     dyn FnMut(NodeId, &[u8]) -> Result<ControlFlow<()>, MountError> + 'a;
+
+/// A small file that will probably be read soon.
+pub(super) struct Coming {
+    pub(super) node: NodeId,
+    file: Arc<FileChunks>,
+}
 
 /// What all archives of a repository share.
 pub(super) struct Connection {
@@ -184,22 +191,34 @@ impl OpenArchive {
         damaged_too || !self.index.has_damaged()
     }
 
-    /// Bytes of a file.
-    pub(super) fn read(&self, id: NodeId, offset: u64, size: usize) -> Result<Slices, MountError> {
+    /// Bytes of a file; and small files whose content is worth having before it is asked for, now that this one is read.
+    pub(super) fn read(
+        &self,
+        id: NodeId,
+        offset: u64,
+        size: usize,
+    ) -> Result<(Slices, Vec<Coming>), MountError> {
         let node = self.node(id)?;
         if node.mode & KIND_BITS != REGULAR_FILE {
             return Err(MountError::WrongKind);
         }
         let place = node.content.or(node.item).ok_or(MountError::WrongKind)?;
-        let file = if let Some(file) = self.files.get(place) {
-            file
+        let (file, coming) = if let Some(file) = self.files.get(place) {
+            (file, Vec::new())
         } else {
-            let file = self.chunks(place)?;
-            self.expect_siblings(id);
-            file
+            (self.chunks(place)?, self.expect_siblings(id))
         };
         let path = Shown { archive: self, id };
-        self.explained(self.connection.content.slices(&file, offset, size, &path))
+        let read = self.connection.content.slices(&file, offset, size, &path);
+        Ok((self.explained(read)?, coming))
+    }
+
+    /// All of the content of a small file.
+    pub(super) fn content(&self, coming: &Coming) -> Result<Slices, MountError> {
+        let (archive, id) = (self, coming.node);
+        let len = usize::try_from(coming.file.size()).expect("it is a small one");
+        let path = Shown { archive, id };
+        self.connection.content.slices(&coming.file, 0, len, &path)
     }
 
     /// Where a node is: in which archive, at which path.
@@ -231,22 +250,25 @@ impl OpenArchive {
     }
 
     /// Has the content of the files behind this one fetched, if files near each other are read.
-    fn expect_siblings(&self, id: NodeId) {
+    fn expect_siblings(&self, id: NodeId) -> Vec<Coming> {
         let mut siblings = self.siblings.lock().unwrap_or_else(PoisonError::into_inner);
         let next = siblings.begins(id.0);
         drop(siblings);
-        if !next.is_empty() {
-            self.expect(&next);
-        }
+        self.expect(&next)
     }
 
-    fn expect(&self, nodes: &[u32]) {
+    /// Returns the small ones.
+    fn expect(&self, nodes: &[u32]) -> Vec<Coming> {
+        if nodes.is_empty() {
+            return Vec::new();
+        }
         let mut left = EXPECTED_SIZE;
         let mut expected: Vec<Arc<FileChunks>> = Vec::new();
-        let there = nodes.iter().filter(|node| **node < self.index.nodes());
-        for node in there {
+        let mut coming = Vec::new();
+        let there = nodes.iter().map(|node| NodeId(*node));
+        for id in there.filter(|id| id.0 < self.index.nodes()) {
             // Whatever is wrong with it is told when it is read.
-            let Ok(node) = self.index.node(NodeId(*node)) else {
+            let Ok(node) = self.index.node(id) else {
                 break;
             };
             let is_file = node.mode & KIND_BITS == REGULAR_FILE && node.size > 0;
@@ -259,13 +281,19 @@ impl OpenArchive {
             };
             let is_last = node.size > left;
             left = left.saturating_sub(node.size);
-            expected.push(file);
+            expected.push(Arc::clone(&file));
             if is_last {
                 break;
+            }
+            // What the kernel takes for the size must be what there is.
+            let is_small = node.size <= deliver::LEN_MAX && node.size == file.size();
+            if is_small && !node.damaged && node.id == id {
+                coming.push(Coming { node: id, file });
             }
         }
         let chunks = expected.iter().flat_map(|file| file.entries());
         self.connection.content.expect(chunks);
+        coming
     }
 
     /// Says that the archive is gone where that is the reason for an error.

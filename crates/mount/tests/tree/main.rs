@@ -3,6 +3,7 @@
 #[path = "../../../archive/tests/reading/archive_writer.rs"]
 #[expect(dead_code, reason = "shared with tests that need more of it")]
 mod archive_writer;
+mod delivered;
 #[path = "../../../archive/tests/reading/machine.rs"]
 #[expect(dead_code, reason = "shared with tests that need more of it")]
 mod machine;
