@@ -213,9 +213,11 @@ impl SecurityDirectory {
     }
 
     /// Remembers the repository as it is now; to be done after every commit of its manifest.
+    ///
+    /// What stands there already is not written again: only the timestamp changes from one commit to the next.
     pub fn save(&self, facts: &RepositoryFacts<'_>) -> Result<(), CacheError> {
-        self.write(LOCATION, facts.location)?;
-        self.write(KEY_TYPE, &facts.key_type.to_string())?;
+        self.write_if_changed(LOCATION, facts.location)?;
+        self.write_if_changed(KEY_TYPE, &facts.key_type.to_string())?;
         self.write(MANIFEST_TIMESTAMP, facts.manifest_timestamp)
     }
 
@@ -261,6 +263,15 @@ impl SecurityDirectory {
                 }
                 None
             }
+        }
+    }
+
+    /// As [`Self::write`], but for a file that has exactly this content: each one costs two waits for the disk.
+    fn write_if_changed(&self, file: &str, content: &str) -> Result<(), CacheError> {
+        match self.storage.read(file) {
+            Ok(there) if there == content.as_bytes() => Ok(()),
+            // Whatever it is that cannot be read is replaced; writing tells what is wrong.
+            _ => self.write(file, content),
         }
     }
 

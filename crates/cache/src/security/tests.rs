@@ -2,7 +2,7 @@
 
 use super::*;
 use ironborg_repository::process_identity;
-use ironborg_storage::MemoryStorage;
+use ironborg_storage::{MemoryStorage, Operation, RecordingStorage};
 use ironborg_types::NullReporter;
 use std::sync::Mutex;
 
@@ -105,6 +105,34 @@ fn an_encrypted_repository_is_remembered_without_a_question() {
     );
     machine.assert_secure(&FACTS, &asked).unwrap();
     assert_eq!(asked.env_vars(), [""; 0]);
+}
+
+#[test]
+fn a_commit_writes_the_timestamp_alone_unless_more_has_changed() {
+    let recording = RecordingStorage::new(Arc::new(MemoryStorage::new()));
+    recording.create_dir_all("").unwrap();
+    let directory =
+        SecurityDirectory::new(Arc::new(recording.clone()), None, Arc::new(NullReporter));
+    let written = |facts: &RepositoryFacts<'_>| -> Vec<String> {
+        recording.take_operations();
+        directory.save(facts).unwrap();
+        let operations = recording.take_operations();
+        let name = |operation| match operation {
+            Operation::Replace(name, _) => Some(name),
+            _ => None,
+        };
+        operations.into_iter().filter_map(name).collect()
+    };
+    assert_eq!(written(&FACTS), [LOCATION, KEY_TYPE, MANIFEST_TIMESTAMP]);
+    assert_eq!(written(&FACTS), [MANIFEST_TIMESTAMP]);
+    let moved = RepositoryFacts {
+        location: "/srv/repo2",
+        ..FACTS
+    };
+    assert_eq!(written(&moved), [LOCATION, MANIFEST_TIMESTAMP]);
+    // What somebody else wrote, be it only a line's end more, is put right.
+    recording.replace(KEY_TYPE, &[b"3\n"]).unwrap();
+    assert_eq!(written(&moved), [KEY_TYPE, MANIFEST_TIMESTAMP]);
 }
 
 #[test]
