@@ -281,6 +281,38 @@ impl ChunkTable {
         Some(sizes(slot))
     }
 
+    /// As [`reference`](Self::reference) of each of `ids`, which takes less time than one by one: whether it is stored,
+    /// into `stored`, and a reference to it counted if so.
+    pub fn reference_each(&self, ids: &[ChunkId], stored: &mut Vec<bool>) {
+        stored.clear();
+        let is_told = match &self.stored {
+            Some(below) => below.contains_each(ids, stored).is_ok(),
+            None => true,
+        };
+        if !is_told {
+            stored.clear();
+        }
+        stored.resize(ids.len(), false);
+        for (id, is_stored) in ids.iter().zip(stored) {
+            *is_stored = if is_told && *id != ChunkId::MANIFEST {
+                self.note_reference(id).unwrap_or(*is_stored)
+            } else {
+                self.reference(id).is_some()
+            };
+        }
+    }
+
+    /// Counts a reference to a chunk the table itself knows of, and tells whether it is stored.
+    fn note_reference(&self, id: &ChunkId) -> Option<bool> {
+        let mut slots = self.slots(id);
+        let slot = slots.get_mut(id)?;
+        let is_stored = is_stored(slot);
+        if is_stored {
+            slot.refs = add_refs(slot.refs, 1);
+        }
+        Some(is_stored)
+    }
+
     /// Tells everybody that a claimed chunk is stored now.
     pub fn fulfil(&self, id: &ChunkId, stored: ChunkSizes) {
         assert!(stored.csize < GONE, "no object is that large");

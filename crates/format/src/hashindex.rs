@@ -337,11 +337,23 @@ impl<const V: usize> HashIndex<V> {
         }
     }
 
+    /// Whether each of `keys` is there. All of them are first looked for where they should be: those looks wait for memory
+    /// side by side, as none of them depends on what another one finds.
+    pub fn contains_each<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k [u8; KEY_LEN]> + Clone,
+    ) -> impl Iterator<Item = bool> {
+        let near = keys.clone().fold(0, |near, key| {
+            let at = home(key, self.buckets);
+            near ^ self.mark(at) ^ u32::from(self.bytes[Self::start(at)])
+        });
+        std::hint::black_box(near);
+        keys.map(|key| self.contains(key))
+    }
+
     /// Probes for a key. Ends because at least one bucket is empty.
     fn find(&self, key: &[u8; KEY_LEN]) -> Slot {
-        let [k0, k1, k2, k3, ..] = *key;
-        let hash = u32::from_le_bytes([k0, k1, k2, k3]) as usize;
-        let mut at = hash % self.buckets;
+        let mut at = home(key, self.buckets);
         let mut tombstone = None;
         loop {
             match self.mark(at) {
@@ -449,6 +461,12 @@ fn header_of<const V: usize>(entries: usize, buckets: usize) -> [u8; HEADER_LEN]
 /// Whether a table has to be larger for another entry. Borg's load limit is 0.75.
 fn is_full(buckets: usize, entries: usize) -> bool {
     entries > buckets / 4 * 3 + buckets % 4 * 3 / 4
+}
+
+/// The bucket where a key is looked for first.
+fn home(key: &[u8; KEY_LEN], buckets: usize) -> usize {
+    let [k0, k1, k2, k3, ..] = *key;
+    u32::from_le_bytes([k0, k1, k2, k3]) as usize % buckets
 }
 
 /// Whether a table has to be rebuilt for another entry. Borg's lower limit of empty buckets is 0.07 + 1.

@@ -77,6 +77,11 @@ impl Index {
         Some((bucket, EntryLocation::decode(*value)))
     }
 
+    /// The same of several, which takes less time than one by one.
+    pub(crate) fn contains_each(&self, ids: &[ChunkId]) -> impl Iterator<Item = bool> {
+        self.0.contains_each(ids.iter().map(|id| &id.0))
+    }
+
     pub(crate) fn insert(&mut self, id: &ChunkId, at: EntryLocation) -> Option<EntryLocation> {
         let old = self.0.insert(&id.0, &at.encode());
         old.map(EntryLocation::decode)

@@ -26,6 +26,21 @@ pub trait StoredIds: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// The index cannot be read.
     fn contains(&self, id: &ChunkId) -> Result<bool, RepositoryError>;
+
+    /// The same of each of `ids`, appended to `stored`.
+    ///
+    /// # Errors
+    /// As above; `stored` may have some of the answers then.
+    fn contains_each(
+        &self,
+        ids: &[ChunkId],
+        stored: &mut Vec<bool>,
+    ) -> Result<(), RepositoryError> {
+        for id in ids {
+            stored.push(self.contains(id)?);
+        }
+        Ok(())
+    }
 }
 
 /// The ids that are stored, each with a number below [`IdPlaces::place_count`] that no other id has, as long as nothing is

@@ -54,8 +54,7 @@ impl RecentFiles {
         true
     }
 
-    /// What `decide` says about the file, if it is one of this run. Its chunks replace `chunks` if it is
-    /// unchanged.
+    /// What `decide` says about the file, if it is one of this run. Its chunks are appended if it is unchanged.
     pub(super) fn lookup(
         &self,
         path: PathHash,
@@ -70,7 +69,6 @@ impl RecentFiles {
         let (remembered, own) = files.get(&path)?;
         let answer = decide(remembered);
         if answer != FileKnown::Changed {
-            chunks.clear();
             chunks.extend_from_slice(own);
         }
         Some(answer)

@@ -61,7 +61,15 @@ fn chunks(count: u8, seed: u8) -> Vec<ChunkEntry> {
 }
 
 fn known(cache: &FilesCache, n: u64, stat: &FileStat) -> FileKnown {
-    cache.lookup(path(n), stat, &mut Vec::new())
+    let (mut chunks, mut of_each) = (Vec::new(), Vec::new());
+    let known = cache.lookup(path(n), stat, &mut chunks);
+    // Several at once are told the same.
+    let stats = [*stat; 2].into_iter();
+    cache.lookup_each(&[path(n), path(n)], stats, &mut of_each, |each, _| {
+        assert_eq!(each, known);
+    });
+    assert_eq!(of_each, [&chunks[..], &chunks].concat());
+    known
 }
 
 #[test]
@@ -212,6 +220,24 @@ fn what_a_run_recorded_the_next_one_knows() {
             FileKnown::Unchanged
         );
         assert_eq!(found, chunks(u8::try_from(n % 4).unwrap(), 1));
+    }
+    let (mut all, mut ends) = (Vec::new(), Vec::new());
+    let paths: Vec<PathHash> = (0..60).map(path).collect();
+    let stats = (0..60).map(|_| stat(1000));
+    cache.lookup_each(&paths, stats, &mut all, |known, chunks| {
+        ends.push((known, chunks.len()));
+    });
+    let mut start = 0;
+    for (n, (known, end)) in (0..).zip(ends) {
+        let is_known = n < 50;
+        assert_eq!(known == FileKnown::Unchanged, is_known, "{n}");
+        let expected = if is_known {
+            chunks(n % 4, 1)
+        } else {
+            Vec::new()
+        };
+        assert_eq!(all[start..end], expected);
+        start = end;
     }
     // The newest is left out: it might have been changed again in the same tick of the clock.
     assert_eq!(known(&cache, 99, &stat(2000)), FileKnown::Unknown);

@@ -241,6 +241,10 @@ proptest! {
             }
             prop_assert_eq!(index.len(), map.len());
         }
+        let keys: Vec<_> = (0..256).map(|n| key(n / 4, n.to_le_bytes()[0])).chain(map.keys().copied()).collect();
+        for (key, is_there) in keys.iter().zip(index.contains_each(keys.iter())) {
+            prop_assert_eq!(is_there, map.contains_key(key));
+        }
         let found: BTreeMap<_, _> = index.iter().map(|(k, v)| (*k, *v)).collect();
         prop_assert_eq!(found, map);
     }

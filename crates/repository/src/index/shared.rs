@@ -66,6 +66,22 @@ impl SharedIndex {
         Ok(self.get(id)?.is_some())
     }
 
+    /// Whether each of `ids` is there, into `found`.
+    pub(crate) fn contains_each(
+        &self,
+        ids: &[ChunkId],
+        found: &mut Vec<bool>,
+    ) -> Result<(), RepositoryError> {
+        if let Table::Loaded(index) = &*self.read() {
+            found.extend(index.contains_each(ids));
+            return Ok(());
+        }
+        for id in ids {
+            found.push(self.contains(id)?);
+        }
+        Ok(())
+    }
+
     pub(crate) fn insert(&self, id: &ChunkId, at: EntryLocation) -> Result<(), RepositoryError> {
         let mut table = self.write();
         match &mut *table {

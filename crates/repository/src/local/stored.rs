@@ -24,4 +24,17 @@ impl StoredIds for CurrentIndex {
         // Behind a failed commit nobody knows what is stored: then nothing is.
         index.as_ref().map_or(Ok(false), |index| index.contains(id))
     }
+
+    fn contains_each(
+        &self,
+        ids: &[ChunkId],
+        stored: &mut Vec<bool>,
+    ) -> Result<(), RepositoryError> {
+        let index = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = index.as_ref() {
+            return index.contains_each(ids, stored);
+        }
+        stored.resize(stored.len() + ids.len(), false);
+        Ok(())
+    }
 }

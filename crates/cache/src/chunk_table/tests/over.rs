@@ -102,8 +102,20 @@ proptest! {
             }
             prop_assert_eq!(over.get(&id), all.get(&id), "{}", n);
         }
-        for n in 1..30 {
-            prop_assert_eq!(over.get(&id(n)), all.get(&id(n)), "{}", n);
+        let ids: Vec<ChunkId> = (1..30).map(id).chain([ChunkId::MANIFEST]).collect();
+        let [mut over_stored, mut all_stored] = [Vec::new(), Vec::new()];
+        let before: Vec<[u32; 2]> = ids.iter().map(|id| [over.refs(id), all.refs(id)]).collect();
+        over.reference_each(&ids, &mut over_stored);
+        all.reference_each(&ids, &mut all_stored);
+        prop_assert_eq!(&over_stored, &all_stored);
+        for ((n, id), [of_over, of_all]) in (1..30).zip(&ids).zip(before) {
+            let is_stored = over_stored[n as usize - 1];
+            prop_assert_eq!(over.get(id), all.get(id), "{}", n);
+            prop_assert_eq!(is_stored, over.reference(id).is_some());
+            let counted = u32::from(is_stored) * 2;
+            all.reference(id);
+            prop_assert_eq!(all.refs(id), of_all + counted);
+            prop_assert!(over.refs(id) == of_over || over.refs(id) == add_refs(of_over, counted));
         }
         prop_assert_eq!(over.get(&ChunkId::MANIFEST), None);
     }
