@@ -143,6 +143,28 @@ impl ItemStream {
         summary: &mut SummaryBuilder,
     ) -> Result<(), ArchiveError> {
         item.encode(self.items.buffer());
+        self.cut_if_full(sealer, store, summary)
+    }
+
+    /// Adds an item that is encoded already.
+    pub(crate) fn add_encoded(
+        &mut self,
+        item: &[u8],
+        sealer: &mut Sealer,
+        store: &mut MetadataStore<'_>,
+        summary: &mut SummaryBuilder,
+    ) -> Result<(), ArchiveError> {
+        self.items.buffer().extend_from_slice(item);
+        self.cut_if_full(sealer, store, summary)
+    }
+
+    /// To be asked after every item: where the stream is cut depends on it.
+    fn cut_if_full(
+        &mut self,
+        sealer: &mut Sealer,
+        store: &mut MetadataStore<'_>,
+        summary: &mut SummaryBuilder,
+    ) -> Result<(), ArchiveError> {
         if self.items.is_full() {
             self.flush(false, sealer, store, summary)
         } else {

@@ -328,6 +328,57 @@ fn a_second_backup_of_an_unchanged_tree_reads_no_file() {
     );
 }
 
+/// What is known to be unchanged goes another way into an archive than what is read. It comes out the same, to the byte.
+#[test]
+fn files_that_are_known_make_the_items_of_files_that_are_read() {
+    let machine = Machine::new();
+    let tree = machine.path("tree");
+    make_tree(&tree);
+    fs::create_dir_all(tree.join("deep/er")).unwrap();
+    for n in 0..300 {
+        fs::write(tree.join(format!("deep/er/{n}")), noise(n * 40, n as u64)).unwrap();
+    }
+    let flags = rustix::fs::XattrFlags::empty();
+    // Where there are no extended attributes all files are without.
+    let _ = rustix::fs::lsetxattr(tree.join("many/f7"), "user.word", b"said", flags);
+    // That a file has none is remembered of one that has not just been changed.
+    std::thread::sleep(Duration::from_millis(2100));
+    fs::write(tree.join("newest"), b"x").unwrap();
+    drop(machine.init(KeyMode::None));
+    // Below the mark names are archived without what is in front of it.
+    let marked = machine.path("tree/./deep");
+    let roots = [tree.as_path(), marked.as_path()];
+    let mut known = Vec::new();
+    for (name, threads) in [("one", 2), ("two", 1), ("three", 3)] {
+        let mut session = machine.open(threads);
+        let created = create(&mut session, &options(name, &roots)).unwrap();
+        let lines = machine.take_lines();
+        let unchanged = lines.iter().filter(|line| line.starts_with("U ")).count();
+        // All but the newest and hard links after the first.
+        assert_eq!(unchanged, if name == "one" { 0 } else { 1304 }, "{name}");
+        known.push((
+            created.stats,
+            lines.len(),
+            session.load_archive(name.as_bytes()).unwrap(),
+        ));
+    }
+    let mut session = machine.open(2);
+    let mut reading = options("read", &roots);
+    reading.files_cache = FilesCacheMode::DISABLED;
+    let read = create(&mut session, &reading).unwrap();
+    let read_lines = machine.take_lines().len();
+    let archive = session.load_archive(b"read").unwrap();
+    for (stats, lines, known) in &known[1..] {
+        assert_eq!(known.metadata.items, archive.metadata.items);
+        assert_eq!(
+            (stats.size, stats.csize),
+            (read.stats.size, read.stats.csize)
+        );
+        assert_eq!(stats.nfiles, read.stats.nfiles);
+        assert_eq!(*lines, read_lines);
+    }
+}
+
 #[test]
 fn an_attribute_given_to_a_file_that_never_had_one_comes_into_the_next_archive() {
     let machine = Machine::new();

@@ -1,7 +1,10 @@
 //! The collector: the one thread that owns the repository. It stores objects as they come, puts items in
 //! walk order into the item stream, reports, and writes checkpoints.
 
+mod checkpoint;
+
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -13,9 +16,9 @@ use ironborg_object::Sealer;
 use ironborg_types::{ArchiveProgress, ChunkId, ErrorKind, Event, Level};
 
 use super::Statistics;
-use super::ahead;
 use super::items::part_of;
 use super::outcome::{Done, EntryOutcome, FilePart, Outcome, SealedObjects};
+use super::plain::Encoded;
 use super::save::{Saved, Saver, Saving};
 use super::shared::Shared;
 use super::step::{LinkKey, Linked};
@@ -24,7 +27,6 @@ use crate::cache_progress;
 use crate::error::ArchiveError;
 use crate::gate::Gate;
 use crate::item_stream::{ItemStream, MetadataStore};
-use crate::save::{let_go, unlist_checkpoint};
 use crate::session::Session;
 use crate::stored::csize_of;
 
@@ -33,6 +35,13 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a stop request waits for a part of the file being read, which may be a pipe nobody writes to.
 const PART_PATIENCE: Duration = Duration::from_secs(5);
 const LOGGER: &str = "borg.archive";
+
+/// A batch that is done and waits for its turn.
+#[derive(Default)]
+struct Pending {
+    outcomes: VecDeque<Outcome>,
+    encoded: Encoded,
+}
 
 /// The collector of one `create`.
 pub(super) struct Collector<'a, 's> {
@@ -45,7 +54,7 @@ pub(super) struct Collector<'a, 's> {
     pub(super) items: ItemStream,
     pub(super) summary: SummaryBuilder,
     pub(super) stats: Statistics,
-    pending: BTreeMap<u64, VecDeque<Outcome>>,
+    pending: BTreeMap<u64, Pending>,
     head: u64,
     batches: Option<u64>,
     /// An entry that is being archived again before the batch at the head goes on.
@@ -127,13 +136,18 @@ impl<'a, 's> Collector<'a, 's> {
     fn receive(&mut self, message: Done) -> Result<(), ArchiveError> {
         match message {
             Done::Objects(objects) => self.store_objects(objects)?,
-            Done::Batch { number, outcomes } => {
-                self.pending.insert(number, outcomes.into());
+            Done::Batch {
+                number,
+                outcomes,
+                encoded,
+            } => {
+                let outcomes = outcomes.into();
+                self.pending.insert(number, Pending { outcomes, encoded });
             }
             Done::Again(outcome) => {
                 self.again = false;
                 let head = self.pending.entry(self.head).or_default();
-                head.push_front(Outcome::Entry(outcome));
+                head.outcomes.push_front(Outcome::Entry(outcome));
             }
             Done::Part(part) => self.parts.push_back(*part),
             Done::WalkEnd { batches } => self.batches = Some(batches),
@@ -171,10 +185,10 @@ impl<'a, 's> Collector<'a, 's> {
             self.part(part)?;
         }
         while !self.again {
-            let Some(outcomes) = self.pending.get_mut(&self.head) else {
+            let Some(head) = self.pending.get_mut(&self.head) else {
                 return Ok(());
             };
-            let Some(outcome) = outcomes.pop_front() else {
+            let Some(outcome) = head.outcomes.pop_front() else {
                 self.pending.remove(&self.head);
                 self.head += 1;
                 self.parts_of_head = 0;
@@ -186,6 +200,7 @@ impl<'a, 's> Collector<'a, 's> {
                 self.pending
                     .entry(self.head)
                     .or_default()
+                    .outcomes
                     .push_front(blocked);
                 return Ok(());
             }
@@ -210,9 +225,54 @@ impl<'a, 's> Collector<'a, 's> {
                 self.show(&item.path);
                 self.add_item(&item)?;
             }
+            Outcome::Unchanged(files) => {
+                let head = self.pending.entry(self.head).or_default();
+                let encoded = std::mem::take(&mut head.encoded);
+                let left = self.unchanged(&encoded, files)?;
+                self.pending.entry(self.head).or_default().encoded = encoded;
+                // Before the next one a checkpoint is due.
+                let head = self.pending.entry(self.head).or_default();
+                if !left.is_empty() {
+                    head.outcomes.push_front(Outcome::Unchanged(left));
+                }
+            }
             Outcome::Entry(entry) => return Ok(self.entry(entry)?.map(Outcome::Entry)),
         }
         Ok(None)
+    }
+
+    /// Archives files that are unchanged; gives those back that come behind a checkpoint.
+    fn unchanged(
+        &mut self,
+        encoded: &Encoded,
+        mut files: Range<usize>,
+    ) -> Result<Range<usize>, ArchiveError> {
+        let is_told = {
+            let reporter = &self.session.client.reporter;
+            reporter.wants_list() || reporter.wants_progress()
+        };
+        while let Some(number) = files.next() {
+            let file = encoded.get(number);
+            if is_told || files.is_empty() || self.due.is_some() {
+                self.show(file.archived);
+            }
+            self.stats.add(file.chunks);
+            self.stats.nfiles += 1;
+            if !file.chunks.is_empty() {
+                self.begin_transaction();
+            }
+            self.status('U', file.path);
+            self.stats.nfiles_parts += self.parts_of_head;
+            self.refer_to(file.chunks, false);
+            let mut store = MetadataStore::of(self.session, self.shared.chunks);
+            self.items
+                .add_encoded(file.bytes, &mut self.sealer, &mut store, &mut self.summary)?;
+            self.report_progress();
+            if self.due.is_some() {
+                break;
+            }
+        }
+        Ok(files)
     }
 
     fn entry(
@@ -445,93 +505,6 @@ impl<'a, 's> Collector<'a, 's> {
         if self.stopping && self.due.is_some_and(|due| due.elapsed() > PART_PATIENCE) {
             self.checkpoint()?;
         }
-        Ok(())
-    }
-
-    fn ask_for_part(&mut self) {
-        self.due = Some(Instant::now());
-        self.shared.part_requests.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// Makes durable what is there; ends the operation if the user asked for that.
-    fn checkpoint(&mut self) -> Result<(), ArchiveError> {
-        if self.stopping {
-            self.checkpoint_on_request()?;
-            return Err(ArchiveError::Interrupted);
-        }
-        self.write_checkpoint()
-    }
-
-    fn checkpoint_on_request(&mut self) -> Result<(), ArchiveError> {
-        self.shared.stopping.store(true, Ordering::Release);
-        self.session.client.log(
-            Level::Info,
-            LOGGER,
-            "checkpoint requested: starting checkpoint creation...",
-        );
-        self.remove_unreferenced()?;
-        self.write_checkpoint()?;
-        self.session.client.log(
-            Level::Info,
-            LOGGER,
-            "checkpoint requested: finished checkpoint creation!",
-        );
-        Ok(())
-    }
-
-    /// Removes what workers were ahead with: no item will refer to it, and a check would call it orphaned.
-    ///
-    /// Only what this run has put, as nobody had it before; and not what metadata happen to share with it.
-    fn remove_unreferenced(&mut self) -> Result<(), ArchiveError> {
-        for id in &self.items.ids {
-            self.unreferenced.remove(id);
-        }
-        let mut ids: Vec<ChunkId> = self.unreferenced.drain().collect();
-        ids.sort_unstable();
-        for id in &ids {
-            // Metadata that come to be the same from here on are to be stored.
-            self.shared.chunks.note_removed(id);
-        }
-        self.session.repository.delete_many(&ids)?;
-        Ok(())
-    }
-
-    /// Stores items of what workers are ahead with; gives the chunks of that stream.
-    fn store_ahead(&mut self) -> Result<Vec<ChunkId>, ArchiveError> {
-        if self.unreferenced.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut ids: Vec<ChunkId> = self.unreferenced.iter().copied().collect();
-        ids.sort_unstable();
-        let chunks = self.shared.chunks;
-        let entry = |id: ChunkId| {
-            let ChunkSizes { size, csize } = chunks.get(&id)?;
-            Some(ChunkEntry { id, size, csize })
-        };
-        let ahead: Vec<ChunkEntry> = ids.into_iter().filter_map(entry).collect();
-        let mut items = ItemStream::new(self.shared.key)?;
-        // What a checkpoint refers to is counted when it is read.
-        let mut uncounted = SummaryBuilder::new();
-        let mut store = MetadataStore::of(self.session, chunks);
-        for part in ahead::parts(&ahead) {
-            items.add(&part, &mut self.sealer, &mut store, &mut uncounted)?;
-        }
-        items.flush(true, &mut self.sealer, &mut store, &mut uncounted)?;
-        Ok(items.ids)
-    }
-
-    fn write_checkpoint(&mut self) -> Result<(), ArchiveError> {
-        self.due = None;
-        let name = self.saver.checkpoint_name.clone();
-        self.items.appendix = self.store_ahead()?;
-        let saved = self.save(&name, Saving::Checkpoint)?;
-        unlist_checkpoint(self.session, self.shared.chunks, &name, &saved.entry)?;
-        for id in std::mem::take(&mut self.items.appendix) {
-            let_go(self.session, self.shared.chunks, &id)?;
-        }
-        self.begin_transaction();
-        self.last_checkpoint = Instant::now();
-        self.new_bytes = 0;
         Ok(())
     }
 

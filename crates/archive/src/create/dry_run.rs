@@ -86,6 +86,7 @@ impl StepSink for PrintingSink<'_> {
             // A dry walk makes no others.
             Step::UnknownType { .. }
             | Step::Entry(_)
+            | Step::Plain(_)
             | Step::Directory(_)
             | Step::Piped(_)
             | Step::Made(_) => {}

@@ -1,6 +1,7 @@
 //! The walk's thread: turns the input into batches of steps.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::Sender;
@@ -11,9 +12,11 @@ use ironborg_source::{AttributeReader, Dir, FileStat, Names, Place, SourceError}
 use ironborg_types::{BytePath, Reporter};
 
 use super::items::{Owners, add_attributes, item_of_stat};
+use super::look::Look;
 use super::options::Input;
 use super::outcome::Done;
 use super::piped::PipedInput;
+use super::plain::{Leaf, Plain};
 use super::shared::{Over, Shared};
 use super::step::Step;
 use super::walk::{DirectoryReader, StepSink, Walker};
@@ -36,6 +39,10 @@ pub(crate) struct BatchSink<'a> {
     /// Bounds how many batches may be on their way.
     tickets: &'a Gate,
     steps: Vec<Step>,
+    plain: Plain,
+    /// Whether the files cache knows of any file: else none is known to be unchanged.
+    takes_plain: bool,
+    count: usize,
     bytes: u64,
     dirs: usize,
     next_number: u64,
@@ -49,10 +56,18 @@ impl<'a> BatchSink<'a> {
             batches,
             tickets,
             steps: Vec::new(),
+            plain: Plain::default(),
+            takes_plain: shared.files.is_some_and(|files| files.loaded_count() > 0),
+            count: 0,
             bytes: 0,
             dirs: 0,
             next_number: 0,
         }
+    }
+
+    fn is_full(&self) -> bool {
+        let most = self.shared.pace.batch_steps(BATCH_STEPS);
+        self.count >= most || self.bytes >= BATCH_BYTES || self.dirs >= BATCH_DIRS
     }
 
     /// Sends what is left and says how many batches there were.
@@ -74,6 +89,7 @@ impl StepSink for BatchSink<'_> {
             Step::Made(made) => made.content_len(),
             _ => 0,
         };
+        self.count += 1;
         // What may take long, and may leave parts in checkpoints, is alone in its batch.
         let alone = size > SMALL_FILE_SIZE_MAX;
         if alone {
@@ -82,9 +98,34 @@ impl StepSink for BatchSink<'_> {
         self.dirs += usize::from(matches!(step, Step::Directory(_)));
         self.bytes += size;
         self.steps.push(step);
-        let most = self.shared.pace.batch_steps(BATCH_STEPS);
-        let full = self.steps.len() >= most || self.bytes >= BATCH_BYTES || self.dirs >= BATCH_DIRS;
-        if alone || full { self.flush() } else { Ok(()) }
+        if alone || self.is_full() {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn leaf(&mut self, leaf: Leaf<'_>) -> Result<(), Closed> {
+        if !self.takes_plain || !self.plain.take(&leaf) {
+            return self.step(Step::Entry(leaf.into_entry()));
+        }
+        match self.steps.last_mut() {
+            Some(Step::Plain(count)) => *count += 1,
+            _ => self.steps.push(Step::Plain(1)),
+        }
+        self.count += 1;
+        self.bytes += leaf.stat.size;
+        if self.is_full() { self.flush() } else { Ok(()) }
+    }
+
+    fn has_help(&self) -> bool {
+        // Workers that read files are not disturbed.
+        self.shared.idle.load(Ordering::Relaxed) > 0
+    }
+
+    fn look_ahead(&mut self, look: &Arc<Look>) {
+        // What is one too many the walk looks at itself.
+        let _ = self.shared.looks.0.try_send(Arc::clone(look));
     }
 
     fn flush(&mut self) -> Result<(), Closed> {
@@ -94,10 +135,15 @@ impl StepSink for BatchSink<'_> {
         self.tickets.take(1)?;
         let number = self.next_number;
         self.next_number += 1;
-        (self.bytes, self.dirs) = (0, 0);
-        let steps = std::mem::replace(&mut self.steps, Vec::with_capacity(BATCH_STEPS));
+        (self.count, self.bytes, self.dirs) = (0, 0, 0);
+        let steps = std::mem::take(&mut self.steps);
+        let plain = std::mem::take(&mut self.plain);
         self.batches
-            .send(Batch { number, steps })
+            .send(Batch {
+                number,
+                steps,
+                plain,
+            })
             .map_err(|_| Closed)
     }
 }

@@ -34,11 +34,11 @@ impl<'a> Owners<'a> {
         }
     }
 
-    fn user(&mut self, uid: u32) -> OwnerName {
+    fn user(&mut self, uid: u32) -> &OwnerName {
         last_or(&mut self.user, uid, |uid| self.names.user_name(uid))
     }
 
-    fn group(&mut self, gid: u32) -> OwnerName {
+    fn group(&mut self, gid: u32) -> &OwnerName {
         last_or(&mut self.group, gid, |gid| self.names.group_name(gid))
     }
 }
@@ -48,14 +48,15 @@ fn last_or(
     last: &mut Option<(u32, OwnerName)>,
     id: u32,
     look_up: impl FnOnce(u32) -> Option<Arc<[u8]>>,
-) -> OwnerName {
-    match last {
-        Some((known, name)) if *known == id => name.clone(),
-        last => {
-            let name = OwnerName::from(look_up(id).map(|name| name.to_vec()));
-            last.insert((id, name)).1.clone()
-        }
+) -> &OwnerName {
+    if last.as_ref().is_none_or(|(known, _)| *known != id) {
+        *last = None;
     }
+    let (_, name) = last.get_or_insert_with(|| {
+        let name = look_up(id).map(|name| name.to_vec());
+        (id, OwnerName::from(name))
+    });
+    name
 }
 
 /// A new item, archived as `path`, of what `stat` says.
@@ -65,26 +66,51 @@ pub(super) fn item_of_stat(
     options: Metadata,
     owners: &mut Owners<'_>,
 ) -> Item {
-    let (user, group) = if options.numeric_ids {
-        (OwnerName::from(None), OwnerName::from(None))
-    } else {
-        (owners.user(stat.uid), owners.group(stat.gid))
-    };
-    Item {
+    let mut item = Item {
         path,
-        mode: stat.mode,
-        uid: Some(i64::from(stat.uid)),
-        gid: Some(i64::from(stat.gid)),
-        user,
-        group,
-        mtime: Some(clamp(stat.mtime_ns)),
-        atime: options.atime.then(|| clamp(stat.atime_ns)),
-        ctime: (!options.noctime).then(|| clamp(stat.ctime_ns)),
-        birthtime: stat
-            .birthtime_ns
-            .filter(|_| !options.nobirthtime)
-            .map(clamp),
         ..Item::default()
+    };
+    describe(&mut item, stat, options, owners);
+    item
+}
+
+/// Sets all that `stat` says of a file. Names that are there already are left.
+pub(super) fn describe(
+    item: &mut Item,
+    stat: &FileStat,
+    options: Metadata,
+    owners: &mut Owners<'_>,
+) {
+    item.mode = stat.mode;
+    item.uid = Some(i64::from(stat.uid));
+    item.gid = Some(i64::from(stat.gid));
+    let nil = &OwnerName::Nil;
+    set_name(
+        &mut item.user,
+        if options.numeric_ids {
+            nil
+        } else {
+            owners.user(stat.uid)
+        },
+    );
+    set_name(
+        &mut item.group,
+        if options.numeric_ids {
+            nil
+        } else {
+            owners.group(stat.gid)
+        },
+    );
+    item.mtime = Some(clamp(stat.mtime_ns));
+    item.atime = options.atime.then(|| clamp(stat.atime_ns));
+    item.ctime = (!options.noctime).then(|| clamp(stat.ctime_ns));
+    let birthtime = stat.birthtime_ns.filter(|_| !options.nobirthtime);
+    item.birthtime = birthtime.map(clamp);
+}
+
+fn set_name(name: &mut OwnerName, to: &OwnerName) {
+    if name != to {
+        name.clone_from(to);
     }
 }
 
@@ -93,9 +119,14 @@ pub(super) fn as_regular_file(item: &mut Item) {
     item.mode = S_IFREG | (item.mode & PERMISSION_BITS);
 }
 
+/// Adds flags, all that `stat` does not say of a bare file.
+pub(super) fn add_flags(item: &mut Item, flags: u32) {
+    item.bsdflags = (flags != 0).then_some(u64::from(flags));
+}
+
 /// Adds what `stat` does not say.
 pub(super) fn add_attributes(item: &mut Item, attributes: ExtendedAttributes) {
-    item.bsdflags = (attributes.flags != 0).then_some(u64::from(attributes.flags));
+    add_flags(item, attributes.flags);
     item.xattrs = (!attributes.xattrs.is_empty()).then_some(attributes.xattrs);
     item.acl_access = attributes.acl_access;
     item.acl_default = attributes.acl_default;

@@ -19,11 +19,13 @@ mod dry_run;
 mod feed;
 mod files_ahead;
 pub(crate) mod items;
+mod look;
 mod made;
 mod options;
 mod outcome;
 mod pace;
 mod piped;
+mod plain;
 mod save;
 mod shared;
 mod split;
@@ -71,6 +73,8 @@ pub(crate) use work::SMALL_FILE_SIZE_MAX;
 
 /// How many batches the walk may be ahead of the archive.
 const BATCHES_IN_FLIGHT: usize = 24;
+/// How many handfuls of files may wait to be looked at: each keeps its directory open.
+const LOOKS_IN_FLIGHT: usize = 16;
 /// How many directories may be open at once, deep recursion apart.
 const OPEN_DIRS_MAX: usize = 200;
 /// What the key of the files cache's path hashes is derived from.
@@ -194,6 +198,7 @@ pub(crate) fn make(
         done: done_tx,
         again: crossbeam_channel::unbounded(),
         shares: crossbeam_channel::bounded(client.threads),
+        looks: crossbeam_channel::bounded(LOOKS_IN_FLIGHT.min(2 * client.threads)),
         spare: crossbeam_channel::bounded(client.threads + shared::SPARE_OBJECTS),
         object_bytes: Gate::new(shared::object_bytes_in_flight(client.memory)),
         pace: Pace::new(client.threads),

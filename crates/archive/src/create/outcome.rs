@@ -1,10 +1,13 @@
 //! What workers report to the collector.
 
+use std::ops::Range;
+
 use ironborg_cache::PathHash;
 use ironborg_format::{ChunkEntry, Item};
 use ironborg_source::{FileStat, SourceError};
 use ironborg_types::{ChunkId, ErrorKind};
 
+use super::plain::Encoded;
 use super::step::{Entry, Linked};
 use crate::error::ArchiveError;
 
@@ -16,8 +19,10 @@ pub(super) enum Done {
     Batch {
         /// Number of the batch, counting from 0 without gaps.
         number: u64,
-        /// One outcome for each step, in order.
+        /// What came of the steps, in order.
         outcomes: Vec<Outcome>,
+        /// What [`Outcome::Unchanged`] is about.
+        encoded: Encoded,
     },
     /// An entry that was archived again.
     Again(Box<EntryOutcome>),
@@ -41,7 +46,7 @@ pub(super) struct SealedObjects {
     pub(super) entries: Vec<(ChunkId, u32, usize)>,
 }
 
-/// What came of one step.
+/// What came of one step, or of several.
 pub(super) enum Outcome {
     /// A line for the list.
     Status {
@@ -64,6 +69,8 @@ pub(super) enum Outcome {
     },
     /// A directory.
     Directory(Box<Item>),
+    /// Files that are unchanged, by their numbers among those of the batch that are encoded.
+    Unchanged(Range<usize>),
     /// Anything else.
     Entry(Box<EntryOutcome>),
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use ironborg_source::{FileKind, ThreadUsage, device};
 
 use super::step::{Entry, Step};
-use super::work::SMALL_FILE_SIZE_MAX;
+use super::work::{Batch, SMALL_FILE_SIZE_MAX};
 use crate::gate::Gate;
 
 /// Workers at most, where files have to be waited for. What a file server can do at once for one client is rarely more.
@@ -133,13 +133,15 @@ impl Pace {
     }
 
     /// A batch is about to be read; `None` if that says nothing about how files come.
-    pub(super) fn begin(&self, watch: &mut Stopwatch, steps: &[Step]) -> Option<Reading<'_>> {
-        if is_long(steps) {
+    pub(super) fn begin(&self, watch: &mut Stopwatch, batch: &Batch) -> Option<Reading<'_>> {
+        if is_long(&batch.steps) {
             return None;
         }
-        let mut entries = steps.iter().filter_map(entry);
+        let mut entries = batch.steps.iter().filter_map(entry);
         let device = entries.next().map(|first| first.stat.dev);
-        let files = device.map_or(0, |_| 1 + entries.count());
+        let entries = device.map_or(0, |_| 1 + entries.count());
+        let device = device.or_else(|| batch.plain.device());
+        let files = entries + batch.plain.len();
         let turn = device.and_then(|_| self.turn());
         let before = if std::mem::replace(&mut watch.began, true) {
             watch.is_suspicious.then(ThreadUsage::now)

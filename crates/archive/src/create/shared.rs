@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender};
 use ironborg_cache::{ChunkTable, Claim, FilesCache, PathHasher};
@@ -13,6 +13,7 @@ use ironborg_object::Sealer;
 use ironborg_source::Names;
 use ironborg_types::{ChunkId, MemoryLimit};
 
+use super::look::Look;
 use super::options::CreateOptions;
 use super::outcome::{Done, SealedObjects};
 use super::pace::Pace;
@@ -49,6 +50,8 @@ pub(crate) struct Shared<'a> {
     pub(super) again: (Sender<Box<Entry>>, Receiver<Box<Entry>>),
     /// Chunks of a large file that another worker may take.
     pub(super) shares: (Sender<Share>, Receiver<Share>),
+    /// Files whose turn comes soon, for whoever has time to look at them.
+    pub(super) looks: (Sender<Arc<Look>>, Receiver<Arc<Look>>),
     /// Buffers of stored objects, to be used again.
     pub(super) spare: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
     /// Bounds the objects on their way to the collector.

@@ -46,7 +46,9 @@ pub(crate) enum Step {
     },
     /// A directory, its item complete.
     Directory(Box<Item>),
-    /// Anything that a worker has to look at.
+    /// So many of the batch's plain files.
+    Plain(usize),
+    /// Anything else that a worker has to look at.
     Entry(Box<Entry>),
     /// Standard input or the output of a command.
     Piped(super::piped::PipedInput),

@@ -1,7 +1,7 @@
 //! Walking the roots: what is archived, in which order, and which names are hard links of each other.
 //!
-//! One thread walks and makes one `statx` per entry; everything it finds leaves as [`Step`]s in walk
-//! order. Opening and reading files is left to the workers. Source: Borg 1.4, `_rec_walk`,
+//! One thread walks and makes one `statx` per entry, those apart that others do for it (`look`); everything it finds
+//! leaves as [`Step`]s in walk order. Opening and reading files is left to the workers. Source: Borg 1.4, `_rec_walk`,
 //! `_process_any`, `create_helper`.
 
 use std::collections::{BTreeSet, HashMap};
@@ -12,11 +12,15 @@ use ironborg_source::path::{
     Archived, archived_path, child_path, make_path_safe, normpath, strip_prefix,
 };
 use ironborg_source::walk::{OpenMode, TagOptions, check_same, dir_tags};
-use ironborg_source::{AttributeReader, Dir, DirEntries, FileKind, FileStat, Place, SourceError};
+use ironborg_source::{
+    AttributeReader, Decision, Dir, DirEntries, FileKind, FileStat, Place, SourceError,
+};
 use ironborg_types::{BytePath, Interrupt};
 
+use super::look::{Ahead, Look, Seen};
 use super::options::Selection;
-use super::step::{Entry, EntryKind, LinkKey, Linked, OpenDir, Step};
+use super::plain::Leaf;
+use super::step::{EntryKind, LinkKey, Linked, OpenDir, Step};
 use crate::gate::{Closed, Gate};
 
 /// Receives the steps of a walk.
@@ -24,8 +28,21 @@ pub(crate) trait StepSink {
     /// Takes one step.
     fn step(&mut self, step: Step) -> Result<(), Closed>;
 
+    /// Takes anything but a directory.
+    fn leaf(&mut self, leaf: Leaf<'_>) -> Result<(), Closed> {
+        self.step(Step::Entry(leaf.into_entry()))
+    }
+
     /// Sends on what was collected: the walk is about to wait for it.
     fn flush(&mut self) -> Result<(), Closed>;
+
+    /// Whether there is somebody with time to look at files whose turn comes soon.
+    fn has_help(&self) -> bool {
+        false
+    }
+
+    /// Lets them look.
+    fn look_ahead(&mut self, _: &Arc<Look>) {}
 }
 
 /// Makes items for directories, which the walk itself reads.
@@ -73,6 +90,8 @@ struct Frame {
     path: Vec<u8>,
     entries: Entries,
     next: usize,
+    /// What is known of those that come next.
+    ahead: Ahead,
     /// Status letter printed when all entries have been visited.
     status: Option<char>,
 }
@@ -161,7 +180,7 @@ impl<'a, S: StepSink, D: DirectoryReader> Walker<'a, S, D> {
             device: self.selection.one_file_system.then_some(stat.dev),
         };
         let mut frames: Vec<Frame> = Vec::new();
-        if let Some(frame) = self.visit_reporting(&root, None, &path)? {
+        if let Some(frame) = self.visit_reporting(&root, None, &path, (None, None))? {
             frames.push(frame);
         }
         let mut path = Vec::new();
@@ -170,11 +189,15 @@ impl<'a, S: StepSink, D: DirectoryReader> Walker<'a, S, D> {
             let Some(frame) = frames.last_mut() else {
                 break;
             };
+            if frame.ahead.is_over() {
+                self.look_ahead(frame, &mut path);
+            }
             if let Some(name) = frame.entries.get(frame.next) {
                 child_path(&frame.path, name, &mut path);
                 frame.next += 1;
+                let known = frame.ahead.next();
                 let dir = Arc::clone(&frame.dir);
-                if let Some(frame) = self.visit_reporting(&root, Some(&dir), &path)? {
+                if let Some(frame) = self.visit_reporting(&root, Some(&dir), &path, known)? {
                     frames.push(frame);
                 }
             } else {
@@ -193,6 +216,28 @@ impl<'a, S: StepSink, D: DirectoryReader> Walker<'a, S, D> {
         // A finished root is never entered again, even if it is given twice.
         self.skip.insert((stat.ino, stat.dev));
         Ok(())
+    }
+
+    /// Has files whose turn comes soon looked at.
+    fn look_ahead(&mut self, frame: &mut Frame, path: &mut Vec<u8>) {
+        let Entries::All(entries) = &frame.entries else {
+            return;
+        };
+        if !self.sink.has_help() {
+            frame.ahead.ask_again_later();
+            return;
+        }
+        let matcher = &self.selection.matcher;
+        let decide = |name: &[u8]| {
+            child_path(&frame.path, name, path);
+            matcher.decide(path)
+        };
+        let sink = &mut self.sink;
+        frame
+            .ahead
+            .plan(&frame.dir, entries, frame.next, decide, |look| {
+                sink.look_ahead(look);
+            });
     }
 
     /// Archives one path by itself: no recursion, no patterns, no tags.
@@ -226,11 +271,12 @@ impl<'a, S: StepSink, D: DirectoryReader> Walker<'a, S, D> {
         root: &Root,
         parent: Option<&Arc<OpenDir>>,
         path: &[u8],
+        (decision, seen): (Option<Decision>, Seen),
     ) -> Result<Option<Frame>, Closed> {
         if self.interrupt.stop_requested() {
             return Ok(None);
         }
-        let decision = self.selection.matcher.decide(path);
+        let decision = decision.unwrap_or_else(|| self.selection.matcher.decide(path));
         if !decision.include {
             self.sink.step(Step::Status {
                 status: 'x',
@@ -241,7 +287,7 @@ impl<'a, S: StepSink, D: DirectoryReader> Walker<'a, S, D> {
                 return Ok(None);
             }
         }
-        let result = self.visit(root, parent, path, !decision.include);
+        let result = self.visit(root, parent, path, !decision.include, seen);
         self.report(path, result, !decision.include)
     }
 
@@ -276,9 +322,10 @@ impl<'a, S: StepSink, D: DirectoryReader> Walker<'a, S, D> {
         parent: Option<&Arc<OpenDir>>,
         path: &[u8],
         excluded: bool,
+        seen: Seen,
     ) -> Result<Option<Frame>, Fault> {
         let place = place(parent, path);
-        let stat = place.stat()?;
+        let stat = seen.unwrap_or_else(|| place.stat())?;
         if excluded && stat.kind() != FileKind::Directory {
             return Ok(None);
         }
@@ -339,6 +386,7 @@ impl<'a, S: StepSink, D: DirectoryReader> Walker<'a, S, D> {
             path: path.to_vec(),
             entries: Entries::All(entries),
             next: 0,
+            ahead: Ahead::default(),
             status,
         }))
     }
@@ -367,6 +415,7 @@ impl<'a, S: StepSink, D: DirectoryReader> Walker<'a, S, D> {
             path,
             entries: Entries::Tags(tags),
             next: 0,
+            ahead: Ahead::default(),
             status: Some('x'),
         }))
     }
@@ -451,7 +500,7 @@ impl<'a, S: StepSink, D: DirectoryReader> Walker<'a, S, D> {
                 path: path.to_vec(),
             })?);
         };
-        let archived = make_path_safe(archived).to_vec();
+        let archived = make_path_safe(archived);
         let linked = match kind {
             EntryKind::Symlink => Linked::Alone,
             _ if stat.nlink <= 1 => Linked::Alone,
@@ -460,22 +509,19 @@ impl<'a, S: StepSink, D: DirectoryReader> Walker<'a, S, D> {
                     ino: stat.ino,
                     dev: stat.dev,
                 },
-                &archived,
+                archived,
             ),
         };
         let name_start = parent.map_or(0, |_| path.len() - last_component(path).len());
-        let dir = parent.map(Arc::clone);
-        let path = path.to_vec();
-        let entry = Entry {
-            dir,
+        Ok(self.sink.leaf(Leaf {
+            dir: parent,
             path,
             name_start,
             archived,
             stat,
             kind,
             linked,
-        };
-        Ok(self.sink.step(Step::Entry(Box::new(entry)))?)
+        })?)
     }
 
     /// How an entry is archived; `None`: not at all.

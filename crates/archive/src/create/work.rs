@@ -4,13 +4,16 @@
 //! are identified side by side and stored. Large files, pipes and devices are read one by one, buffer by
 //! buffer. Source: Borg 1.4, `FilesystemObjectProcessors`.
 
+mod lookup;
+mod small;
+
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, select_biased};
-use ironborg_cache::{FileKnown, FileStat as CacheStat, PathHash};
+use ironborg_cache::PathHash;
 use ironborg_chunker::Chunker;
 use ironborg_format::{ChunkEntry, Item};
 use ironborg_object::Sealer;
@@ -23,13 +26,13 @@ use super::content::{ContentError, ContentReader, Reading, store_share};
 use super::items::{Owners, add_attributes, as_regular_file, item_of_stat, set_size};
 use super::outcome::{Done, EntryOutcome, Memorize, Outcome};
 use super::pace::Stopwatch;
+use super::plain::{Encoded, Plain, PlainKnown};
 use super::shared::{Over, Sealing, Shared};
 use super::step::{Entry, EntryKind, Linked, Step};
+pub(super) use lookup::{Lookup, cache_stat};
 
 /// Files up to this size are read whole, into the batch's buffer.
 pub(crate) const SMALL_FILE_SIZE_MAX: u64 = 512 << 10;
-/// Beyond so many bytes in the buffer further files are read one by one, whatever their size.
-const ARENA_LEN_MAX: usize = 4 << 20;
 
 /// A change is told from one that long ago by its time, on any file system and with any of Linux's clocks.
 const SETTLED_S: u64 = 2;
@@ -40,14 +43,28 @@ pub(super) struct Batch {
     pub(super) number: u64,
     /// What to do, in walk order.
     pub(super) steps: Vec<Step>,
+    /// The plain files among that.
+    pub(super) plain: Plain,
+}
+
+/// A batch that is being done.
+#[derive(Default)]
+pub(super) struct Begun {
+    number: u64,
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) encoded: Encoded,
+    small: Vec<Small>,
+    /// How many plain files are done, and how many of those had one chunk and were unchanged.
+    pub(super) plain_done: usize,
+    pub(super) singles_done: usize,
 }
 
 /// One worker.
 pub(super) struct Worker<'a> {
     pub(super) shared: &'a Shared<'a>,
     reporter: &'a dyn Reporter,
-    attributes: AttributeReader,
-    owners: Owners<'a>,
+    pub(super) attributes: AttributeReader,
+    pub(super) owners: Owners<'a>,
     pub(super) sealing: Sealing,
     pub(super) reader: ContentReader,
     /// Content of the small files of the batch, one after the other.
@@ -55,6 +72,9 @@ pub(super) struct Worker<'a> {
     ids: Vec<ChunkId>,
     pub(super) cuts: Vec<Range<usize>>,
     hashed_path: Vec<u8>,
+    pub(super) known: PlainKnown,
+    /// The item that is encoded, its memory used again.
+    pub(super) item: Item,
     watch: Stopwatch,
     /// What was not changed since then is not being changed: see [`SETTLED_S`].
     settled_before_ns: i64,
@@ -98,14 +118,14 @@ impl From<ContentError> for Fault {
     }
 }
 
-/// What the files cache had to say about a file.
-struct Lookup {
-    hash: Option<PathHash>,
-    status: char,
-    /// Its chunks, if it is unchanged and they are all stored.
-    chunks: Option<Vec<ChunkEntry>>,
-    /// It is unchanged, and had neither extended attributes nor an ACL.
-    is_bare: bool,
+impl Begun {
+    fn add(&mut self, outcome: EntryOutcome, unstored: Unstored) {
+        if let Some(chunks) = unstored {
+            let outcome = self.outcomes.len();
+            self.small.push(Small { outcome, chunks });
+        }
+        self.outcomes.push(Outcome::Entry(Box::new(outcome)));
+    }
 }
 
 impl<'a> Worker<'a> {
@@ -128,6 +148,8 @@ impl<'a> Worker<'a> {
             ids: Vec::new(),
             cuts: Vec::new(),
             hashed_path: Vec::new(),
+            known: PlainKnown::default(),
+            item: Item::default(),
             watch: Stopwatch::default(),
             settled_before_ns: i64::MIN,
         }
@@ -141,6 +163,7 @@ impl<'a> Worker<'a> {
     ) -> bool {
         let shares = &self.shared.shares.1;
         let again = &self.shared.again.1;
+        let looks = &self.shared.looks.1;
         if self.shared.is_over() {
             return false;
         }
@@ -157,6 +180,13 @@ impl<'a> Worker<'a> {
                 let Ok(entry) = entry else { return false };
                 self.again(entry).is_ok()
             }
+            // What the walk waits for comes before what it has found.
+            recv(looks) -> look => {
+                self.shared.idle.fetch_sub(1, Ordering::Relaxed);
+                let Ok(look) = look else { return false };
+                look.see();
+                true
+            }
             recv(batches) -> next => {
                 self.shared.idle.fetch_sub(1, Ordering::Relaxed);
                 let Ok(next) = next else { return false };
@@ -169,10 +199,14 @@ impl<'a> Worker<'a> {
     pub(super) fn batch(&mut self, batch: Batch) -> Result<(), Over> {
         self.arena.clear();
         let shared = self.shared;
-        let reading = shared.pace.begin(&mut self.watch, &batch.steps);
+        let reading = shared.pace.begin(&mut self.watch, &batch);
         self.settled_before_ns = settled_before_ns();
-        let mut outcomes = Vec::with_capacity(batch.steps.len());
-        let mut small = Vec::new();
+        let plain = batch.plain;
+        self.look_up_plain(&plain);
+        let mut begun = Begun {
+            number: batch.number,
+            ..Begun::default()
+        };
         for step in batch.steps {
             let outcome = match step {
                 Step::Status { status, path } => Outcome::Status { status, path },
@@ -181,37 +215,46 @@ impl<'a> Worker<'a> {
                 Step::Directory(item) => Outcome::Directory(item),
                 Step::Piped(input) => self.piped(batch.number, input)?,
                 Step::Made(made) => {
-                    let (outcome, chunks) = self.made(batch.number, *made)?;
-                    if let Some(chunks) = chunks {
-                        small.push(Small {
-                            outcome: outcomes.len(),
-                            chunks,
-                        });
-                    }
-                    Outcome::Entry(Box::new(outcome))
+                    let (outcome, chunks) = self.made(begun.number, *made)?;
+                    begun.add(outcome, chunks);
+                    continue;
+                }
+                Step::Plain(count) => {
+                    self.plain_files(&mut begun, &plain, count)?;
+                    continue;
                 }
                 Step::Entry(entry) => {
-                    let (outcome, chunks) = self.entry(batch.number, entry)?;
-                    if let Some(chunks) = chunks {
-                        small.push(Small {
-                            outcome: outcomes.len(),
-                            chunks,
-                        });
-                    }
-                    Outcome::Entry(Box::new(outcome))
+                    self.any_entry(&mut begun, entry, None)?;
+                    continue;
                 }
             };
-            outcomes.push(outcome);
+            begun.outcomes.push(outcome);
         }
+        // The directories may be closed.
+        drop(plain);
         if let Some(reading) = reading {
             shared.pace.end(&mut self.watch, &reading);
         }
-        self.store_small(&small, &mut outcomes)?;
+        let mut outcomes = begun.outcomes;
+        self.store_small(&begun.small, &mut outcomes)?;
         self.shared.send_objects(&mut self.sealing)?;
         self.shared.send(Done::Batch {
-            number: batch.number,
+            number: begun.number,
             outcomes,
+            encoded: begun.encoded,
         })
+    }
+
+    /// Archives an entry of the batch, which was looked up already or not.
+    pub(super) fn any_entry(
+        &mut self,
+        begun: &mut Begun,
+        entry: Box<Entry>,
+        lookup: Option<Lookup>,
+    ) -> Result<(), Over> {
+        let (outcome, chunks) = self.entry(begun.number, entry, lookup)?;
+        begun.add(outcome, chunks);
+        Ok(())
     }
 
     /// Archives one entry again, as the first of its names.
@@ -222,7 +265,7 @@ impl<'a> Worker<'a> {
         self.arena.clear();
         self.settled_before_ns = settled_before_ns();
         let batch = self.shared.head_batch.load(Ordering::Acquire);
-        let (outcome, chunks) = self.entry(batch, entry)?;
+        let (outcome, chunks) = self.entry(batch, entry, None)?;
         let mut outcomes = [Outcome::Entry(Box::new(outcome))];
         if let Some(chunks) = chunks {
             self.store_small(&[Small { outcome: 0, chunks }], &mut outcomes)?;
@@ -234,43 +277,19 @@ impl<'a> Worker<'a> {
         self.shared.send(Done::Again(outcome))
     }
 
-    /// Identifies and stores the chunks of all small files of the batch.
-    fn store_small(&mut self, small: &[Small], outcomes: &mut [Outcome]) -> Result<(), Over> {
-        let pieces: Vec<&[u8]> = small
-            .iter()
-            .flat_map(|file| file.chunks.iter().map(|range| &self.arena[range.clone()]))
-            .collect();
-        self.shared.identify(&pieces, &mut self.ids);
-        let mut stored = pieces.iter().zip(&self.ids);
-        for file in small {
-            let Outcome::Entry(outcome) = &mut outcomes[file.outcome] else {
-                unreachable!("small files are entries")
-            };
-            let mut chunks = Vec::with_capacity(file.chunks.len());
-            for (piece, id) in stored.by_ref().take(file.chunks.len()) {
-                chunks.push(self.shared.store(&mut self.sealing, *id, piece)?);
-            }
-            match &mut outcome.item {
-                Ok(item) => {
-                    item.chunks = Some(chunks);
-                    set_size(item);
-                }
-                Err(_) => outcome.orphans = chunks,
-            }
-        }
-        Ok(())
-    }
-
     /// Archives an entry; also gives the chunks in the arena that are still to be stored.
     fn entry(
         &mut self,
         batch: u64,
         mut entry: Box<Entry>,
+        lookup: Option<Lookup>,
     ) -> Result<(EntryOutcome, Unstored), Over> {
         let mut outcome = EntryOutcome::new(Vec::new(), entry.linked.clone());
         let mut chunks = None;
         let result = match entry.kind {
-            EntryKind::File(mode) => self.file(batch, &mut entry, mode, &mut outcome, &mut chunks),
+            EntryKind::File(mode) => {
+                self.file(batch, &mut entry, mode, lookup, &mut outcome, &mut chunks)
+            }
             _ => self.special(&mut entry, &mut outcome),
         };
         match result {
@@ -344,6 +363,7 @@ impl<'a> Worker<'a> {
         batch: u64,
         entry: &mut Entry,
         mode: OpenMode,
+        lookup: Option<Lookup>,
         outcome: &mut EntryOutcome,
         small: &mut Unstored,
     ) -> Result<Item, Fault> {
@@ -355,7 +375,7 @@ impl<'a> Worker<'a> {
             outcome.status = Some('h');
             return Ok(item);
         }
-        let lookup = self.lookup(entry);
+        let lookup = lookup.unwrap_or_else(|| self.lookup(entry));
         if let Some(chunks) = lookup.chunks {
             // Nothing about the file has changed, so nothing has to be opened either.
             outcome.status = Some(lookup.status);
@@ -489,102 +509,6 @@ impl<'a> Worker<'a> {
         add_attributes(item, attributes);
         Ok(())
     }
-
-    fn is_small(&self, stat: &FileStat) -> bool {
-        stat.kind() == FileKind::Regular
-            && stat.size <= SMALL_FILE_SIZE_MAX
-            && self.arena.len() <= ARENA_LEN_MAX
-            && (!self.shared.options.sparse || self.shared.options.chunker.is_content_defined())
-    }
-
-    /// Reads a small file whole into the arena; `None` if it has grown too large for that.
-    ///
-    /// Nothing has been read then as far as the file's position tells: reading starts over.
-    fn read_small(
-        &mut self,
-        file: &SourceFile,
-        stat: &FileStat,
-    ) -> Result<Option<Range<usize>>, SourceError> {
-        let start = self.arena.len();
-        let expected = usize::try_from(stat.size).expect("small");
-        // One byte more than there should be: the first read then shows the end of the file.
-        let mut capacity = expected + 1;
-        let mut filled = 0;
-        loop {
-            self.arena.resize(start + capacity, 0);
-            let count = file.read_at(&mut self.arena[start + filled..], filled as u64)?;
-            filled += count;
-            if count == 0 || (filled == expected && count == expected) {
-                self.arena.truncate(start + filled);
-                return Ok(Some(start..start + filled));
-            }
-            if filled == capacity {
-                if capacity as u64 > 2 * SMALL_FILE_SIZE_MAX {
-                    self.arena.truncate(start);
-                    return Ok(None);
-                }
-                capacity *= 2;
-            }
-        }
-    }
-
-    /// Counts a reference to each of a file's chunks, if they are all stored.
-    fn refer_to_stored(&self, chunks: &[ChunkEntry]) -> bool {
-        let table = self.shared.chunks;
-        // Most files are one chunk: what counts it also says whether it is there.
-        if let [chunk] = chunks {
-            return table.reference(&chunk.id).is_some();
-        }
-        let are_stored = chunks.iter().all(|chunk| table.get(&chunk.id).is_some());
-        if are_stored {
-            for chunk in chunks {
-                table.reference(&chunk.id);
-            }
-        }
-        are_stored
-    }
-
-    /// Asks the files cache, and whether all chunks it names are still stored.
-    fn lookup(&mut self, entry: &Entry) -> Lookup {
-        let mut lookup = Lookup {
-            hash: None,
-            status: 'A',
-            chunks: None,
-            is_bare: false,
-        };
-        let Some(files) = self
-            .shared
-            .files
-            .filter(|_| entry.stat.kind() == FileKind::Regular)
-        else {
-            return lookup;
-        };
-        self.hashed_path.clear();
-        if !entry.path.starts_with(b"/") {
-            self.hashed_path.extend_from_slice(self.shared.cwd);
-            self.hashed_path.push(b'/');
-        }
-        self.hashed_path.extend_from_slice(&entry.path);
-        let hash = self.shared.path_hasher.hash(&self.hashed_path);
-        lookup.hash = Some(hash);
-        let mut chunks = Vec::new();
-        let known = files.lookup(hash, &cache_stat(&entry.stat), &mut chunks);
-        match known {
-            FileKnown::Unknown => {}
-            FileKnown::Changed => lookup.status = 'M',
-            FileKnown::Unchanged | FileKnown::UnchangedBare => {
-                if self.refer_to_stored(&chunks) {
-                    lookup.status = 'U';
-                    lookup.chunks = Some(chunks);
-                    lookup.is_bare = known == FileKnown::UnchangedBare;
-                } else {
-                    // A chunk was lost: the file is read again as if it had been modified.
-                    lookup.status = 'M';
-                }
-            }
-        }
-        lookup
-    }
 }
 
 /// The time [`SETTLED_S`] ago; before all times if the clock is no good.
@@ -608,15 +532,5 @@ fn link_item(item: &mut Item, linked: &Linked) {
         Linked::Alone => item.hardlink_master = Some(false),
         Linked::First { .. } => item.hardlink_master = Some(true),
         Linked::Later { first, .. } => item.source = Some(first.to_vec()),
-    }
-}
-
-/// What of a file's status the files cache wants to know.
-pub(super) fn cache_stat(stat: &FileStat) -> CacheStat {
-    CacheStat {
-        inode: stat.ino,
-        size: stat.size,
-        ctime_ns: stat.ctime_ns,
-        mtime_ns: stat.mtime_ns,
     }
 }
