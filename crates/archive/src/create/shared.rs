@@ -23,7 +23,7 @@ use crate::error::ArchiveError;
 use crate::gate::Gate;
 
 /// Bytes of finished objects that may wait to be stored.
-const OBJECT_BYTES_IN_FLIGHT: u64 = 8 << 20;
+const OBJECT_BYTES_IN_FLIGHT: u64 = 6 << 20;
 /// The same if there is a limit: one part in so many.
 const OBJECT_BYTES_SHARE: u64 = 16;
 /// Buffers of objects that are kept besides one for each worker: about as many chunks are on their way.
@@ -74,7 +74,7 @@ pub(crate) struct Shared<'a> {
 /// How many bytes of finished objects may wait.
 pub(super) fn object_bytes_in_flight(memory: MemoryLimit) -> usize {
     let bytes = memory.share(OBJECT_BYTES_SHARE, OBJECT_BYTES_IN_FLIGHT);
-    usize::try_from(bytes).expect("it is 8 MiB at most")
+    usize::try_from(bytes).expect("it is a few MiB at most")
 }
 
 /// A worker's compressor and the objects it has ready.
