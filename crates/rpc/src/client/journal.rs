@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use ironborg_storage::{Spool, StorageError};
 
-/// So much is kept in memory; files are written in pieces of this length.
+/// So much is kept in memory before there is a file.
 const MEMORY_LEN: usize = 8 * 1024 * 1024;
+/// What comes later is written in pieces of this length, longer messages as they are.
+const PIECE_LEN: usize = 256 * 1024;
 /// What part of the free space of its file system a journal may take.
 const FREE_SPACE_PART: u64 = 10;
 /// How much is read back at a time.
@@ -26,7 +28,7 @@ pub(super) struct Journal {
     options: JournalOptions,
     /// The older part.
     spool: Option<Spool>,
-    /// The newer part.
+    /// The newer part; once there is a file, less than a piece of it.
     memory: Vec<u8>,
     count: u64,
     /// Longest length, once the file system was asked.
@@ -85,14 +87,24 @@ impl Journal {
         if self.len() + frame.len() as u64 > self.len_max {
             return self.stop();
         }
-        if !self.memory.is_empty() && self.memory.len() + frame.len() > MEMORY_LEN {
+        let is_filed = self.spool.is_some();
+        let room = if is_filed { PIECE_LEN } else { MEMORY_LEN };
+        if !self.memory.is_empty() && self.memory.len() + frame.len() > room {
             match self.spill() {
                 // The free space may have been less than hoped for.
                 Ok(()) if self.len() + frame.len() as u64 <= self.len_max => {}
                 _ => return self.stop(),
             }
         }
-        self.memory.extend_from_slice(frame);
+        match &mut self.spool {
+            Some(spool) if frame.len() >= PIECE_LEN => {
+                // Straight from the buffer it is sent from.
+                if spool.append_out(frame).is_err() {
+                    self.stop();
+                }
+            }
+            _ => self.memory.extend_from_slice(frame),
+        }
     }
 
     /// Gives up: half a journal is of no use.
@@ -117,6 +129,7 @@ impl Journal {
         // It is read only if the connection breaks.
         spool.append_out(&self.memory)?;
         self.memory.clear();
+        self.memory.shrink_to(PIECE_LEN);
         Ok(())
     }
 

@@ -17,6 +17,8 @@ use crate::message::{Call, Fault, Form, Version};
 
 /// Bytes of unanswered calls up to which nobody has to wait, at least.
 const WINDOW_MIN: usize = 16 * 1024 * 1024;
+/// Bytes that are not even on their way up to which nobody has to wait, at least: the line is kept busy with fewer.
+const UNSENT_MIN: usize = 4 * 1024 * 1024;
 /// How far ahead of the line changes are queued that are sent once more.
 const REPEATED_LEN_MAX: usize = 4 * 1024 * 1024;
 /// The writing thread is woken for changes when so much of them waits.
@@ -34,6 +36,7 @@ pub(super) struct Link {
     server: Version,
     has_snapshots: bool,
     window_max: usize,
+    unsent_max: usize,
     process: Mutex<Option<ServerProcess>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -89,6 +92,7 @@ impl Link {
             server: Version::assumed(),
             has_snapshots: false,
             window_max: options.window.max(WINDOW_MIN),
+            unsent_max: options.window.max(UNSENT_MIN),
             process: Mutex::new(process),
             threads: Mutex::new(threads),
         })
@@ -245,9 +249,17 @@ impl Link {
     /// Waits until there is room for a change.
     pub(super) fn wait_for_room(&self) -> Result<(), Broken> {
         let mut state = self.shared.lock();
-        while state.broken.is_none() && state.window > self.window_max {
-            self.shared.to_write.notify_one();
-            state = self.shared.wait(state);
+        while state.broken.is_none() {
+            if state.window > self.window_max {
+                self.shared.to_write.notify_one();
+                state = self.shared.wait(state);
+            } else if state.outgoing_len > self.unsent_max {
+                self.shared.to_write.notify_one();
+                let has_room = &self.shared.has_room;
+                state = has_room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            } else {
+                break;
+            }
         }
         state.broken.clone().map_or(Ok(()), Err)
     }

@@ -15,7 +15,7 @@ use ironborg_types::ChunkId;
 /// Most objects asked for ahead at a time.
 const IN_FLIGHT_MAX: usize = 1024;
 /// How many bytes may be on their way or waiting to be fetched, at most,
-const BYTES_MAX: u64 = 20 * 1024 * 1024;
+const BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// and as long as nobody has to wait.
 const BYTES_MIN: u64 = 8 * 1024 * 1024;
 /// How large an object of unknown size is taken to be, at least: those are metadata.
@@ -291,12 +291,12 @@ mod tests {
             prefetch.arrived(MIB);
             prefetch.taken(MIB);
         }
-        assert_eq!(asked, [8, 9, 5, 1, 1]);
-        let here = ask(&mut prefetch, &mut msgid).len() + 19;
+        assert_eq!(asked, [8, 9, 1, 1, 1]);
+        let here = ask(&mut prefetch, &mut msgid).len() + 15;
         for _ in 0..here {
             prefetch.arrived(MIB);
         }
-        for n in 5..15 {
+        for n in 5..13 {
             assert!(ask(&mut prefetch, &mut msgid).is_empty(), "{n}");
             assert_eq!(prefetch.claim(&id(n)), Claim::Asked(u64::from(n) + 1));
             prefetch.taken(MIB);
