@@ -123,28 +123,29 @@ impl Objects {
         }
     }
 
-    /// What nothing refers to, by ascending id.
+    /// Shows every object nothing refers to, in any order.
     ///
     /// # Errors
     /// The table cannot be read.
-    pub(super) fn unreferenced(&self) -> Result<Vec<ChunkId>, ArchiveError> {
+    pub(super) fn each_unreferenced(
+        &self,
+        look: &mut dyn FnMut(&ChunkId),
+    ) -> Result<(), ArchiveError> {
         self.fail()?;
-        let mut unused = match &self.table {
-            Table::Whole(table) => table.unreferenced(),
+        match &self.table {
+            Table::Whole(table) => table.unreferenced().iter().for_each(look),
             Table::Scratch(table) => {
-                let (mut table, mut unused, mut at) = (lock(table), Vec::new(), 0);
+                let (mut table, mut at) = (lock(table), 0);
                 while let Some((next, id, value)) = table.next_entry(at)? {
                     at = next;
                     if value == UNREFERENCED {
-                        unused.push(ChunkId(id));
+                        look(&ChunkId(id));
                     }
                 }
-                unused
             }
-            Table::Marked(marked) => marked.unreferenced()?,
-        };
-        unused.sort_unstable();
-        Ok(unused)
+            Table::Marked(marked) => marked.each_unreferenced(look)?,
+        }
+        Ok(())
     }
 
     /// Notes an object that the repair stores (or would), with one reference.

@@ -86,16 +86,17 @@ impl Marked {
         })
     }
 
-    pub(super) fn unreferenced(&self) -> Result<Vec<ChunkId>, ArchiveError> {
-        let mut unused = Vec::new();
-        self.ids.for_each(&mut |place, id| {
+    pub(super) fn each_unreferenced(
+        &self,
+        look: &mut dyn FnMut(&ChunkId),
+    ) -> Result<(), ArchiveError> {
+        Ok(self.ids.for_each(&mut |place, id| {
             if !self.is_referenced(place) && id != ChunkId::MANIFEST && self.changed(&id).is_none()
             {
-                unused.push(id);
+                look(&id);
             }
             Ok(())
-        })?;
-        Ok(unused)
+        })?)
     }
 
     pub(super) fn add(&self, id: &ChunkId) {
