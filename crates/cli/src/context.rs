@@ -28,7 +28,7 @@ use crate::environment::{Environment, PassphraseVariables};
 use crate::error::{Cause, CliError};
 use crate::identity::HostIdentity;
 use crate::kept::Kept;
-use crate::location::Location;
+use crate::location::{Location, Protocol};
 use crate::output::json::{self, Json};
 use crate::output::size::SizeUnits;
 use crate::passphrase::ConsolePassphrases;
@@ -109,7 +109,7 @@ impl Context {
     /// # Errors
     /// For one on another host.
     pub(crate) fn local_path(&self, location: &Location) -> Result<PathBuf, CliError> {
-        if location.is_remote() {
+        if location.protocol != Protocol::File {
             let shown = self.canonical(location);
             return Err(CliError::generic(format!(
                 "This works on the files of a repository, it has to be local: {shown}"
@@ -332,10 +332,11 @@ impl Context {
         location: &Location,
         access: Access,
     ) -> Result<Box<dyn Repository>, CliError> {
-        if location.is_remote() {
-            return Ok(Box::new(self.open_remote(location, access)?));
+        match &location.protocol {
+            Protocol::Ssh { .. } => Ok(Box::new(self.open_remote(location, access)?)),
+            Protocol::Bucket(url) => self.open_bucket(url, access),
+            Protocol::File => Ok(Box::new(self.open_local(location, access)?)),
         }
-        Ok(Box::new(self.open_local(location, access)?))
     }
 
     /// Opens a repository whose files are needed themselves.
@@ -344,8 +345,11 @@ impl Context {
         location: &Location,
         access: Access,
     ) -> Result<LocalRepository, CliError> {
-        let path = self.local_path(location)?;
         let options = self.open_options(access);
+        if let Protocol::Bucket(url) = &location.protocol {
+            return self.open_bucket_files(url, options);
+        }
+        let path = self.local_path(location)?;
         let fence = last_will::fence(&path, &options.owner);
         Ok(LocalRepository::open_fenced(&path, options, fence)?)
     }
@@ -377,8 +381,11 @@ impl Context {
         if location.is_remote() {
             return Ok(Box::new(self.create_remote(location, create)?));
         }
-        let path = self.local_path(location)?;
         let options = self.open_options(Access::Write);
+        if let Protocol::Bucket(url) = &location.protocol {
+            return Ok(Box::new(self.create_bucket(url, create, options)?));
+        }
+        let path = self.local_path(location)?;
         Ok(Box::new(LocalRepository::create(&path, create, options)?))
     }
 

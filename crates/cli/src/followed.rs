@@ -1,17 +1,19 @@
 //! A repository that is mounted: opened as often as that takes, after the first time without asking anybody.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ironborg_archive::{ArchiveError, Client, Reopening, Session};
 use ironborg_format::Operation;
 use ironborg_mount::MountError;
 use ironborg_mount::follow::{Follower, Opens, is_overtaken};
 use ironborg_repository::{OpenOptions, Repository, RepositoryError, SnapshotRepository};
+use ironborg_storage::Storage;
 use ironborg_rpc::{RemoteOptions, RemoteRepository};
 
 use crate::context::{Access, Context};
 use crate::error::CliError;
-use crate::location::Location;
+use crate::location::{Location, Protocol};
 use crate::unattended::unattended;
 
 /// What is going to be done with it.
@@ -24,6 +26,10 @@ const LOCK_WAIT: f64 = 1.0;
 enum Source {
     Local { path: PathBuf, options: OpenOptions },
     Remote(Box<RemoteOptions>),
+    Bucket {
+        storage: Arc<dyn Storage>,
+        options: OpenOptions,
+    },
 }
 
 impl Source {
@@ -33,6 +39,9 @@ impl Source {
             Self::Remote(options) => Box::new(RemoteRepository::open_snapshot(
                 RemoteOptions::clone(options),
             )?),
+            Self::Bucket { storage, options } => {
+                Box::new(SnapshotRepository::open_in(storage, options)?)
+            }
         })
     }
 }
@@ -82,13 +91,16 @@ impl Context {
         attended: fn(Client) -> Client,
         kept: impl Send + Sync + 'static,
     ) -> Result<Follower, CliError> {
-        let mut source = if location.is_remote() {
-            Source::Remote(Box::new(self.followed_options(location)?))
-        } else {
-            Source::Local {
+        let mut source = match &location.protocol {
+            Protocol::Ssh { .. } => Source::Remote(Box::new(self.followed_options(location)?)),
+            Protocol::Bucket(url) => Source::Bucket {
+                storage: self.bucket_storage(url)?,
+                options: self.open_options(Access::Unlocked),
+            },
+            Protocol::File => Source::Local {
                 path: self.local_path(location)?,
                 options: self.open_options(Access::Unlocked),
-            }
+            },
         };
         let repository = source.open()?;
         self.refuse_nameless_directories()?;

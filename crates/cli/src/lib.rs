@@ -16,6 +16,7 @@ mod placeholders;
 mod timestamp;
 
 mod as_user;
+mod bucket;
 mod context;
 mod credential;
 mod daemon;

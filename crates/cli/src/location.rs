@@ -2,14 +2,16 @@
 //!
 //! Source: Borg 1.4, `Location`; `docs/compat.md`, "Locations".
 
+use ironborg_bucket::BucketUrl;
 use ironborg_types::text;
 
+use crate::context::Access;
 use crate::placeholders::{ExpandError, Placeholders};
 
 /// A parsed location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
-    /// Local or through ssh.
+    /// Local, through ssh, or on an object store.
     pub protocol: Protocol,
     /// Path of the repository, normalised.
     pub path: Vec<u8>,
@@ -33,6 +35,8 @@ pub enum Protocol {
         /// Port, if given and not 0.
         port: Option<u32>,
     },
+    /// On an object store.
+    Bucket(BucketUrl),
 }
 
 /// Longest name of a key file, in characters.
@@ -47,6 +51,12 @@ impl Location {
             archive: rest.archive.map(<[u8]>::to_vec),
             processed: processed.to_vec(),
         };
+        if let Some((url, rest)) = parse_bucket(processed) {
+            return Some(Self {
+                path: url.to_string().into_bytes(),
+                ..location(Protocol::Bucket(url), rest)
+            });
+        }
         if let Some(rest) = processed.strip_prefix(b"ssh://")
             && let Some((protocol, rest)) = parse_ssh(rest)
         {
@@ -103,6 +113,15 @@ impl Location {
     /// Whether the repository is on another host.
     pub fn is_remote(&self) -> bool {
         matches!(self.protocol, Protocol::Ssh { .. })
+    }
+
+    /// What is needed to replace a key that is in the repository: stock Borg shares the lock for that, but a reader of an
+    /// object store has none.
+    pub(crate) fn access_to_key(&self) -> Access {
+        match self.protocol {
+            Protocol::Bucket(_) => Access::Write,
+            _ => Access::Read,
+        }
     }
 
     /// The form used in messages and security records; a local path should be absolute already.
@@ -241,6 +260,14 @@ fn parse_ssh(text: &[u8]) -> Option<(Protocol, PathAndArchive<'_>)> {
         };
         Some((protocol, split_archive(rest, 1)?))
     })
+}
+
+/// `s3://bucket[/prefix][::archive]`
+fn parse_bucket(text: &[u8]) -> Option<(BucketUrl, PathAndArchive<'_>)> {
+    let scheme = text.windows(3).position(|three| three == b"://")?;
+    let rest = split_archive(text, scheme + 3)?;
+    let url = BucketUrl::parse(std::str::from_utf8(rest.path).ok()?)?;
+    Some((url, rest))
 }
 
 /// `[server]/path[::archive]`; the server's name counts as part of the path.

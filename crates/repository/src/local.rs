@@ -172,11 +172,12 @@ impl LocalRepository {
         if let Some(quota) = options.storage_quota {
             settings.storage_quota = quota;
         }
-        let log = SegmentLog::new(
+        let mut log = SegmentLog::new(
             Arc::clone(&storage),
             settings.segments_per_dir,
             settings.segment_size_max,
         );
+        log.set_guard(lock.as_ref().and_then(Lock::guard));
         if log.is_attic()? {
             return Err(RepositoryError::AtticRepository { path });
         }

@@ -27,6 +27,7 @@ use writer::Writer;
 
 use crate::RepositoryError;
 use crate::index::EntryLocation;
+use crate::lock::{LeaseGuard, VOID_LEN, Void};
 
 /// How much is read together with an entry's header: saves most small objects the second call.
 const SPECULATIVE_LEN: usize = 8 << 10;
@@ -45,6 +46,10 @@ pub(crate) struct SegmentLog {
     /// The number of the next segment to be begun.
     next: u32,
     writer: Option<Writer>,
+    /// Where the lock is a lease: what has to be asked before a commit.
+    guard: Option<LeaseGuard>,
+    /// Segments to be removed when the index that does without them is in place.
+    retired: BTreeSet<SegmentId>,
 }
 
 /// Whether an entry may begin a new segment.
@@ -65,7 +70,14 @@ impl SegmentLog {
             size_max,
             next: 0,
             writer: None,
+            guard: None,
+            retired: BTreeSet::new(),
         }
+    }
+
+    /// From now on the lock is this lease.
+    pub(crate) fn set_guard(&mut self, guard: Option<LeaseGuard>) {
+        self.guard = guard;
     }
 
     /// The name of a segment's file.
@@ -295,18 +307,61 @@ impl SegmentLog {
     /// Without `id` everything there is would be removed. Returns how many segments were.
     pub(crate) fn begin_after(&mut self, id: Option<SegmentId>) -> Result<u32, RepositoryError> {
         self.writer = None;
+        self.retired.clear();
         self.next = id.map_or(Ok(0), following)?;
+        let fences = self.leave_out(id)?;
         let mut count = 0;
         for dir in self.dirs()?.into_iter().rev() {
             for segment in self.segments_in(dir)?.into_iter().rev() {
                 if id.is_some_and(|id| segment <= id) {
                     return Ok(count);
                 }
-                self.delete(segment)?;
-                count += 1;
+                if !fences.contains(&self.name(segment)) {
+                    self.delete(segment)?;
+                    count += 1;
+                }
             }
         }
         Ok(count)
+    }
+
+    /// Goes on behind the numbers that a writer which has lost its lease may still use, and removes what it has left in
+    /// the meantime. Returns the names of segments that have to stay.
+    fn leave_out(&mut self, committed: Option<SegmentId>) -> Result<Vec<String>, RepositoryError> {
+        let Some(guard) = self.guard.clone() else {
+            return Ok(Vec::new());
+        };
+        if guard.is_inherited() {
+            let last = self.last()?.max(committed).map_or(0, |last| last.0);
+            guard.add_void(Void {
+                first: self.next,
+                last: last.saturating_add(VOID_LEN),
+            })?;
+        }
+        let fences = guard.fences();
+        for void in guard.voids() {
+            self.next = self.next.max(following(SegmentId(void.last))?);
+            if committed.is_none_or(|committed| committed.0 < void.first) {
+                // Behind the last commit everything goes in any case.
+                continue;
+            }
+            for segment in self.segments_between(void)? {
+                if !fences.contains(&self.name(segment)) {
+                    self.delete(segment)?;
+                }
+            }
+        }
+        Ok(fences)
+    }
+
+    fn segments_between(&self, void: Void) -> Result<Vec<SegmentId>, StorageError> {
+        let mut found = Vec::new();
+        let dirs = void.first / self.segments_per_dir..=void.last / self.segments_per_dir;
+        for dir in self.dirs()?.into_iter().filter(|dir| dirs.contains(dir)) {
+            let segments = self.segments_in(dir)?.into_iter();
+            found.extend(segments.filter(|segment| void.contains(segment.0)));
+        }
+        Ok(found)
     }
 
     /// Begins the very first transaction. Segments that are there are left alone: they may be all that
@@ -337,6 +392,27 @@ impl SegmentLog {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Removes a segment whose content is elsewhere now: at once where a replay would make nothing of it being gone, and
+    /// where readers look for an index first, when there is one that does without it.
+    pub(crate) fn retire(&mut self, segment: SegmentId) -> Result<(), StorageError> {
+        if self.guard.is_none() {
+            return self.delete(segment);
+        }
+        self.retired.insert(segment);
+        Ok(())
+    }
+
+    /// An index without what was retired is in place.
+    pub(crate) fn remove_retired(&mut self) -> Result<(), RepositoryError> {
+        for segment in std::mem::take(&mut self.retired) {
+            if let Some(guard) = &self.guard {
+                guard.check_held()?;
+            }
+            self.delete(segment)?;
+        }
+        Ok(())
     }
 
     /// Makes the removal of these segments durable.
@@ -396,7 +472,9 @@ impl SegmentLog {
                 if when_full == WhenFull::Refuse {
                     return Ok(None);
                 }
-                self.finish_segment()?;
+                if let Some(writer) = self.writer.take() {
+                    writer.seal_later()?;
+                }
             }
         } else if wants_new && when_full == WhenFull::Refuse {
             return Ok(None);
@@ -413,6 +491,9 @@ impl SegmentLog {
 
     /// Appends a COMMIT to the segment being written, everything before it durable first, and ends it.
     pub(crate) fn write_intermediate_commit(&mut self) -> Result<SegmentId, RepositoryError> {
+        if self.guard.is_some() {
+            return self.write_commit();
+        }
         let writer = self.current()?;
         writer.sync()?;
         self.write_commit_entry()
@@ -421,7 +502,13 @@ impl SegmentLog {
     /// Ends the segment being written, durably, and appends a COMMIT in the next one.
     pub(crate) fn write_commit(&mut self) -> Result<SegmentId, RepositoryError> {
         self.finish_segment()?;
-        self.write_commit_entry()
+        let Some(guard) = self.guard.clone() else {
+            return self.write_commit_entry();
+        };
+        guard.announce(&self.name(SegmentId(self.next)))?;
+        let committed = self.write_commit_entry()?;
+        guard.settle();
+        Ok(committed)
     }
 
     fn write_commit_entry(&mut self) -> Result<SegmentId, RepositoryError> {

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::{AppendFile, NextPiece, Status, Storage, StorageEntry, StorageError};
+use crate::{AppendFile, Conditional, NextPiece, Status, Storage, StorageEntry, StorageError};
 
 /// How often it is looked whether the change under way is done.
 const CLOSE_POLL: Duration = Duration::from_millis(2);
@@ -79,6 +79,11 @@ impl AppendFile for FencedFile {
     fn seal(self: Box<Self>) -> Result<(), StorageError> {
         let _pass = self.fence.pass();
         self.inner.seal()
+    }
+
+    fn seal_later(self: Box<Self>) -> Result<(), StorageError> {
+        let _pass = self.fence.pass();
+        self.inner.seal_later()
     }
 }
 
@@ -209,6 +214,11 @@ impl<S: Storage> Storage for FencedStorage<S> {
     fn claim_dir(&self, dir: &str, file: &str) -> Result<bool, StorageError> {
         let _pass = self.fence.pass();
         self.inner.claim_dir(dir, file)
+    }
+
+    /// Whoever ends a process gives the lock back beside the fence.
+    fn conditional(&self) -> Option<&dyn Conditional> {
+        self.inner.conditional()
     }
 }
 

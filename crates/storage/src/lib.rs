@@ -6,6 +6,7 @@
 
 mod storage;
 
+mod conditional;
 mod disk_model;
 mod error;
 mod faulty;
@@ -19,6 +20,7 @@ mod scratch_pages;
 mod spool;
 mod sys;
 
+pub use conditional::{Conditional, Version};
 pub use disk_model::{DiskModel, Unsynced};
 pub use error::StorageError;
 pub use faulty::{Fault, FaultyStorage, Partial};

@@ -4,7 +4,7 @@ use std::io::IoSliceMut;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use crate::StorageError;
+use crate::{Conditional, StorageError};
 
 /// What a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +45,15 @@ pub trait AppendFile: Send + Sync {
     /// Makes everything appended so far durable, before anything appended later.
     fn sync(&mut self) -> Result<(), StorageError>;
 
-    /// Makes content and name durable and ends the writing: the file never changes again.
+    /// Makes content and name durable and ends the writing: the file never changes again. All files handed over by
+    /// [`AppendFile::seal_later`] before are durable then, too.
     fn seal(self: Box<Self>) -> Result<(), StorageError>;
+
+    /// Ends the writing. The file is durable, or an error reported, by the next [`AppendFile::seal`] of another one at
+    /// the latest.
+    fn seal_later(self: Box<Self>) -> Result<(), StorageError> {
+        self.seal()
+    }
 }
 
 /// Makes the next piece of a file in a buffer that still has the one before; an empty one is the end.
@@ -181,4 +188,9 @@ pub trait Storage: Send + Sync {
     /// Puts a directory holding one empty file in place of `dir`, atomically; `false` if a non-empty
     /// directory is there. The one mutual exclusion there is: of many callers one wins.
     fn claim_dir(&self, dir: &str, file: &str) -> Result<bool, StorageError>;
+
+    /// How files are replaced under a condition, where there are no directories to claim.
+    fn conditional(&self) -> Option<&dyn Conditional> {
+        None
+    }
 }

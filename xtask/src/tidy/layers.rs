@@ -15,6 +15,7 @@ const ORDER: &[&str] = &[
     "crypto",
     "rpc",
     "repository",
+    "bucket",
     "storage",
     "format",
     "types",

@@ -26,7 +26,7 @@ use crate::args::patterns::PatternArgs;
 use crate::context::{Access, Context};
 use crate::default_repository::ChosenRepository;
 use crate::error::{Cause, CliError};
-use crate::location::{Location, normalise_path};
+use crate::location::{Location, Protocol, normalise_path};
 use crate::parse::ParseContext;
 use crate::placeholders::Placeholders;
 use crate::reporter::levels::OutputLoggers;
@@ -118,7 +118,7 @@ impl Run for BackupOptions {
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
         let location = self.repository.location(context);
         let is_default = matches!(self.repository, ChosenRepository::Default);
-        let is_there = if location.is_remote() {
+        let is_there = if location.protocol != Protocol::File {
             is_there(context, &location)?
         } else {
             let path = context.local_path(&location)?;

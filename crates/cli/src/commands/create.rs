@@ -25,7 +25,7 @@ use crate::args::patterns::PatternArgs;
 use crate::args::{ParseError, escapes, values};
 use crate::context::{Access, Context};
 use crate::error::CliError;
-use crate::location::Location;
+use crate::location::{Location, Protocol};
 use crate::output::float::percent;
 use crate::output::json::Json;
 use crate::output::pyformat::repr;
@@ -452,7 +452,7 @@ pub(crate) fn never_archived(context: &Context, location: &Location) -> Vec<Byte
     let mut never = vec![BytePath::new(
         context.directories.cache.as_os_str().as_bytes(),
     )];
-    if !location.is_remote() {
+    if location.protocol == Protocol::File {
         never.push(BytePath::new(location.path.clone()));
     }
     never

@@ -329,7 +329,7 @@ impl Compaction<'_> {
             if used != Some(0) {
                 self.warn_count(segment, used.unwrap_or(0));
             }
-            self.log.delete(segment)?;
+            self.log.retire(segment)?;
             self.unsynced.insert(segment);
             self.state.hints.compact.remove(&segment.0);
         }

@@ -4,13 +4,13 @@ use std::io::IoSliceMut;
 use std::path::Path;
 use std::sync::Arc;
 
-use ironborg_storage::{EntryKind, LocalStorage, Storage, StorageError};
+use ironborg_storage::{Conditional, EntryKind, LocalStorage, Storage, StorageError};
 use ironborg_types::{Reporter, RepositoryId};
 
 use super::{CreateOptions, LocalRepository, OpenOptions};
 use crate::RepositoryError;
 use crate::segments::DATA;
-use crate::settings::{CONFIG, new_config, save_config};
+use crate::settings::{CONFIG, SECTION, new_config, save_config};
 
 /// Name of the file that says what the directory is.
 pub(crate) const README: &str = "README";
@@ -99,7 +99,10 @@ fn write_files(
     let mut id = [0; RepositoryId::LEN];
     getrandom::fill(&mut id)
         .map_err(|e| StorageError::io("read", "/dev/urandom", std::io::Error::other(e)))?;
-    let config = new_config(RepositoryId(id), create.append_only, create.storage_quota);
+    let mut config = new_config(RepositoryId(id), create.append_only, create.storage_quota);
+    if let Some(size) = storage.conditional().and_then(Conditional::segment_size) {
+        config.set(SECTION, "max_segment_size", size.to_string());
+    }
     save_config(storage, &config, true, reporter)
 }
 

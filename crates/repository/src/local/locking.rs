@@ -51,6 +51,7 @@ impl LocalRepository {
                 let lock = self.lock.get_mut().unwrap_or_else(PoisonError::into_inner);
                 if let Some(lock) = lock {
                     lock.upgrade()?;
+                    self.log.set_guard(lock.guard());
                 }
                 self.mode = LockMode::Exclusive;
                 Ok(())

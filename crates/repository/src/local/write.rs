@@ -189,6 +189,7 @@ impl LocalRepository {
             id = self.compact_segments(options)?.unwrap_or(id);
         }
         self.with_loaded(|loaded| self.write_state(&loaded.state, id))??;
+        self.log.remove_retired()?;
         Ok(id)
     }
 
@@ -221,6 +222,7 @@ impl LocalRepository {
     }
 
     fn remove_other_states(&self, id: SegmentId) -> Result<(), RepositoryError> {
+        self.check_lock()?;
         let current = format!(".{id}");
         for entry in self.storage.list("")? {
             let ours = PER_TRANSACTION.iter().any(|name| {

@@ -77,6 +77,12 @@ impl Writer {
         Ok(())
     }
 
+    /// The segment is finished; it is durable when the next one is sealed.
+    pub(super) fn seal_later(mut self) -> Result<(), StorageError> {
+        self.flush()?;
+        self.file.seal_later()
+    }
+
     /// Makes everything durable; the segment is finished.
     pub(super) fn seal(mut self) -> Result<(), StorageError> {
         self.flush()?;

@@ -7,7 +7,7 @@ use ironborg_types::Level;
 
 use crate::args::ParseError;
 use crate::commands::{Run, Traits};
-use crate::context::{Access, Context};
+use crate::context::Context;
 use crate::error::CliError;
 use crate::location::Location;
 use crate::parse::{ArchivePart, ParseContext};
@@ -50,7 +50,7 @@ impl Run for KeyChangePassphraseOptions {
 
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
         let operations = [Operation::Check];
-        let mut session = context.open_session(&self.location, Access::Read, &operations)?;
+        let mut session = context.open_session(&self.location, self.location.access_to_key(), &operations)?;
         if session.key.mode().storage() == ironborg_crypto::KeyStorage::None {
             return Err(CliError::command(
                 "This repository is not encrypted, cannot change the passphrase.",

@@ -1,0 +1,211 @@
+//! Opening a store: settings from the environment and profile files, and requests that are counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, Checksum, S3ConditionalPut};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
+    ReqwestConnector,
+};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use sync_wrapper::SyncStream;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::traffic::Kind;
+use crate::{BucketError, BucketUrl, Scheme, Traffic};
+
+/// The stores most people have do not answer for a while now and then; after this the command fails.
+const RETRY_TIMEOUT: Duration = Duration::from_mins(3);
+/// How often a request is made again at most.
+const RETRIES_MAX: usize = 10;
+/// A request without any progress for so long is given up and made again.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that are kept for the next request.
+const CONNECTIONS_KEPT: usize = 16;
+/// Threads for what requests wait for; what they compute is little.
+const THREADS: usize = 2;
+
+/// An open store.
+#[derive(Clone)]
+pub struct Connection {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) url: BucketUrl,
+    pub(crate) runtime: Arc<Runtime>,
+    /// What requests are made through it.
+    pub traffic: Traffic,
+}
+
+/// Opens the store of a location. `variables` are those of the environment, and what profile files add to them
+/// ([`crate::profile`]).
+///
+/// # Errors
+/// Something is missing or contradicts itself. Nothing is asked of the store yet.
+pub fn connect(
+    url: &BucketUrl,
+    variables: &[(String, String)],
+) -> Result<Connection, BucketError> {
+    let wrong = |reason: String| BucketError::Settings {
+        location: url.to_string(),
+        reason,
+    };
+    // Another part of the program may have chosen the same one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .thread_name("requests")
+        .enable_all()
+        .build()
+        .map_err(|error| wrong(error.to_string()))?;
+    let traffic = Traffic::default();
+    let connector = Counting(traffic.clone());
+    let store = build(url, variables, connector).map_err(|error| wrong(error.to_string()))?;
+    Ok(Connection {
+        store,
+        url: url.clone(),
+        runtime: Arc::new(runtime),
+        traffic,
+    })
+}
+
+fn build(
+    url: &BucketUrl,
+    variables: &[(String, String)],
+    connector: Counting,
+) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
+    let lowered = || {
+        let set = variables.iter().filter(|(_, value)| !value.is_empty());
+        set.map(|(key, value)| (key.to_ascii_lowercase(), value))
+    };
+    let options = ClientOptions::new()
+        .with_timeout_disabled()
+        .with_read_timeout(READ_TIMEOUT)
+        .with_connect_timeout(CONNECT_TIMEOUT)
+        .with_pool_max_idle_per_host(CONNECTIONS_KEPT);
+    let retry = RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(200),
+            max_backoff: Duration::from_secs(15),
+            base: 2.0,
+        },
+        max_retries: RETRIES_MAX,
+        retry_timeout: RETRY_TIMEOUT,
+    };
+    Ok(match url.scheme {
+        Scheme::S3 => {
+            let mut builder = AmazonS3Builder::new().with_client_options(options);
+            for (key, value) in lowered().filter(|(key, _)| key.starts_with("aws_")) {
+                if let Ok(key) = key.parse::<AmazonS3ConfigKey>() {
+                    builder = builder.with_config(key, value);
+                }
+            }
+            let endpoint = lowered().find(|(key, _)| {
+                ["aws_endpoint_url_s3", "aws_endpoint_url", "aws_endpoint"].contains(&key.as_str())
+            });
+            // Whoever writes http:// means it.
+            if endpoint.is_some_and(|(_, value)| value.starts_with("http://")) {
+                builder = builder.with_allow_http(true);
+            }
+            Arc::new(
+                builder
+                    .with_bucket_name(&url.bucket)
+                    .with_conditional_put(S3ConditionalPut::ETagMatch)
+                    .with_checksum_algorithm(Checksum::SHA256)
+                    .with_retry(retry)
+                    .with_http_connector(connector)
+                    .build()?,
+            )
+        }
+        Scheme::Gs => {
+            let mut builder = GoogleCloudStorageBuilder::new().with_client_options(options);
+            for (key, value) in lowered().filter(|(key, _)| key.starts_with("google_")) {
+                if let Ok(key) = key.parse::<GoogleConfigKey>() {
+                    builder = builder.with_config(key, value);
+                }
+            }
+            Arc::new(
+                builder
+                    .with_bucket_name(&url.bucket)
+                    .with_retry(retry)
+                    .with_http_connector(connector)
+                    .build()?,
+            )
+        }
+        Scheme::Az => {
+            let mut builder = MicrosoftAzureBuilder::new().with_client_options(options);
+            for (key, value) in lowered().filter(|(key, _)| key.starts_with("azure_")) {
+                if let Ok(key) = key.parse::<AzureConfigKey>() {
+                    builder = builder.with_config(key, value);
+                }
+            }
+            Arc::new(
+                builder
+                    .with_container_name(&url.bucket)
+                    .with_retry(retry)
+                    .with_http_connector(connector)
+                    .build()?,
+            )
+        }
+    })
+}
+
+/// Makes requests and counts them.
+#[derive(Debug, Clone)]
+struct Counting(Traffic);
+
+impl HttpConnector for Counting {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let client = ReqwestConnector::default().connect(options)?;
+        let traffic = self.0.clone();
+        Ok(HttpClient::new(CountingClient { client, traffic }))
+    }
+}
+
+#[derive(Debug)]
+struct CountingClient {
+    client: HttpClient,
+    traffic: Traffic,
+}
+
+#[async_trait]
+impl HttpService for CountingClient {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let query = request.uri().query().unwrap_or_default();
+        let kind = match request.method().as_str() {
+            "GET" if query.contains("list-type=") || query.contains("comp=list") => Kind::List,
+            "GET" | "HEAD" => Kind::Read,
+            "DELETE" => Kind::Removal,
+            "POST" if query == "delete" || query.starts_with("delete=") => Kind::Removal,
+            _ => Kind::Write,
+        };
+        self.traffic
+            .request(kind, request.body().content_length() as u64);
+        let response = match self.client.execute(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                self.traffic.failed();
+                return Err(error);
+            }
+        };
+        if response.status().is_server_error() {
+            self.traffic.failed();
+        }
+        let (head, body) = response.into_parts();
+        let traffic = self.traffic.clone();
+        let counted = body.bytes_stream().map(move |piece| {
+            if let Ok(piece) = &piece {
+                traffic.received(piece.len() as u64);
+            }
+            piece.map(Frame::data)
+        });
+        let body = HttpResponseBody::new(StreamBody::new(SyncStream::new(counted)));
+        Ok(HttpResponse::from_parts(head, body))
+    }
+}

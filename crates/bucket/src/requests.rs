@@ -1,0 +1,317 @@
+//! The few requests there are, each waited for: the runtime they run in belongs to one connection.
+
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use ironborg_storage::{EntryKind, StorageEntry, StorageError, Version};
+use object_store::path::Path;
+use object_store::{
+    Attribute, Attributes, CopyMode, CopyOptions, Error, GetOptions, GetRange, MultipartUpload,
+    ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, UpdateVersion,
+};
+use tokio::runtime::{Handle, Runtime};
+
+use crate::BucketUrl;
+
+/// Tells what one process has written from what another one has, where the answer to a request was lost.
+const MARK: &str = "writer";
+
+/// A store, where the objects are in it, and what runs its requests.
+#[derive(Clone)]
+pub(crate) struct Requests {
+    store: Arc<dyn ObjectStore>,
+    url: Arc<BucketUrl>,
+    runtime: Arc<Runtime>,
+}
+
+/// What is known of an object.
+pub(crate) struct Known {
+    pub(crate) size: u64,
+    pub(crate) modified: SystemTime,
+}
+
+/// Under which condition an object is written.
+pub(crate) enum Condition<'a> {
+    /// In any case.
+    Always,
+    /// There is none.
+    New,
+    /// It is still this one.
+    Same(&'a Version),
+}
+
+impl Requests {
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, url: BucketUrl, runtime: Arc<Runtime>) -> Self {
+        Self {
+            store,
+            url: Arc::new(url),
+            runtime,
+        }
+    }
+
+    /// What messages call an object.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        PathBuf::from(self.url.below(name).to_string())
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        self.runtime.handle()
+    }
+
+    pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    pub(crate) fn key(&self, name: &str) -> Path {
+        let parts = self.url.prefix.split('/').chain(name.split('/'));
+        Path::from_iter(parts.filter(|part| !part.is_empty()))
+    }
+
+    /// An error of the store as one of an operation on a file.
+    pub(crate) fn failed(&self, op: &'static str, name: &str, error: Error) -> StorageError {
+        let source = match error {
+            Error::NotFound { .. } => io::Error::from_raw_os_error(libc::ENOENT),
+            Error::AlreadyExists { .. } | Error::Precondition { .. } => {
+                io::Error::from_raw_os_error(libc::EEXIST)
+            }
+            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+                io::Error::new(io::ErrorKind::PermissionDenied, one_line(&error))
+            }
+            error => io::Error::other(format!("{op}: {}", one_line(&error))),
+        };
+        StorageError::io(op, self.path(name), source)
+    }
+
+    pub(crate) fn head(&self, name: &str) -> Result<Option<Known>, StorageError> {
+        let options = GetOptions {
+            head: true,
+            ..GetOptions::default()
+        };
+        match self.wait(self.store.get_opts(&self.key(name), options)) {
+            Ok(result) => Ok(Some(Known {
+                size: result.meta.size,
+                modified: result.meta.last_modified.into(),
+            })),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed("head", name, error)),
+        }
+    }
+
+    /// A whole object and its version.
+    pub(crate) fn get(&self, name: &str) -> Result<(Bytes, Version), StorageError> {
+        let key = self.key(name);
+        let got = self.wait(async {
+            let result = self.store.get_opts(&key, GetOptions::default()).await?;
+            let version = version(&result.meta);
+            let size = result.meta.size;
+            let bytes = result.bytes().await?;
+            Ok((bytes, size, version))
+        });
+        let (bytes, size, version) = got.map_err(|error| self.failed("get", name, error))?;
+        if bytes.len() as u64 != size {
+            let text = format!("get: {} bytes came of {size}", bytes.len());
+            return Err(StorageError::io("get", self.path(name), io::Error::other(text)));
+        }
+        Ok((bytes, version))
+    }
+
+    /// The bytes of a range, fewer at the end of the object.
+    pub(crate) async fn range(&self, name: String, offset: u64, len: u64) -> Result<Bytes, StorageError> {
+        let key = self.key(&name);
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(offset..offset + len)),
+            ..GetOptions::default()
+        };
+        let got = async {
+            let result = self.store.get_opts(&key, options).await?;
+            let expected = result.range.end - result.range.start;
+            let start = result.range.start;
+            let bytes = result.bytes().await?;
+            Ok((start, expected, bytes))
+        };
+        match got.await {
+            Ok((start, expected, bytes)) if start == offset && bytes.len() as u64 == expected => Ok(bytes),
+            Ok((start, _, bytes)) => {
+                let text = format!("get: {} bytes from {start} on came, asked for were {len} from {offset} on", bytes.len());
+                Err(StorageError::io("get", self.path(&name), io::Error::other(text)))
+            }
+            Err(error) => match self.size_of(&key).await {
+                // To ask for what is behind the end is no error of a file.
+                Some(size) if size <= offset => Ok(Bytes::new()),
+                _ => Err(self.failed("get", &name, error)),
+            },
+        }
+    }
+
+    async fn size_of(&self, key: &Path) -> Option<u64> {
+        let options = GetOptions {
+            head: true,
+            ..GetOptions::default()
+        };
+        let result = self.store.get_opts(key, options).await.ok()?;
+        Some(result.meta.size)
+    }
+
+    /// What is in a directory, one level deep.
+    pub(crate) fn list(&self, dir: &str) -> Result<Vec<StorageEntry>, StorageError> {
+        let key = self.key(dir);
+        let prefix = (!key.as_ref().is_empty()).then_some(&key);
+        let listed = self.wait(self.store.list_with_delimiter(prefix));
+        let listed = listed.map_err(|error| self.failed("list", dir, error))?;
+        let entry = |path: &Path, kind| {
+            let name = path.filename()?.to_owned();
+            Some(StorageEntry { name, kind })
+        };
+        let files = listed.objects.iter();
+        let files = files.filter_map(|meta| entry(&meta.location, EntryKind::File));
+        let dirs = listed.common_prefixes.iter();
+        let dirs = dirs.filter_map(|path| entry(path, EntryKind::Directory));
+        Ok(files.chain(dirs).collect())
+    }
+
+    /// Whether anything is below a directory.
+    pub(crate) fn has_any(&self, dir: &str) -> Result<bool, StorageError> {
+        let key = self.key(dir);
+        let prefix = (!key.as_ref().is_empty()).then_some(&key);
+        let first = self.wait(async { self.store.list(prefix).next().await });
+        match first {
+            None => Ok(false),
+            Some(Ok(_)) => Ok(true),
+            Some(Err(error)) => Err(self.failed("list", dir, error)),
+        }
+    }
+
+    /// Writes a small object; the new version, or `None` if the condition does not hold.
+    ///
+    /// Where an answer is lost and the request made again, the object that is in the way may be our own: a mark tells.
+    pub(crate) fn put(
+        &self,
+        name: &str,
+        content: Bytes,
+        condition: &Condition<'_>,
+    ) -> Result<Option<Version>, StorageError> {
+        self.wait(self.put_marked(name, content, condition))
+    }
+
+    pub(crate) async fn put_marked(
+        &self,
+        name: &str,
+        content: Bytes,
+        condition: &Condition<'_>,
+    ) -> Result<Option<Version>, StorageError> {
+        let key = self.key(name);
+        let mark = mark()?;
+        let mode = match condition {
+            Condition::Always => PutMode::Overwrite,
+            Condition::New => PutMode::Create,
+            Condition::Same(Version(tag)) => PutMode::Update(UpdateVersion {
+                e_tag: Some(tag.clone()),
+                version: None,
+            }),
+        };
+        let options = PutOptions {
+            mode,
+            attributes: Attributes::from_iter([(Attribute::Metadata(MARK.into()), mark.clone())]),
+            ..PutOptions::default()
+        };
+        let error = match self.store.put_opts(&key, PutPayload::from(content), options).await {
+            Ok(result) => return Ok(Some(Version(result.e_tag.unwrap_or_default()))),
+            Err(error) => error,
+        };
+        let is_refused = matches!(error, Error::AlreadyExists { .. } | Error::Precondition { .. });
+        if matches!(condition, Condition::Always) {
+            return Err(self.failed("put", name, error));
+        }
+        match self.version_marked(&key, &mark).await {
+            Ok(Some(version)) => Ok(Some(version)),
+            Ok(None) if is_refused => Ok(None),
+            _ => Err(self.failed("put", name, error)),
+        }
+    }
+
+    async fn version_marked(&self, key: &Path, mark: &str) -> Result<Option<Version>, Error> {
+        let options = GetOptions {
+            head: true,
+            ..GetOptions::default()
+        };
+        let result = match self.store.get_opts(key, options).await {
+            Err(Error::NotFound { .. }) => return Ok(None),
+            result => result?,
+        };
+        let there = result.attributes.get(&Attribute::Metadata(MARK.into()));
+        let is_ours = there.is_some_and(|there| there.as_ref() == mark);
+        Ok(is_ours.then(|| version(&result.meta)))
+    }
+
+    /// Begins an object that is sent in parts.
+    pub(crate) async fn begin_parts(&self, name: &str) -> Result<Box<dyn MultipartUpload>, StorageError> {
+        let key = self.key(name);
+        let begun = self.store.put_multipart_opts(&key, PutMultipartOptions::default());
+        begun.await.map_err(|error| self.failed("upload", name, error))
+    }
+
+    /// Removes an object; it is an error if there is none where the store says so.
+    pub(crate) fn delete(&self, names: &[String]) -> Result<(), StorageError> {
+        let keys: Vec<_> = names.iter().map(|name| Ok(self.key(name))).collect();
+        self.wait(async {
+            let mut deleted = self.store.delete_stream(futures_util::stream::iter(keys).boxed());
+            while let Some(one) = deleted.next().await {
+                match one {
+                    Ok(_) | Err(Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        })
+        .map_err(|error| self.failed("delete", names.first().map_or("", String::as_str), error))
+    }
+
+    /// The names of all objects below a directory, relative to the root.
+    pub(crate) fn all_below(&self, dir: &str) -> Result<Vec<String>, StorageError> {
+        let (key, root) = (self.key(dir), self.key(""));
+        let prefix = (!key.as_ref().is_empty()).then_some(&key);
+        let found: Vec<_> = self.wait(self.store.list(prefix).collect());
+        let mut names = Vec::with_capacity(found.len());
+        for object in found {
+            let object = object.map_err(|error| self.failed("list", dir, error))?;
+            if let Some(parts) = object.location.prefix_match(&root) {
+                let parts: Vec<String> = parts.map(|part| part.as_ref().to_owned()).collect();
+                names.push(parts.join("/"));
+            }
+        }
+        Ok(names)
+    }
+
+    /// Copies an object within the store; `false` if there is one of the new name.
+    pub(crate) fn copy(&self, from: &str, to: &str) -> Result<bool, StorageError> {
+        let options = CopyOptions::new().with_mode(CopyMode::Overwrite);
+        if self.head(to)?.is_some() {
+            return Ok(false);
+        }
+        let copied = self.wait(self.store.copy_opts(&self.key(from), &self.key(to), options));
+        copied.map(|()| true).map_err(|error| self.failed("copy", from, error))
+    }
+}
+
+fn version(meta: &ObjectMeta) -> Version {
+    Version(meta.e_tag.clone().unwrap_or_default())
+}
+
+fn mark() -> Result<String, StorageError> {
+    let mut bytes = [0; 12];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| StorageError::io("read", "/dev/urandom", io::Error::other(e)))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// What an error says, and what is behind it, without line breaks.
+fn one_line(error: &Error) -> String {
+    let text = error.to_string();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ")
+}

@@ -1,0 +1,319 @@
+//! A file that is written once, as an object: small ones by one request when they are finished, others in parts while they
+//! are made.
+//!
+//! What has been sent cannot be read before the object is complete; what may be asked for until then is in a file without
+//! a name.
+
+use std::io::{self, IoSliceMut};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use ironborg_storage::{AppendFile, Spool, StorageError};
+use object_store::PutPayload;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::requests::{Condition, Requests};
+
+/// Size of a part; what is not larger is sent by one request.
+pub(crate) const PART_LEN: usize = 8 << 20;
+/// Parts on their way at a time, of all files together: what bounds memory.
+pub(crate) const PARTS_IN_FLIGHT: usize = 6;
+
+/// The files being written and those that are not yet known to have arrived.
+pub(crate) struct Uploads {
+    requests: Requests,
+    room: Arc<Semaphore>,
+    spool_dir: PathBuf,
+    open: Mutex<Vec<Arc<Pending>>>,
+}
+
+/// A file on its way.
+pub(crate) struct Pending {
+    name: String,
+    spool: Mutex<Spool>,
+    arriving: Mutex<Option<Arriving>>,
+}
+
+type Arriving = JoinHandle<Result<(), StorageError>>;
+
+impl Uploads {
+    pub(crate) fn new(requests: Requests, spool_dir: &Path) -> Arc<Self> {
+        Arc::new(Self {
+            requests,
+            room: Arc::new(Semaphore::new(PARTS_IN_FLIGHT)),
+            spool_dir: spool_dir.to_owned(),
+            open: Mutex::default(),
+        })
+    }
+
+    fn open(&self) -> MutexGuard<'_, Vec<Arc<Pending>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new file.
+    pub(crate) fn create(self: &Arc<Self>, name: &str) -> Result<Box<dyn AppendFile>, StorageError> {
+        let pending = Arc::new(Pending {
+            name: name.to_owned(),
+            spool: Mutex::new(Spool::create(&self.spool_dir)?),
+            arriving: Mutex::default(),
+        });
+        let mut open = self.open();
+        if open.iter().any(|one| one.name == name) {
+            let exists = io::Error::from_raw_os_error(libc::EEXIST);
+            return Err(StorageError::io("create", self.requests.path(name), exists));
+        }
+        open.push(Arc::clone(&pending));
+        drop(open);
+        Ok(Box::new(Upload {
+            uploads: Arc::clone(self),
+            pending,
+            part: Vec::new(),
+            parts: None,
+            is_sealed: false,
+        }))
+    }
+
+    /// Reads what has not arrived; `None` if there is no such file on its way.
+    pub(crate) fn read_at(
+        &self,
+        name: &str,
+        offset: u64,
+        buffers: &mut [IoSliceMut<'_>],
+    ) -> Option<Result<usize, StorageError>> {
+        let pending = self.find(name)?;
+        let spool = pending.spool.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut done = 0;
+        for buffer in buffers {
+            let at = offset + done as u64;
+            let left = usize::try_from(spool.len().saturating_sub(at)).unwrap_or(usize::MAX);
+            let count = buffer.len().min(left);
+            if let Err(error) = spool.read_exact_at(at, &mut buffer[..count]) {
+                return Some(Err(error));
+            }
+            done += count;
+        }
+        Some(Ok(done))
+    }
+
+    /// The size of a file on its way.
+    pub(crate) fn size(&self, name: &str) -> Option<u64> {
+        let pending = self.find(name)?;
+        let spool = pending.spool.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(spool.len())
+    }
+
+    /// The names of files on their way.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.open().iter().map(|one| one.name.clone()).collect()
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<Pending>> {
+        self.open().iter().find(|one| one.name == name).cloned()
+    }
+
+    fn forget(&self, pending: &Arc<Pending>) {
+        self.open().retain(|one| !Arc::ptr_eq(one, pending));
+    }
+
+    /// Waits until all files that were handed over have arrived; the first failure counts.
+    pub(crate) fn settle(&self) -> Result<(), StorageError> {
+        let open: Vec<_> = self.open().clone();
+        let mut result = Ok(());
+        for pending in open {
+            let arriving = pending.arriving.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(arriving) = arriving {
+                let arrived = self.requests.wait(arriving);
+                let arrived = arrived.unwrap_or_else(|error| Err(self.broken(&pending.name, error)));
+                self.forget(&pending);
+                result = result.and(arrived);
+            }
+        }
+        result
+    }
+
+    fn broken(&self, name: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StorageError {
+        StorageError::io("upload", self.requests.path(name), io::Error::other(error))
+    }
+}
+
+/// What the sender of a file's parts is told. Told nothing more, it gives the file up.
+enum Piece {
+    /// The next part, and the room it takes until it is sent.
+    Part(Bytes, OwnedSemaphorePermit),
+    /// There are no more.
+    End,
+}
+
+/// Where the parts of a file go that has more than one.
+struct Parts {
+    sender: mpsc::UnboundedSender<Piece>,
+    task: Arriving,
+}
+
+struct Upload {
+    uploads: Arc<Uploads>,
+    pending: Arc<Pending>,
+    /// The part being filled.
+    part: Vec<u8>,
+    parts: Option<Parts>,
+    is_sealed: bool,
+}
+
+impl Upload {
+    /// Sends the part that is full, waiting for room.
+    fn send_part(&mut self) -> Result<(), StorageError> {
+        let uploads = Arc::clone(&self.uploads);
+        let requests = &uploads.requests;
+        let room = requests.wait(Arc::clone(&uploads.room).acquire_owned());
+        let room = room.map_err(|error| uploads.broken(&self.pending.name, error))?;
+        let part = Bytes::from(std::mem::take(&mut self.part));
+        let parts = match self.parts.take() {
+            Some(parts) => parts,
+            None => {
+                let (sender, receiver) = mpsc::unbounded_channel();
+                let sending = send_parts(requests.clone(), self.pending.name.clone(), receiver);
+                let task = requests.handle().spawn(sending);
+                Parts { sender, task }
+            }
+        };
+        if parts.sender.send(Piece::Part(part, room)).is_err() {
+            // It has given up.
+            let ended = requests.wait(parts.task);
+            let ended = ended.unwrap_or_else(|error| Err(uploads.broken(&self.pending.name, error)));
+            return Err(ended.err().unwrap_or_else(|| uploads.broken(&self.pending.name, "upload: ended too early")));
+        }
+        self.parts = Some(parts);
+        Ok(())
+    }
+
+    /// Hands over what is left.
+    fn finish(&mut self) -> Result<(), StorageError> {
+        if self.parts.is_some() && !self.part.is_empty() {
+            self.send_part()?;
+        }
+        self.is_sealed = true;
+        let task = match self.parts.take() {
+            Some(Parts { sender, task }) => {
+                // Who does not listen any more has failed, and says so below.
+                let _ = sender.send(Piece::End);
+                task
+            }
+            None => {
+                let requests = self.uploads.requests.clone();
+                let name = self.pending.name.clone();
+                let content = Bytes::from(std::mem::take(&mut self.part));
+                self.uploads.requests.handle().spawn(async move {
+                    let put = requests.put_marked(&name, content, &Condition::New).await?;
+                    let exists = io::Error::from_raw_os_error(libc::EEXIST);
+                    put.map(drop).ok_or_else(|| StorageError::io("create", requests.path(&name), exists))
+                })
+            }
+        };
+        *self.pending.arriving.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        Ok(())
+    }
+}
+
+/// Sends parts as they come, several at a time; ends when all have arrived and the object is there.
+async fn send_parts(
+    requests: Requests,
+    name: String,
+    mut pieces: mpsc::UnboundedReceiver<Piece>,
+) -> Result<(), StorageError> {
+    let mut upload = requests.begin_parts(&name).await?;
+    let mut sending = JoinSet::new();
+    loop {
+        let (part, room) = match pieces.recv().await {
+            Some(Piece::Part(part, room)) => (part, room),
+            Some(Piece::End) => break,
+            None => {
+                let _ = upload.abort().await;
+                return Ok(());
+            }
+        };
+        let sent = upload.put_part(PutPayload::from(part));
+        sending.spawn(async move {
+            let sent = sent.await;
+            drop(room);
+            sent
+        });
+        // What has failed already needs no more of it.
+        while let Some(sent) = sending.try_join_next() {
+            match sent {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return give_up(requests, &name, upload, error).await,
+                Err(error) => return give_up(requests, &name, upload, error.into()).await,
+            }
+        }
+    }
+    while let Some(sent) = sending.join_next().await {
+        match sent {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return give_up(requests, &name, upload, error).await,
+            Err(error) => return give_up(requests, &name, upload, error.into()).await,
+        }
+    }
+    match upload.complete().await {
+        Ok(_) => Ok(()),
+        Err(error) => give_up(requests, &name, upload, error).await,
+    }
+}
+
+async fn give_up(
+    requests: Requests,
+    name: &str,
+    mut upload: Box<dyn object_store::MultipartUpload>,
+    error: object_store::Error,
+) -> Result<(), StorageError> {
+    // What is left of it costs until the store's own rules remove it.
+    let _ = upload.abort().await;
+    Err(requests.failed("upload", name, error))
+}
+
+impl AppendFile for Upload {
+    fn append(&mut self, mut bytes: &[u8]) -> Result<(), StorageError> {
+        let mut spool = self.pending.spool.lock().unwrap_or_else(PoisonError::into_inner);
+        spool.append(bytes)?;
+        drop(spool);
+        while self.part.len() + bytes.len() > PART_LEN {
+            let (now, later) = bytes.split_at(PART_LEN - self.part.len());
+            self.part.extend_from_slice(now);
+            self.send_part()?;
+            bytes = later;
+        }
+        if self.part.capacity() == 0 && self.parts.is_some() {
+            self.part.reserve_exact(PART_LEN);
+        }
+        self.part.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// An object is there as a whole or not at all: nothing of it comes before the rest.
+    fn sync(&mut self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    fn seal(mut self: Box<Self>) -> Result<(), StorageError> {
+        // Should this file say that others are complete, they have to be there first.
+        self.uploads.settle()?;
+        self.finish()?;
+        self.uploads.settle()
+    }
+
+    fn seal_later(mut self: Box<Self>) -> Result<(), StorageError> {
+        self.finish()
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if self.is_sealed {
+            return;
+        }
+        // Without its end the object never comes to be.
+        self.parts = None;
+        self.uploads.forget(&self.pending);
+    }
+}

@@ -1,0 +1,84 @@
+//! Repositories on object stores: where their settings come from, and how they are opened.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ironborg_bucket::{BucketError, BucketStorage, BucketUrl, connect, profile};
+use ironborg_repository::{
+    CreateOptions, LocalRepository, LockMode, OpenOptions, Repository, SnapshotRepository,
+};
+use ironborg_source::named_file;
+use ironborg_storage::Storage;
+
+use crate::context::{Access, Context};
+use crate::error::CliError;
+
+/// What names of variables begin with that say how stores are reached.
+const PREFIXES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
+
+impl From<BucketError> for CliError {
+    fn from(error: BucketError) -> Self {
+        Self::generic(error.to_string())
+    }
+}
+
+impl Context {
+    /// Opens a repository on an object store. Readers need no lock: they read what was committed last, whoever writes.
+    pub(crate) fn open_bucket(
+        &self,
+        url: &BucketUrl,
+        access: Access,
+    ) -> Result<Box<dyn Repository>, CliError> {
+        let options = self.open_options(access);
+        let storage = self.bucket_storage(url)?;
+        if options.lock == LockMode::Exclusive {
+            return Ok(Box::new(LocalRepository::open_in(storage, options)?));
+        }
+        Ok(Box::new(SnapshotRepository::open_in(&storage, &options)?))
+    }
+
+    /// Opens one whose files are needed themselves.
+    pub(crate) fn open_bucket_files(
+        &self,
+        url: &BucketUrl,
+        options: OpenOptions,
+    ) -> Result<LocalRepository, CliError> {
+        Ok(LocalRepository::open_in(self.bucket_storage(url)?, options)?)
+    }
+
+    /// Makes one.
+    pub(crate) fn create_bucket(
+        &self,
+        url: &BucketUrl,
+        create: &CreateOptions,
+        options: OpenOptions,
+    ) -> Result<LocalRepository, CliError> {
+        let storage = self.bucket_storage(url)?;
+        Ok(LocalRepository::create_in(storage, create, options)?)
+    }
+
+    /// The files of a repository on an object store.
+    pub(crate) fn bucket_storage(&self, url: &BucketUrl) -> Result<Arc<dyn Storage>, CliError> {
+        let mut variables: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(key, _)| PREFIXES.iter().any(|prefix| key.starts_with(prefix)))
+            .collect();
+        let credentials = aws_file("AWS_SHARED_CREDENTIALS_FILE", "credentials");
+        let config = aws_file("AWS_CONFIG_FILE", "config");
+        let found = profile(&variables, credentials.as_deref(), config.as_deref());
+        variables.extend(found);
+        let connection = connect(url, &variables)?;
+        let spool = self.absolute(&self.directories.cache);
+        Ok(Arc::new(BucketStorage::new(&connection, &spool)))
+    }
+}
+
+/// One of the files of Amazon's tools, if it is there.
+fn aws_file(variable: &str, name: &str) -> Option<String> {
+    let named = std::env::var_os(variable).filter(|path| !path.is_empty());
+    let path = named.map(PathBuf::from).or_else(|| {
+        let home = std::env::var_os("HOME").filter(|home| !home.is_empty())?;
+        Some(Path::new(&home).join(".aws").join(name))
+    })?;
+    String::from_utf8(named_file::read(path.as_os_str()).ok()?).ok()
+}
