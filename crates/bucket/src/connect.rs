@@ -1,10 +1,13 @@
 //! Opening a store: settings from the environment and profile files, and requests that are counted.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use http_body::Frame;
+use http_body_util::StreamBody;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, Checksum, S3ConditionalPut};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::client::{
@@ -13,8 +16,6 @@ use object_store::client::{
 };
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
-use http_body::Frame;
-use http_body_util::StreamBody;
 use sync_wrapper::SyncStream;
 use tokio::runtime::{Builder, Runtime};
 
@@ -36,11 +37,27 @@ const THREADS: usize = 2;
 /// An open store.
 #[derive(Clone)]
 pub struct Connection {
-    pub(crate) store: Arc<dyn ObjectStore>,
-    pub(crate) url: BucketUrl,
-    pub(crate) runtime: Arc<Runtime>,
+    store: Arc<dyn ObjectStore>,
+    url: BucketUrl,
+    runtime: Arc<Runtime>,
     /// What requests are made through it.
     pub traffic: Traffic,
+}
+
+impl Connection {
+    /// The store itself, for what has nothing to do with a repository.
+    pub fn store(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.store)
+    }
+
+    pub(crate) fn parts(&self) -> (Arc<dyn ObjectStore>, BucketUrl, Arc<Runtime>) {
+        (self.store(), self.url.clone(), Arc::clone(&self.runtime))
+    }
+
+    /// Waits for requests.
+    pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
 }
 
 /// Opens the store of a location. `variables` are those of the environment, and what profile files add to them
@@ -48,10 +65,7 @@ pub struct Connection {
 ///
 /// # Errors
 /// Something is missing or contradicts itself. Nothing is asked of the store yet.
-pub fn connect(
-    url: &BucketUrl,
-    variables: &[(String, String)],
-) -> Result<Connection, BucketError> {
+pub fn connect(url: &BucketUrl, variables: &[(String, String)]) -> Result<Connection, BucketError> {
     let wrong = |reason: String| BucketError::Settings {
         location: url.to_string(),
         reason,

@@ -9,7 +9,10 @@ const CREDENTIALS: [(&str, &str); 3] = [
     ("aws_secret_access_key", "AWS_SECRET_ACCESS_KEY"),
     ("aws_session_token", "AWS_SESSION_TOKEN"),
 ];
-const CONFIG: [(&str, &str); 2] = [("region", "AWS_REGION"), ("endpoint_url", "AWS_ENDPOINT_URL")];
+const CONFIG: [(&str, &str); 2] = [
+    ("region", "AWS_REGION"),
+    ("endpoint_url", "AWS_ENDPOINT_URL"),
+];
 
 /// What the files say that the environment does not, as variables of it. `credentials` and `config` are the texts of
 /// `~/.aws/credentials` and `~/.aws/config`; what is not there says nothing.
@@ -22,9 +25,13 @@ pub fn profile(
 ) -> Vec<(String, String)> {
     let get = |name: &str| {
         let found = environment.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     };
-    let name = get("AWS_PROFILE").or_else(|| get("AWS_DEFAULT_PROFILE")).unwrap_or("default");
+    let name = get("AWS_PROFILE")
+        .or_else(|| get("AWS_DEFAULT_PROFILE"))
+        .unwrap_or("default");
     let credentials = credentials.and_then(|text| Ini::load_from_str_noescape(text).ok());
     let config = config.and_then(|text| Ini::load_from_str_noescape(text).ok());
     let in_config = match name {
@@ -38,7 +45,8 @@ pub fn profile(
     let mut found = Vec::new();
     if get("AWS_ACCESS_KEY_ID").is_none() && get("AWS_WEB_IDENTITY_TOKEN_FILE").is_none() {
         for (key, variable) in CREDENTIALS {
-            let value = lookup(&credentials, name, key).or_else(|| lookup(&config, &in_config, key));
+            let value =
+                lookup(&credentials, name, key).or_else(|| lookup(&config, &in_config, key));
             found.extend(value.map(|value| (variable.to_owned(), value)));
         }
     }
@@ -84,7 +92,10 @@ mod tests {
     fn another_profile_is_chosen_by_its_variable() {
         let found = pairs(&[("AWS_PROFILE", "other")]);
         assert_eq!(value(&found, "AWS_ACCESS_KEY_ID"), Some("B"));
-        assert_eq!(value(&found, "AWS_ENDPOINT_URL"), Some("http://127.0.0.1:9000"));
+        assert_eq!(
+            value(&found, "AWS_ENDPOINT_URL"),
+            Some("http://127.0.0.1:9000")
+        );
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Requests {
 
     pub(crate) fn key(&self, name: &str) -> Path {
         let parts = self.url.prefix.split('/').chain(name.split('/'));
-        Path::from_iter(parts.filter(|part| !part.is_empty()))
+        parts.filter(|part| !part.is_empty()).collect()
     }
 
     /// An error of the store as one of an operation on a file.
@@ -115,13 +115,22 @@ impl Requests {
         let (bytes, size, version) = got.map_err(|error| self.failed("get", name, error))?;
         if bytes.len() as u64 != size {
             let text = format!("get: {} bytes came of {size}", bytes.len());
-            return Err(StorageError::io("get", self.path(name), io::Error::other(text)));
+            return Err(StorageError::io(
+                "get",
+                self.path(name),
+                io::Error::other(text),
+            ));
         }
         Ok((bytes, version))
     }
 
     /// The bytes of a range, fewer at the end of the object.
-    pub(crate) async fn range(&self, name: String, offset: u64, len: u64) -> Result<Bytes, StorageError> {
+    pub(crate) async fn range(
+        &self,
+        name: String,
+        offset: u64,
+        len: u64,
+    ) -> Result<Bytes, StorageError> {
         let key = self.key(&name);
         let options = GetOptions {
             range: Some(GetRange::Bounded(offset..offset + len)),
@@ -135,10 +144,19 @@ impl Requests {
             Ok((start, expected, bytes))
         };
         match got.await {
-            Ok((start, expected, bytes)) if start == offset && bytes.len() as u64 == expected => Ok(bytes),
+            Ok((start, expected, bytes)) if start == offset && bytes.len() as u64 == expected => {
+                Ok(bytes)
+            }
             Ok((start, _, bytes)) => {
-                let text = format!("get: {} bytes from {start} on came, asked for were {len} from {offset} on", bytes.len());
-                Err(StorageError::io("get", self.path(&name), io::Error::other(text)))
+                let text = format!(
+                    "get: {} bytes from {start} on came, asked for were {len} from {offset} on",
+                    bytes.len()
+                );
+                Err(StorageError::io(
+                    "get",
+                    self.path(&name),
+                    io::Error::other(text),
+                ))
             }
             Err(error) => match self.size_of(&key).await {
                 // To ask for what is behind the end is no error of a file.
@@ -219,11 +237,18 @@ impl Requests {
             attributes: Attributes::from_iter([(Attribute::Metadata(MARK.into()), mark.clone())]),
             ..PutOptions::default()
         };
-        let error = match self.store.put_opts(&key, PutPayload::from(content), options).await {
+        let error = match self
+            .store
+            .put_opts(&key, PutPayload::from(content), options)
+            .await
+        {
             Ok(result) => return Ok(Some(Version(result.e_tag.unwrap_or_default()))),
             Err(error) => error,
         };
-        let is_refused = matches!(error, Error::AlreadyExists { .. } | Error::Precondition { .. });
+        let is_refused = matches!(
+            error,
+            Error::AlreadyExists { .. } | Error::Precondition { .. }
+        );
         if matches!(condition, Condition::Always) {
             return Err(self.failed("put", name, error));
         }
@@ -249,17 +274,26 @@ impl Requests {
     }
 
     /// Begins an object that is sent in parts.
-    pub(crate) async fn begin_parts(&self, name: &str) -> Result<Box<dyn MultipartUpload>, StorageError> {
+    pub(crate) async fn begin_parts(
+        &self,
+        name: &str,
+    ) -> Result<Box<dyn MultipartUpload>, StorageError> {
         let key = self.key(name);
-        let begun = self.store.put_multipart_opts(&key, PutMultipartOptions::default());
-        begun.await.map_err(|error| self.failed("upload", name, error))
+        let begun = self
+            .store
+            .put_multipart_opts(&key, PutMultipartOptions::default());
+        begun
+            .await
+            .map_err(|error| self.failed("upload", name, error))
     }
 
     /// Removes an object; it is an error if there is none where the store says so.
     pub(crate) fn delete(&self, names: &[String]) -> Result<(), StorageError> {
         let keys: Vec<_> = names.iter().map(|name| Ok(self.key(name))).collect();
         self.wait(async {
-            let mut deleted = self.store.delete_stream(futures_util::stream::iter(keys).boxed());
+            let mut deleted = self
+                .store
+                .delete_stream(futures_util::stream::iter(keys).boxed());
             while let Some(one) = deleted.next().await {
                 match one {
                     Ok(_) | Err(Error::NotFound { .. }) => {}
@@ -293,8 +327,13 @@ impl Requests {
         if self.head(to)?.is_some() {
             return Ok(false);
         }
-        let copied = self.wait(self.store.copy_opts(&self.key(from), &self.key(to), options));
-        copied.map(|()| true).map_err(|error| self.failed("copy", from, error))
+        let copied = self.wait(
+            self.store
+                .copy_opts(&self.key(from), &self.key(to), options),
+        );
+        copied
+            .map(|()| true)
+            .map_err(|error| self.failed("copy", from, error))
     }
 }
 
@@ -303,10 +342,10 @@ fn version(meta: &ObjectMeta) -> Version {
 }
 
 fn mark() -> Result<String, StorageError> {
-    let mut bytes = [0; 12];
+    let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)
         .map_err(|e| StorageError::io("read", "/dev/urandom", io::Error::other(e)))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
 /// What an error says, and what is behind it, without line breaks.

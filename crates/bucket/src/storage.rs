@@ -39,13 +39,8 @@ pub struct BucketStorage {
 impl BucketStorage {
     /// The repository at the place a connection leads to. Files being written are kept in `spool` until they have arrived.
     pub fn new(connection: &Connection, spool: &Path) -> Self {
-        let Connection {
-            store,
-            url,
-            runtime,
-            ..
-        } = connection;
-        Self::on(Arc::clone(store), url.clone(), Arc::clone(runtime), spool)
+        let (store, url, runtime) = connection.parts();
+        Self::on(store, url, runtime, spool)
     }
 
     /// The same on any store.
@@ -112,7 +107,10 @@ impl Storage for BucketStorage {
         if let Some(size) = self.uploads.size(name) {
             return Ok(Some(file(size)));
         }
-        if let Some(content) = name.strip_suffix(".tmp").and_then(|name| self.staged().get(name).cloned()) {
+        if let Some(content) = name
+            .strip_suffix(".tmp")
+            .and_then(|name| self.staged().get(name).cloned())
+        {
             return Ok(Some(file(content.len() as u64)));
         }
         if !name.is_empty()
@@ -139,9 +137,12 @@ impl Storage for BucketStorage {
         let mut add = |name: &str, kind| {
             let below = match dir {
                 "" => Some(name),
-                _ => name.strip_prefix(dir).and_then(|rest| rest.strip_prefix('/')),
+                _ => name
+                    .strip_prefix(dir)
+                    .and_then(|rest| rest.strip_prefix('/')),
             };
-            let Some(below) = below.filter(|below| !below.is_empty() && !below.contains('/')) else {
+            let Some(below) = below.filter(|below| !below.is_empty() && !below.contains('/'))
+            else {
                 return;
             };
             if !entries.iter().any(|entry| entry.name == below) {
@@ -213,7 +214,8 @@ impl Storage for BucketStorage {
     }
 
     fn stage(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError> {
-        self.staged().insert(name.to_owned(), content.concat().into());
+        self.staged()
+            .insert(name.to_owned(), content.concat().into());
         Ok(())
     }
 

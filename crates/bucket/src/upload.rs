@@ -53,7 +53,10 @@ impl Uploads {
     }
 
     /// A new file.
-    pub(crate) fn create(self: &Arc<Self>, name: &str) -> Result<Box<dyn AppendFile>, StorageError> {
+    pub(crate) fn create(
+        self: &Arc<Self>,
+        name: &str,
+    ) -> Result<Box<dyn AppendFile>, StorageError> {
         let pending = Arc::new(Pending {
             name: name.to_owned(),
             spool: Mutex::new(Spool::create(&self.spool_dir)?),
@@ -122,10 +125,15 @@ impl Uploads {
         let open: Vec<_> = self.open().clone();
         let mut result = Ok(());
         for pending in open {
-            let arriving = pending.arriving.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let arriving = pending
+                .arriving
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
             if let Some(arriving) = arriving {
                 let arrived = self.requests.wait(arriving);
-                let arrived = arrived.unwrap_or_else(|error| Err(self.broken(&pending.name, error)));
+                let arrived =
+                    arrived.unwrap_or_else(|error| Err(self.broken(&pending.name, error)));
                 self.forget(&pending);
                 result = result.and(arrived);
             }
@@ -133,7 +141,11 @@ impl Uploads {
         result
     }
 
-    fn broken(&self, name: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StorageError {
+    fn broken(
+        &self,
+        name: &str,
+        error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> StorageError {
         StorageError::io("upload", self.requests.path(name), io::Error::other(error))
     }
 }
@@ -169,20 +181,22 @@ impl Upload {
         let room = requests.wait(Arc::clone(&uploads.room).acquire_owned());
         let room = room.map_err(|error| uploads.broken(&self.pending.name, error))?;
         let part = Bytes::from(std::mem::take(&mut self.part));
-        let parts = match self.parts.take() {
-            Some(parts) => parts,
-            None => {
-                let (sender, receiver) = mpsc::unbounded_channel();
-                let sending = send_parts(requests.clone(), self.pending.name.clone(), receiver);
-                let task = requests.handle().spawn(sending);
-                Parts { sender, task }
-            }
+        let parts = if let Some(parts) = self.parts.take() {
+            parts
+        } else {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            let sending = send_parts(requests.clone(), self.pending.name.clone(), receiver);
+            let task = requests.handle().spawn(sending);
+            Parts { sender, task }
         };
         if parts.sender.send(Piece::Part(part, room)).is_err() {
             // It has given up.
             let ended = requests.wait(parts.task);
-            let ended = ended.unwrap_or_else(|error| Err(uploads.broken(&self.pending.name, error)));
-            return Err(ended.err().unwrap_or_else(|| uploads.broken(&self.pending.name, "upload: ended too early")));
+            let ended =
+                ended.unwrap_or_else(|error| Err(uploads.broken(&self.pending.name, error)));
+            return Err(ended
+                .err()
+                .unwrap_or_else(|| uploads.broken(&self.pending.name, "upload: ended too early")));
         }
         self.parts = Some(parts);
         Ok(())
@@ -194,24 +208,27 @@ impl Upload {
             self.send_part()?;
         }
         self.is_sealed = true;
-        let task = match self.parts.take() {
-            Some(Parts { sender, task }) => {
-                // Who does not listen any more has failed, and says so below.
-                let _ = sender.send(Piece::End);
-                task
-            }
-            None => {
-                let requests = self.uploads.requests.clone();
-                let name = self.pending.name.clone();
-                let content = Bytes::from(std::mem::take(&mut self.part));
-                self.uploads.requests.handle().spawn(async move {
-                    let put = requests.put_marked(&name, content, &Condition::New).await?;
-                    let exists = io::Error::from_raw_os_error(libc::EEXIST);
-                    put.map(drop).ok_or_else(|| StorageError::io("create", requests.path(&name), exists))
-                })
-            }
+        let task = if let Some(Parts { sender, task }) = self.parts.take() {
+            // Who does not listen any more has failed, and says so below.
+            let _ = sender.send(Piece::End);
+            task
+        } else {
+            let requests = self.uploads.requests.clone();
+            let name = self.pending.name.clone();
+            let content = Bytes::from(std::mem::take(&mut self.part));
+            let sending = async move {
+                let put = requests.put_marked(&name, content, &Condition::New).await?;
+                let exists = io::Error::from_raw_os_error(libc::EEXIST);
+                put.map(drop)
+                    .ok_or_else(|| StorageError::io("create", requests.path(&name), exists))
+            };
+            self.uploads.requests.handle().spawn(sending)
         };
-        *self.pending.arriving.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        *self
+            .pending
+            .arriving
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(task);
         Ok(())
     }
 }
@@ -274,7 +291,11 @@ async fn give_up(
 
 impl AppendFile for Upload {
     fn append(&mut self, mut bytes: &[u8]) -> Result<(), StorageError> {
-        let mut spool = self.pending.spool.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spool = self
+            .pending
+            .spool
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         spool.append(bytes)?;
         drop(spool);
         while self.part.len() + bytes.len() > PART_LEN {

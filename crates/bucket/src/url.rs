@@ -96,7 +96,13 @@ mod tests {
             assert_eq!(shown(text).as_deref(), Some(expected), "{text}");
         }
         for text in [
-            "s3:/bucket", "s3://", "s3:///a", "ssh://host/path", "/s3://b", "s3://b/../a", "s3://key:secret@b/a",
+            "s3:/bucket",
+            "s3://",
+            "s3:///a",
+            "ssh://host/path",
+            "/s3://b",
+            "s3://b/../a",
+            "s3://key:secret@b/a",
         ] {
             assert_eq!(shown(text), None, "{text}");
         }

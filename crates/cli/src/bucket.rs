@@ -43,7 +43,10 @@ impl Context {
         url: &BucketUrl,
         options: OpenOptions,
     ) -> Result<LocalRepository, CliError> {
-        Ok(LocalRepository::open_in(self.bucket_storage(url)?, options)?)
+        Ok(LocalRepository::open_in(
+            self.bucket_storage(url)?,
+            options,
+        )?)
     }
 
     /// Makes one.

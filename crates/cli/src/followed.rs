@@ -8,8 +8,8 @@ use ironborg_format::Operation;
 use ironborg_mount::MountError;
 use ironborg_mount::follow::{Follower, Opens, is_overtaken};
 use ironborg_repository::{OpenOptions, Repository, RepositoryError, SnapshotRepository};
-use ironborg_storage::Storage;
 use ironborg_rpc::{RemoteOptions, RemoteRepository};
+use ironborg_storage::Storage;
 
 use crate::context::{Access, Context};
 use crate::error::CliError;
@@ -24,7 +24,10 @@ const LOCK_WAIT: f64 = 1.0;
 
 /// Where it is, and how it is opened.
 enum Source {
-    Local { path: PathBuf, options: OpenOptions },
+    Local {
+        path: PathBuf,
+        options: OpenOptions,
+    },
     Remote(Box<RemoteOptions>),
     Bucket {
         storage: Arc<dyn Storage>,

@@ -424,8 +424,22 @@ mod tests {
                     );
                     assert_eq!(port.map(u64::from), case["port"].as_u64(), "{case}");
                 }
+                Protocol::Bucket(_) => panic!("stock Borg knows no buckets: {case}"),
             }
         }
+    }
+
+    #[test]
+    fn buckets_are_named_by_their_scheme() {
+        let location = Location::parse(b"s3://bucket/some//where::archive").unwrap();
+        assert_eq!(location.canonical(), b"s3://bucket/some/where");
+        assert_eq!(location.archive.as_deref(), Some(&b"archive"[..]));
+        assert_eq!(location.key_file_stem(), "s3___bucket_some_where");
+        assert!(matches!(location.protocol, Protocol::Bucket(_)));
+        assert_eq!(location.clone().absolute(b"/home/me"), location);
+        // No credentials in locations: they are shown everywhere.
+        let location = Location::parse(b"s3://key:secret@bucket/a");
+        assert!(location.is_none_or(|location| !matches!(location.protocol, Protocol::Bucket(_))));
     }
 
     #[test]

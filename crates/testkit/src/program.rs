@@ -149,7 +149,7 @@ pub(crate) fn build_dir() -> PathBuf {
 }
 
 /// cargo's target directory.
-fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     let profile = build_dir();
     let target = profile.parent().expect("a profile is inside target");
     target.to_path_buf()

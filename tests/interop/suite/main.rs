@@ -10,6 +10,7 @@ mod scene;
 mod alternate;
 mod archive_check;
 mod automount;
+mod bucket;
 mod concurrency;
 mod counts;
 mod crash_states;

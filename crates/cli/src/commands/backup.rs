@@ -118,12 +118,12 @@ impl Run for BackupOptions {
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
         let location = self.repository.location(context);
         let is_default = matches!(self.repository, ChosenRepository::Default);
-        let is_there = if location.protocol != Protocol::File {
-            is_there(context, &location)?
-        } else {
+        let is_there = if location.protocol == Protocol::File {
             let path = context.local_path(&location)?;
             LocalRepository::is_repository(&path)
                 && (!is_default || named_file::exists(&path.join("config")))
+        } else {
+            is_there(context, &location)?
         };
         let mut session = if is_there {
             context.open_session(&location, Access::Write, &[Operation::Write])?

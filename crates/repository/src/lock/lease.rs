@@ -159,7 +159,11 @@ impl Lease {
             // It does not panic, and if it did there would be nothing to add.
             let _ = thread.join();
         }
-        if already { Ok(()) } else { self.shared.give_back() }
+        if already {
+            Ok(())
+        } else {
+            self.shared.give_back()
+        }
     }
 
     /// Takes the lease away from whoever has it, and gives it back at once.
@@ -200,7 +204,7 @@ impl Lease {
         };
         let record = Record::decode(&bytes).unwrap_or_default();
         let holder = record.holder.clone();
-        if !holder.as_ref().is_some_and(|holder| holder.owner == *owner) {
+        if holder.as_ref().is_none_or(|holder| holder.owner != *owner) {
             return Ok(());
         }
         // Its last request may still be on its way: the next one treats it as lost.
@@ -476,7 +480,9 @@ impl Waiting<'_> {
         bytes: &[u8],
     ) -> Result<Option<Version>, StorageError> {
         let there = conditional.read_versioned(self.name)?;
-        Ok(there.filter(|(there, _)| there == bytes).map(|(_, version)| version))
+        Ok(there
+            .filter(|(there, _)| there == bytes)
+            .map(|(_, version)| version))
     }
 
     /// For how long this version has been there, as far as we have seen.
@@ -497,7 +503,7 @@ impl Waiting<'_> {
             .map_err(|e| StorageError::io("read", "/dev/urandom", std::io::Error::other(e)))?;
         Ok(Holder {
             owner: self.owner.clone(),
-            token: token.iter().map(|byte| format!("{byte:02x}")).collect(),
+            token: format!("{:032x}", u128::from_be_bytes(token)),
             since: seconds_since_1970(),
             term: self.term,
             committing: None,

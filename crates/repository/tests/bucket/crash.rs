@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ironborg_repository::{
-    CheckMode, CheckOptions, CompactOptions, LocalRepository, OpenOptions, Repository, RepositoryError,
-    process_identity,
+    CheckMode, CheckOptions, CompactOptions, LocalRepository, OpenOptions, Repository,
+    RepositoryError, process_identity,
 };
 
 use crate::gate::{Gate, Loss};
@@ -35,12 +35,19 @@ fn work(repository: &mut LocalRepository, committed: &mut usize) -> Result<(), R
 
 /// What is there after so many commits.
 fn expected(committed: usize) -> &'static [&'static str] {
-    [&["first"][..], &["first", "a", "b", "c"], &["first", "b", "c", "d"], &["first", "c", "d"]][committed]
+    [
+        &["first"][..],
+        &["first", "a", "b", "c"],
+        &["first", "b", "c", "d"],
+        &["first", "c", "d"],
+    ][committed]
 }
 
 fn is_state(repository: &LocalRepository, committed: usize) -> bool {
     let names = ["first", "a", "b", "c", "d"];
-    names.iter().all(|name| has(repository, name) == expected(committed).contains(name))
+    names
+        .iter()
+        .all(|name| has(repository, name) == expected(committed).contains(name))
 }
 
 #[test]
@@ -77,14 +84,21 @@ fn one_crash(lost_from: u64, loss: Loss) {
         owner: process_identity(support::HOST),
         ..writing("")
     };
-    let mut repository = world.open(next).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let mut repository = world
+        .open(next)
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
     // A commit whose answer was lost may have been made.
     let now = (committed..=3).find(|&state| is_state(&repository, state));
     let now = now.unwrap_or_else(|| panic!("{what}: not what {committed} commits leave"));
     assert!(now <= committed + 1, "{what}");
     try_put(&mut repository, "after").unwrap_or_else(|error| panic!("{what}: {error}"));
-    repository.commit().unwrap_or_else(|error| panic!("{what}: {error}"));
-    assert!(has(&repository, "after") && is_state(&repository, now), "{what}");
+    repository
+        .commit()
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert!(
+        has(&repository, "after") && is_state(&repository, now),
+        "{what}"
+    );
     let options = CheckOptions {
         mode: CheckMode::Look,
         save_space: false,
@@ -93,5 +107,7 @@ fn one_crash(lost_from: u64, loss: Loss) {
         interrupt: None,
     };
     assert!(repository.check(&options).unwrap(), "{what}: check");
-    repository.close().unwrap_or_else(|error| panic!("{what}: {error}"));
+    repository
+        .close()
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
 }

@@ -12,8 +12,8 @@ use futures_util::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
 /// What becomes of the requests from some number on.
@@ -99,7 +99,12 @@ impl fmt::Display for Gate {
 
 #[async_trait]
 impl ObjectStore for Gate {
-    async fn put_opts(&self, at: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+    async fn put_opts(
+        &self,
+        at: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
         let answers = self.pass().await?;
         let done = self.store.put_opts(at, payload, options).await?;
         if answers { Ok(done) } else { Err(lost()) }
@@ -126,7 +131,10 @@ impl ObjectStore for Gate {
         self.store.get_ranges(at, ranges).await
     }
 
-    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(
+        &self,
+        paths: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
         let first_lost = self.lost_from.load(Ordering::SeqCst);
         if number < first_lost {

@@ -26,7 +26,10 @@ fn the_second_writer_is_kept_out_until_the_first_is_done() {
     world.create();
     let first = world.open(writing("a")).unwrap();
     let refused = world.open(writing("b")).err().unwrap();
-    assert!(matches!(refused, RepositoryError::LockTimeout { .. }), "{refused}");
+    assert!(
+        matches!(refused, RepositoryError::LockTimeout { .. }),
+        "{refused}"
+    );
     first.close().unwrap();
     let second = world.open(writing("b")).unwrap();
     assert!(has(&second, "first"));
@@ -69,7 +72,10 @@ fn a_lease_that_is_renewed_stays_and_one_that_is_not_runs_out() {
     next.close().unwrap();
     gate.open();
     let refused = silent.commit().unwrap_err();
-    assert!(matches!(refused, RepositoryError::LockFailed { .. }), "{refused}");
+    assert!(
+        matches!(refused, RepositoryError::LockFailed { .. }),
+        "{refused}"
+    );
     drop(silent);
     let after = world.open(waiting("c")).unwrap();
     assert!(has(&after, "first") && has(&after, "next") && !has(&after, "lost"));
@@ -91,7 +97,9 @@ fn a_commit_that_comes_late_is_refused() {
             let committed = late.commit();
             (late, committed)
         });
-        while closing.requests.load(Ordering::SeqCst) < seen + requests_before && !committing.is_finished() {
+        while closing.requests.load(Ordering::SeqCst) < seen + requests_before
+            && !committing.is_finished()
+        {
             thread::yield_now();
         }
         closing.close();
@@ -140,7 +148,12 @@ fn of_many_who_want_it_one_has_it_a_thousand_times() {
                         wait: None,
                         owner: writing(&format!("host{writer}")).owner,
                     };
-                    let lock = Lock::acquire(Arc::clone(&storage), "lock", options, Arc::new(NullReporter));
+                    let lock = Lock::acquire(
+                        Arc::clone(&storage),
+                        "lock",
+                        options,
+                        Arc::new(NullReporter),
+                    );
                     let lock = lock.unwrap();
                     assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                     lock.check_held().unwrap();

@@ -30,7 +30,10 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(term: Duration) -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build();
         Self {
             store: Arc::new(InMemory::new()),
             runtime: Arc::new(runtime.unwrap()),
@@ -64,7 +67,8 @@ impl World {
 
     pub(crate) fn create(&self) {
         let storage = self.storage(self.store.clone());
-        let mut repository = LocalRepository::create_in(storage, &create_options(), writing("a")).unwrap();
+        let mut repository =
+            LocalRepository::create_in(storage, &create_options(), writing("a")).unwrap();
         put(&mut repository, "first");
         repository.commit().unwrap();
         repository.close().unwrap();

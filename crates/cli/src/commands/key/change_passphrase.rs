@@ -50,7 +50,8 @@ impl Run for KeyChangePassphraseOptions {
 
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
         let operations = [Operation::Check];
-        let mut session = context.open_session(&self.location, self.location.access_to_key(), &operations)?;
+        let mut session =
+            context.open_session(&self.location, self.location.access_to_key(), &operations)?;
         if session.key.mode().storage() == ironborg_crypto::KeyStorage::None {
             return Err(CliError::command(
                 "This repository is not encrypted, cannot change the passphrase.",

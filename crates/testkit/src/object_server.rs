@@ -1,0 +1,206 @@
+//! An S3 store on this machine: SeaweedFS with one bucket and one key, gone when it is dropped.
+
+use std::env;
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use ironborg_bucket::{BucketUrl, Connection, connect};
+use object_store::path::Path as Key;
+use object_store::{ObjectStore, ObjectStoreExt};
+
+use crate::program::target;
+use crate::{Home, Scratch};
+
+const KEY: &str = "testkey";
+const SECRET: &str = "testsecret";
+/// The bucket there is.
+const BUCKET: &str = "backups";
+/// How long it may take to start; a few seconds as a rule.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A running server.
+pub struct ObjectServer {
+    process: Child,
+    endpoint: String,
+    connection: Connection,
+}
+
+impl ObjectServer {
+    /// Starts one that keeps its files in a scratch directory.
+    ///
+    /// # Panics
+    /// When it is not installed, or does not start.
+    pub fn start(scratch: &Scratch) -> Self {
+        let dir = scratch.dir("object-server");
+        let identities = format!(
+            r#"{{"identities":[{{"name":"test","credentials":[{{"accessKey":"{KEY}","secretKey":"{SECRET}"}}],"actions":["Admin","Read","Write","List","Tagging"]}}]}}"#
+        );
+        fs::write(dir.join("identities.json"), identities).expect("room");
+        let ports = free_ports();
+        let [master, volume, filer, s3] = ports;
+        let log = fs::File::create(dir.join("log")).expect("room");
+        let process = Command::new(program())
+            .arg("server")
+            .arg(format!("-dir={}", dir.display()))
+            .args([
+                "-ip=127.0.0.1",
+                "-s3",
+                "-volume.max=20",
+                "-master.volumeSizeLimitMB=128",
+            ])
+            .arg(format!("-master.port={master}"))
+            .arg(format!("-volume.port={volume}"))
+            .arg(format!("-filer.port={filer}"))
+            .arg(format!("-s3.port={s3}"))
+            .arg(format!(
+                "-s3.config={}",
+                dir.join("identities.json").display()
+            ))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a handle"))
+            .stderr(log)
+            .spawn()
+            .expect("the server starts");
+        let endpoint = format!("http://127.0.0.1:{s3}");
+        let variables =
+            variables(&endpoint).map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let url = BucketUrl::parse(&format!("s3://{BUCKET}")).expect("a location");
+        let server = Self {
+            process,
+            endpoint,
+            connection: connect(&url, &variables).expect("settings that are whole"),
+        };
+        server.wait_until_it_answers(s3, &dir.join("log"));
+        server
+    }
+
+    fn wait_until_it_answers(&self, port: u16, log: &Path) {
+        let end = Instant::now() + PATIENCE;
+        let store = self.connection.store();
+        loop {
+            // The first object makes the bucket; it is there when it can be read.
+            let answers = TcpStream::connect(("127.0.0.1", port)).is_ok() && {
+                let probe = Key::from("probe");
+                let put = async {
+                    store.put(&probe, "probe".into()).await?;
+                    store.delete(&probe).await
+                };
+                self.connection.wait(put).is_ok()
+            };
+            if answers {
+                return;
+            }
+            assert!(
+                Instant::now() < end,
+                "the object server does not answer:\n{}",
+                fs::read_to_string(log).unwrap_or_default()
+            );
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// The location of a repository in it.
+    pub fn location(&self, prefix: &str) -> String {
+        format!("s3://{BUCKET}/{prefix}")
+    }
+
+    /// A machine that knows how to reach it.
+    #[must_use]
+    pub fn known_to(&self, home: &Home) -> Home {
+        let variables = variables(&self.endpoint);
+        variables
+            .iter()
+            .fold(home.clone(), |home, (name, value)| home.with(name, value))
+    }
+
+    /// Copies all objects below a prefix into a directory, as any tool that copies buckets does.
+    pub fn download(&self, prefix: &str, to: &Path) {
+        let prefix = Key::from(prefix);
+        let store = self.connection.store();
+        self.connection.wait(async {
+            let mut listed = store.list(Some(&prefix));
+            while let Some(object) = listed.next().await {
+                let object = object.expect("a list");
+                let parts = object.location.prefix_match(&prefix).expect("below it");
+                let path = parts.fold(to.to_owned(), |path, part| path.join(part.as_ref()));
+                let content = store.get(&object.location).await.expect("an object");
+                let content = content.bytes().await.expect("its content");
+                fs::create_dir_all(path.parent().expect("below a directory")).expect("room");
+                fs::write(path, content).expect("room");
+            }
+        });
+    }
+
+    /// Copies a directory to objects below a prefix.
+    pub fn upload(&self, from: &Path, prefix: &str) {
+        let store = self.connection.store();
+        let mut open = vec![from.to_owned()];
+        while let Some(dir) = open.pop() {
+            for entry in fs::read_dir(dir).expect("a directory") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    open.push(path);
+                    continue;
+                }
+                let below = path.strip_prefix(from).expect("below it");
+                let key = Key::from(format!("{prefix}/{}", below.display()));
+                let content = fs::read(&path).expect("a file");
+                let put = self.connection.wait(store.put(&key, content.into()));
+                put.expect("room");
+            }
+        }
+    }
+}
+
+impl Drop for ObjectServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What the environment says of it.
+fn variables(endpoint: &str) -> [(&'static str, &str); 4] {
+    [
+        ("AWS_ENDPOINT_URL", endpoint),
+        ("AWS_ACCESS_KEY_ID", KEY),
+        ("AWS_SECRET_ACCESS_KEY", SECRET),
+        ("AWS_REGION", "us-east-1"),
+    ]
+}
+
+/// SeaweedFS, as `cargo xtask test` installed it or `IRONBORG_WEED` names it.
+fn program() -> PathBuf {
+    let path = env::var_os("IRONBORG_WEED")
+        .map_or_else(|| target().join("seaweedfs/bin/weed"), PathBuf::from);
+    assert!(
+        path.is_file(),
+        "SeaweedFS is missing: {} (`cargo xtask test` installs it; IRONBORG_WEED overrides)",
+        path.display()
+    );
+    path
+}
+
+/// Ports nobody has, and none that is 10000 above: those are used as well, where there is room for them.
+fn free_ports() -> [u16; 4] {
+    let mut held = Vec::new();
+    let mut ports = Vec::new();
+    while ports.len() < 4 {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        held.push(listener);
+        let Some(second) = port.checked_add(10_000) else {
+            continue;
+        };
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", second)) {
+            held.push(listener);
+            ports.push(port);
+        }
+    }
+    ports.try_into().expect("four")
+}
