@@ -23,25 +23,11 @@ impl NonceFile {
     }
 
     pub(crate) fn load(&self) -> Result<Option<u64>, RepositoryError> {
-        let bytes = match self.storage.read(NONCE) {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let text = bytes.trim_ascii();
-        let well_formed = text.len() == 16 && text.iter().all(u8::is_ascii_hexdigit);
-        let number = std::str::from_utf8(text)
-            .ok()
-            .filter(|_| well_formed)
-            .and_then(|text| u64::from_str_radix(text, 16).ok());
-        number
-            .map(Some)
-            .ok_or_else(|| RepositoryError::InvalidNonceFile {
-                reason: format!(
-                    "expected 16 hexadecimal digits, found {:?}",
-                    String::from_utf8_lossy(text)
-                ),
-            })
+        match self.storage.read(NONCE) {
+            Ok(bytes) => read(&bytes).map(Some),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(crate) fn save(&self, next: u64, expected: Option<u64>) -> Result<(), RepositoryError> {
@@ -50,13 +36,42 @@ impl NonceFile {
                 location: self.storage.path("").display().to_string(),
             });
         }
-        if self.load()? != expected {
+        let content = format!("{next:016x}");
+        let Some(conditional) = self.storage.conditional() else {
+            if self.load()? != expected {
+                return Err(RepositoryError::NonceMismatch);
+            }
+            return Ok(self.storage.replace(NONCE, &[content.as_bytes()])?);
+        };
+        // A request that comes late, from a process that has lost its lease, must not take anybody's reservation back.
+        let found = conditional.read_versioned(NONCE)?;
+        let there = found.as_ref().map(|(bytes, _)| read(bytes)).transpose()?;
+        let version = found.as_ref().map(|(_, version)| version);
+        if there != expected
+            || conditional
+                .replace_if(NONCE, version, content.as_bytes())?
+                .is_none()
+        {
             return Err(RepositoryError::NonceMismatch);
         }
-        Ok(self
-            .storage
-            .replace(NONCE, &[format!("{next:016x}").as_bytes()])?)
+        Ok(())
     }
+}
+
+/// The number a file holds.
+fn read(bytes: &[u8]) -> Result<u64, RepositoryError> {
+    let text = bytes.trim_ascii();
+    let well_formed = text.len() == 16 && text.iter().all(u8::is_ascii_hexdigit);
+    let number = std::str::from_utf8(text)
+        .ok()
+        .filter(|_| well_formed)
+        .and_then(|text| u64::from_str_radix(text, 16).ok());
+    number.ok_or_else(|| RepositoryError::InvalidNonceFile {
+        reason: format!(
+            "expected 16 hexadecimal digits, found {:?}",
+            String::from_utf8_lossy(text)
+        ),
+    })
 }
 
 impl NonceStore for NonceFile {

@@ -312,7 +312,14 @@ impl SegmentLog {
         let fences = self.leave_out(id)?;
         let mut count = 0;
         for dir in self.dirs()?.into_iter().rev() {
-            for segment in self.segments_in(dir)?.into_iter().rev() {
+            let segments = self.segments_in(dir)?;
+            if let Some(guard) = &self.guard
+                && segments.iter().any(|&segment| Some(segment) > id)
+            {
+                // Were the lease lost by now, some of them might be what another one has committed.
+                guard.confirm()?;
+            }
+            for segment in segments.into_iter().rev() {
                 if id.is_some_and(|id| segment <= id) {
                     return Ok(count);
                 }

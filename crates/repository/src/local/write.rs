@@ -224,12 +224,17 @@ impl LocalRepository {
     fn remove_other_states(&self, id: SegmentId) -> Result<(), RepositoryError> {
         self.check_lock()?;
         let current = format!(".{id}");
+        let by_lease = self.storage.conditional().is_some();
         for entry in self.storage.list("")? {
-            let ours = PER_TRANSACTION.iter().any(|name| {
-                let rest = entry.name.strip_prefix(name);
-                rest.is_some_and(|rest| rest.starts_with('.'))
-            });
-            if ours && !entry.name.ends_with(&current) {
+            let rest = PER_TRANSACTION
+                .iter()
+                .find_map(|name| entry.name.strip_prefix(name)?.strip_prefix('.'));
+            let Some(rest) = rest else {
+                continue;
+            };
+            // Were the lease lost by now, there might be those of a later one.
+            let is_later = rest.parse::<u32>().is_ok_and(|number| number > id.0);
+            if !entry.name.ends_with(&current) && !(by_lease && is_later) {
                 self.storage.remove(&entry.name)?;
             }
         }

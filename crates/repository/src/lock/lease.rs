@@ -249,6 +249,14 @@ impl LeaseGuard {
         // Told with the next renewal.
     }
 
+    /// Makes sure that the lease still is ours, by renewing it.
+    pub(crate) fn confirm(&self) -> Result<(), RepositoryError> {
+        let mut held = self.0.held();
+        self.0.check_held(&held)?;
+        let next = held.record.clone();
+        self.0.replace(&mut held, next)
+    }
+
     /// Makes sure that the lease still is ours, as far as that can be known without asking.
     pub(crate) fn check_held(&self) -> Result<(), RepositoryError> {
         self.0.check_held(&self.0.held())
