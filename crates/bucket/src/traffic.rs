@@ -1,6 +1,5 @@
 //! What the requests to a store were, counted where they leave: repeated ones included.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -90,22 +89,5 @@ impl Traffic {
 
     pub(crate) fn received(&self, bytes: u64) {
         self.0.bytes_in.fetch_add(bytes, Ordering::Relaxed);
-    }
-}
-
-impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} requests ({} reads, {} lists, {} writes, {} removals; {} failed), {} bytes received, {} bytes sent",
-            self.requests(),
-            self.reads,
-            self.lists,
-            self.writes,
-            self.removals,
-            self.failed,
-            self.bytes_in,
-            self.bytes_out
-        )
     }
 }

@@ -1,7 +1,7 @@
 //! Repositories on object stores: where their settings come from, and how they are opened.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use ironborg_bucket::{BucketError, BucketStorage, BucketUrl, connect, profile};
 use ironborg_repository::{
@@ -12,6 +12,7 @@ use ironborg_storage::Storage;
 
 use crate::context::{Access, Context};
 use crate::error::CliError;
+use crate::output::size::format_count;
 
 /// What names of variables begin with that say how stores are reached.
 const PREFIXES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
@@ -60,6 +61,26 @@ impl Context {
         Ok(LocalRepository::create_in(storage, create, options)?)
     }
 
+    /// What the command has asked of object stores, for those who wanted `--stats`.
+    pub(crate) fn tell_traffic(&self) {
+        let traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
+        for one in &*traffic {
+            let figures = one.figures();
+            let [received, sent] = [figures.bytes_in, figures.bytes_out]
+                .map(|bytes| format_count(bytes, self.units()));
+            self.reporter.stats(&format!(
+                "Object store: {} requests ({} to read, {} to list, {} to write, {} to remove; {} failed), {received} received, \
+                 {sent} sent",
+                figures.requests(),
+                figures.reads,
+                figures.lists,
+                figures.writes,
+                figures.removals,
+                figures.failed
+            ));
+        }
+    }
+
     /// The files of a repository on an object store.
     pub(crate) fn bucket_storage(&self, url: &BucketUrl) -> Result<Arc<dyn Storage>, CliError> {
         let mut variables: Vec<(String, String)> = std::env::vars_os()
@@ -71,6 +92,8 @@ impl Context {
         let found = profile(&variables, credentials.as_deref(), config.as_deref());
         variables.extend(found);
         let connection = connect(url, &variables)?;
+        let mut traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
+        traffic.push(connection.traffic.clone());
         let spool = self.absolute(&self.directories.cache);
         Ok(Arc::new(BucketStorage::new(&connection, &spool)))
     }

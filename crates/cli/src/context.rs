@@ -9,6 +9,7 @@ use std::time::Duration;
 use ironborg_archive::items::PartFiles;
 use ironborg_archive::selection::{ArchiveSelection, ListedArchive, select};
 use ironborg_archive::{ArchiveError, Client, ClientDirectories, Identity, Session, Workarounds};
+use ironborg_bucket::Traffic;
 use ironborg_cache::CacheError;
 use ironborg_crypto::{KeyMode, RelatedSecrets};
 use ironborg_format::Operation;
@@ -62,6 +63,8 @@ pub(crate) struct Context {
     pub(crate) background: Background,
     /// What the command has done, for the records of a run.
     pub(crate) figures: Mutex<Figures>,
+    /// What has been asked of object stores.
+    pub(crate) traffic: Arc<Mutex<Vec<Traffic>>>,
     /// The repository that the commands of a run have in common.
     pub(crate) kept: Option<Arc<Kept>>,
 }
@@ -218,6 +221,7 @@ impl Context {
             background: Background::default(),
             reporter: Arc::clone(&self.reporter),
             figures: Mutex::default(),
+            traffic: Arc::clone(&self.traffic),
             kept: None,
         }
     }
@@ -245,6 +249,7 @@ impl Context {
             background: Background::default(),
             reporter,
             figures: Mutex::default(),
+            traffic: Arc::clone(&self.traffic),
             kept: Some(kept),
         }
     }

@@ -201,6 +201,7 @@ fn start(surroundings: Surroundings, ordered: Ordered) -> u8 {
         reporter,
         background,
         figures: Mutex::default(),
+        traffic: Arc::default(),
         kept: None,
     };
     perform(&context, command, &traits).code
@@ -285,6 +286,7 @@ pub(crate) fn perform(context: &Context, command: Box<dyn Run>, traits: &Traits)
     }
     reporter.show_version();
     let result = panic::catch_unwind(AssertUnwindSafe(|| command.run(context)));
+    context.tell_traffic();
     let result = match (result, signals::ending()) {
         (Err(_), _) => Ok(exit::ERROR), // The panic hook has told the story.
         (Ok(_), Some(signal)) => Err(signal),
