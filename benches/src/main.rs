@@ -20,6 +20,7 @@ mod records;
 mod report;
 mod rows;
 mod run;
+mod stores;
 mod sys;
 mod tools;
 mod trees;
@@ -49,9 +50,22 @@ fn run() -> Result<()> {
         println!("{}", options::USAGE);
         return Ok(());
     };
+    let mark = if options.stores {
+        report::BEGIN_STORES
+    } else {
+        report::BEGIN
+    };
     if let Some(path) = &options.markdown {
         // Found missing after an hour of measuring it would be late.
-        report::place_of_table(path)?;
+        report::place_of_table(path, mark)?;
+    }
+    if options.stores {
+        let table = stores::run(&options)?;
+        println!("{table}");
+        return match &options.markdown {
+            Some(path) => report::replace_table(path, mark, &table),
+            None => Ok(()),
+        };
     }
     let mut records = match &options.raw {
         Some(path) if options.merge && path.exists() => records::Records::read(path)?,
@@ -68,7 +82,7 @@ fn run() -> Result<()> {
     let tables = report::tables(&records, &options);
     println!("{tables}");
     if let Some(path) = &options.markdown {
-        report::replace_table(path, &tables)?;
+        report::replace_table(path, mark, &tables)?;
         let document = std::fs::read_to_string(path)?;
         for row in report::unexplained(&records, &document) {
             eprintln!(

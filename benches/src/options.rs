@@ -22,6 +22,8 @@ Usage: cargo xtask bench [--install-others] [--micro] [-- OPTION…]
   --scale X          size of the generated trees, 1 = 4 GB and 200,000 files (default 1)
   --quick            --scale 0.05 --repetitions 1
   --dir DIR          where trees and repositories go (default: target/bench); needs about 25 GB at scale 1
+  --stores           backups on an object store instead: ours, restic and rclone, as far as they are installed (20 minutes;
+                     needs another 25 GB in the directory for temporary files)
   --keep             leave repositories behind (trees are kept anyway and used again)
   --markdown FILE    replace the table between the markers of this file
   --raw FILE         write every single measurement as CSV (with --markdown: beside that file by default)
@@ -46,6 +48,7 @@ pub(crate) struct Options {
     /// Seconds after which something is not repeated.
     pub(crate) long_s: f64,
     pub(crate) rows: Option<Vec<String>>,
+    pub(crate) stores: bool,
     pub(crate) keep: bool,
     pub(crate) markdown: Option<PathBuf>,
     pub(crate) raw: Option<PathBuf>,
@@ -65,6 +68,7 @@ impl Options {
             repetitions: 2,
             long_s: 45.0,
             rows: None,
+            stores: false,
             keep: false,
             markdown: None,
             raw: None,
@@ -76,6 +80,7 @@ impl Options {
                 return Ok(None);
             }
             match name.as_str() {
+                "--stores" => options.stores = true,
                 "--keep" => options.keep = true,
                 "--merge" => options.merge = true,
                 "--without-others" => with_others = false,

@@ -13,8 +13,11 @@ use crate::rows::{self, Row};
 use crate::tools::Tool;
 use crate::wire::RATE;
 
-/// The table in a document is between these lines.
-const BEGIN: &str = "<!-- measured by `cargo xtask bench`, do not edit -->";
+/// The table in a document is between these lines,
+pub(crate) const BEGIN: &str = "<!-- measured by `cargo xtask bench`, do not edit -->";
+/// that of backups on object stores between this one and the same end.
+pub(crate) const BEGIN_STORES: &str =
+    "<!-- measured by `cargo xtask bench -- --stores`, do not edit -->";
 const END: &str = "<!-- end of measurements -->";
 
 /// What no row may take, in bytes.
@@ -28,12 +31,10 @@ const MISSED: &str = " ✗";
 
 /// The medians as Markdown tables, with the machine they were measured on.
 pub(crate) fn tables(records: &Records, options: &Options) -> String {
-    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let mut text = format!(
-        "{cores} cores ({}), Linux {}; medians of {} runs in turn ({} of what takes less than a second; what took longer \
+        "{}; medians of {} runs in turn ({} of what takes less than a second; what took longer \
          than {} s was run once), scale {}. ✗: an aim is missed. In brackets: ours over it.\n",
-        processor(),
-        kernel(),
+        machine(),
         options.repetitions,
         crate::run::SHORT_REPETITIONS,
         options.long_s,
@@ -250,12 +251,18 @@ fn bytes(figure: f64) -> String {
     format!("{:.0} MB", figure / 1e6)
 }
 
-fn seconds(seconds: f64) -> String {
+pub(crate) fn seconds(seconds: f64) -> String {
     if seconds < 1.0 {
         format!("{:.1} ms", seconds * 1e3)
     } else {
         format!("{seconds:.2} s")
     }
+}
+
+/// What everything ran on.
+pub(crate) fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    format!("{cores} cores ({}), Linux {}", processor(), kernel())
 }
 
 fn processor() -> String {
@@ -274,9 +281,9 @@ fn kernel() -> String {
     )
 }
 
-/// Replaces the table in a document.
-pub(crate) fn replace_table(path: &Path, table: &str) -> Result<()> {
-    let (text, place) = place_of_table(path)?;
+/// Replaces the table in a document that begins behind a mark.
+pub(crate) fn replace_table(path: &Path, begin: &str, table: &str) -> Result<()> {
+    let (text, place) = place_of_table(path, begin)?;
     let text = format!(
         "{}\n\n{table}\n{}",
         &text[..place.start],
@@ -286,15 +293,17 @@ pub(crate) fn replace_table(path: &Path, table: &str) -> Result<()> {
 }
 
 /// A document, and where in it between the marks the tables are.
-pub(crate) fn place_of_table(path: &Path) -> Result<(String, Range<usize>)> {
+pub(crate) fn place_of_table(path: &Path, mark: &str) -> Result<(String, Range<usize>)> {
     let text = std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
-    let (Some(begin), Some(end)) = (text.find(BEGIN), text.find(END)) else {
+    let begin = text.find(mark).map(|begin| begin + mark.len());
+    let place = begin.and_then(|begin| Some(begin..begin + text[begin..].find(END)?));
+    let Some(place) = place else {
         bail!(
-            "{} has no place for the table:\n{BEGIN}\n{END}",
+            "{} has no place for the table:\n{mark}\n{END}",
             path.display()
         );
     };
-    Ok((text, begin + BEGIN.len()..end))
+    Ok((text, place))
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@
 //!           └ loader threads that fetch what is wanted; who needs a chunk nobody has in hand loads it itself
 //! ```
 //!
-//! Memory: the budget, and for each thread one object and its plaintext. No lock is held while anything is read or
-//! decoded, and a chunk several need is read once.
+//! Memory: the budget, and for each thread an object, its plaintext and what is read together with it (a small share of the
+//! budget). No lock is held while anything is read or decoded, and a chunk several need is read once.
 
 mod chunk;
 mod chunks;

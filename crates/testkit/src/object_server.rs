@@ -26,6 +26,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// A running server.
 pub struct ObjectServer {
     process: Child,
+    port: u16,
     endpoint: String,
     connection: Connection,
 }
@@ -36,6 +37,14 @@ impl ObjectServer {
     /// # Panics
     /// When it is not installed, or does not start.
     pub fn start(scratch: &Scratch) -> Self {
+        Self::start_with_room(scratch, 20)
+    }
+
+    /// The same with room for so many volumes of 128 MB.
+    ///
+    /// # Panics
+    /// When it is not installed, or does not start.
+    pub fn start_with_room(scratch: &Scratch, volumes: u32) -> Self {
         let dir = scratch.dir("object-server");
         let identities = format!(
             r#"{{"identities":[{{"name":"test","credentials":[{{"accessKey":"{KEY}","secretKey":"{SECRET}"}}],"actions":["Admin","Read","Write","List","Tagging"]}}]}}"#
@@ -47,12 +56,8 @@ impl ObjectServer {
         let process = Command::new(program())
             .arg("server")
             .arg(format!("-dir={}", dir.display()))
-            .args([
-                "-ip=127.0.0.1",
-                "-s3",
-                "-volume.max=20",
-                "-master.volumeSizeLimitMB=128",
-            ])
+            .args(["-ip=127.0.0.1", "-s3", "-master.volumeSizeLimitMB=128"])
+            .arg(format!("-volume.max={volumes}"))
             .arg(format!("-master.port={master}"))
             .arg(format!("-volume.port={volume}"))
             .arg(format!("-filer.port={filer}"))
@@ -72,6 +77,7 @@ impl ObjectServer {
         let url = BucketUrl::parse(&format!("s3://{BUCKET}")).expect("a location");
         let server = Self {
             process,
+            port: s3,
             endpoint,
             connection: connect(&url, &variables).expect("settings that are whole"),
         };
@@ -102,6 +108,16 @@ impl ObjectServer {
             );
             thread::sleep(Duration::from_millis(200));
         }
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What the environment has to say of it to whoever reaches it at another endpoint.
+    pub fn environment(endpoint: &str) -> [(&'static str, &str); 4] {
+        variables(endpoint)
     }
 
     /// The location of a repository in it.

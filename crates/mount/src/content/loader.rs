@@ -21,14 +21,18 @@ const READER_BUFFER: usize = 2 << 20;
 
 /// Most chunks that are read together.
 const GROUP: usize = 4;
-/// With so many bytes there are enough of them.
-const GROUP_LEN: usize = 6 << 20;
+/// With so many bytes there are enough of them,
+const GROUP_LEN: u64 = 6 << 20;
+/// or with this share of the budget: while they are opened, a thread has their objects in hand as well.
+const GROUP_BUDGET_SHARE: u64 = 32;
 /// Of what is wanted, a thread takes so many times what would be left for each of them: more together are faster.
 const GROUP_SHARE: usize = 2;
 
 /// What readers and threads share.
 pub(super) struct Loader {
     source: Arc<dyn ChunkSource>,
+    /// What is read together has about so many bytes at most.
+    group_len: u64,
     board: Mutex<Board>,
     /// There is something to do, or all is over.
     work: Condvar,
@@ -58,6 +62,7 @@ impl Loader {
     pub(super) fn new(source: Arc<dyn ChunkSource>, budget: u64, readers: usize) -> Self {
         Self {
             source,
+            group_len: GROUP_LEN.min(budget / GROUP_BUDGET_SHARE).max(1),
             board: Mutex::new(Board {
                 shelf: Shelf::new(budget),
                 expected: Vec::new(),
@@ -194,10 +199,10 @@ impl Loader {
             let share = (GROUP_SHARE * board.shelf.wanted() / board.threads.max(1)).clamp(1, GROUP);
             let (mut jobs, mut len) = (Vec::new(), 0);
             while jobs.len() < share
-                && len < GROUP_LEN
+                && len < self.group_len
                 && let Some(job) = board.shelf.next_job()
             {
-                len += job.len;
+                len += job.len as u64;
                 jobs.push(job);
             }
             if !jobs.is_empty() {

@@ -234,7 +234,8 @@ impl LocalRepository {
             };
             // Were the lease lost by now, there might be those of a later one.
             let is_later = rest.parse::<u32>().is_ok_and(|number| number > id.0);
-            if !entry.name.ends_with(&current) && !(by_lease && is_later) {
+            let is_kept = entry.name.ends_with(&current) || by_lease && is_later;
+            if !is_kept {
                 self.storage.remove(&entry.name)?;
             }
         }
