@@ -30,6 +30,7 @@ use crate::{fstab, hints, signals, sys, system_information};
 
 /// Runs the program. Whatever happens, panics included, becomes an exit code of Borg's.
 pub fn main() -> ExitCode {
+    sys::share_heaps();
     sys::keep_foreign_name_services_out();
     panic::set_hook(Box::new(|panic| {
         let place = panic

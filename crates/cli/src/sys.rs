@@ -51,6 +51,20 @@ pub(crate) fn keep_foreign_name_services_out() {
     }
 }
 
+/// Has all threads share as few heaps as do not hold them up: by default there are eight for each core, and each keeps what
+/// was freed in it. To be called before there is a second thread.
+pub(crate) fn share_heaps() {
+    #[cfg(target_env = "gnu")]
+    {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let heaps = libc::c_int::try_from((cores / 2).max(2)).unwrap_or(libc::c_int::MAX);
+        // SAFETY: it only sets a parameter, under the allocator's own lock.
+        unsafe {
+            libc::mallopt(libc::M_ARENA_MAX, heaps);
+        }
+    }
+}
+
 /// The user the process acts as.
 pub(crate) fn effective_uid() -> u32 {
     rustix::process::geteuid().as_raw()

@@ -20,7 +20,7 @@ use super::items::part_of;
 use super::outcome::{Done, EntryOutcome, FilePart, Outcome, SealedObjects};
 use super::plain::Encoded;
 use super::save::{Saved, Saver, Saving};
-use super::shared::Shared;
+use super::shared::{SPARE_OBJECT_LEN, Shared};
 use super::step::{LinkKey, Linked};
 use super::work::cache_stat;
 use crate::cache_progress;
@@ -169,8 +169,10 @@ impl<'a, 's> Collector<'a, 's> {
             start = end;
         }
         self.shared.object_bytes.give_back(start);
-        // If there are enough spare buffers already, this one is freed.
-        let _ = self.shared.spare.0.try_send(objects.bytes);
+        // If there are enough spare buffers already, this one is freed; so are those that few chunks need.
+        if objects.bytes.capacity() <= SPARE_OBJECT_LEN {
+            let _ = self.shared.spare.0.try_send(objects.bytes);
+        }
         self.report_progress();
         Ok(())
     }

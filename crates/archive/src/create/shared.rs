@@ -23,11 +23,13 @@ use crate::error::ArchiveError;
 use crate::gate::Gate;
 
 /// Bytes of finished objects that may wait to be stored.
-const OBJECT_BYTES_IN_FLIGHT: u64 = 6 << 20;
+const OBJECT_BYTES_IN_FLIGHT: u64 = 4 << 20;
 /// The same if there is a limit: one part in so many.
 const OBJECT_BYTES_SHARE: u64 = 16;
 /// Buffers of objects that are kept besides one for each worker: about as many chunks are on their way.
 pub(super) const SPARE_OBJECTS: usize = 4;
+/// Buffers of more bytes are not kept: a few of the longest chunks would have all of them grow to 8 MiB.
+pub(super) const SPARE_OBJECT_LEN: usize = 4 << 20;
 /// Objects are sent to the collector when there are so many bytes of them.
 const MESSAGE_LEN: usize = 128 << 10;
 /// All-zero chunks of so many different lengths have their ids remembered.

@@ -5,9 +5,6 @@
 /// Buffers of at least so many bytes are mapped each by itself, and returned to the system when they are freed.
 #[cfg(target_env = "gnu")]
 const MAPPED_FROM: libc::c_int = 256 * 1024;
-/// Heaps for small things; by default there are eight for each core, and each keeps what was freed in it.
-#[cfg(target_env = "gnu")]
-const HEAPS_MAX: libc::c_int = 2;
 
 /// Has large buffers return to the system. By itself the allocator takes the first large buffer that is freed as a
 /// reason to keep all of them, for each thread; a hundred megabytes for chunks that are in memory for a moment.
@@ -16,10 +13,9 @@ const HEAPS_MAX: libc::c_int = 2;
 pub(super) fn return_large_buffers() {
     #[cfg(target_env = "gnu")]
     {
-        // SAFETY: both only set a parameter, under the allocator's own lock.
+        // SAFETY: it only sets a parameter, under the allocator's own lock.
         unsafe {
             libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_FROM);
-            libc::mallopt(libc::M_ARENA_MAX, HEAPS_MAX);
         }
     }
 }

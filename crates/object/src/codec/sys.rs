@@ -10,7 +10,7 @@ use std::ffi::c_int;
 /// If `data` is longer than 2 GiB.
 pub(crate) fn lz4_compress(data: &[u8], len_max: usize, out: &mut Vec<u8>) -> bool {
     let start = out.len();
-    out.reserve(len_max);
+    out.reserve_exact(len_max);
     let room = &mut out.spare_capacity_mut()[..len_max];
     // SAFETY: both pointers are good for the lengths given with them; LZ4 writes into `room` only.
     let written = unsafe {
