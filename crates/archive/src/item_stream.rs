@@ -49,7 +49,7 @@ impl<'a> MetadataStore<'a> {
             let mut object = Vec::new();
             let Session { key, nonces, .. } = &*self.session;
             sealer.seal(key, nonces, data, &mut object)?;
-            self.session.repository.put(&id, &object)?;
+            self.session.repository.put_metadata(&id, &object)?;
             let csize = u32::try_from(object.len()).expect("the repository took it");
             self.chunks.fulfil(&id, ChunkSizes { size, csize });
             csize

@@ -332,14 +332,15 @@ impl Session {
 
     /// Tells that these archives are going to be loaded, in this order: across a line their metadata is sent for.
     pub fn will_load<'n>(&self, names: impl IntoIterator<Item = &'n [u8]>) {
-        if self.repository.is_local() {
+        if !self.repository.is_distant() {
             return;
         }
         let entries = names
             .into_iter()
             .map(|name| self.manifest.archives.get(name));
-        let ids: Vec<ChunkId> = entries.flatten().map(|entry| entry.id.into()).collect();
-        self.repository.will_need(&ids);
+        let ids = entries.flatten().map(|entry| (entry.id.into(), 0));
+        let ids: Vec<(ChunkId, u32)> = ids.collect();
+        self.repository.will_need_metadata(&ids);
     }
 
     /// Loads the metadata of an archive the manifest lists.
@@ -350,8 +351,14 @@ impl Session {
     ) -> Result<Archive, ArchiveError> {
         let id = ChunkId::from(entry.id);
         let (mut object, mut packed) = (Vec::new(), Vec::new());
-        self.repository.get(&id, &mut object)?;
-        Opener::new().open(&self.key, &id, &object, &mut packed)?;
+        self.repository.get_metadata(&id, &mut object)?;
+        let opened = Opener::new().open(&self.key, &id, &object, &mut packed);
+        if opened.is_err() && self.repository.reject_metadata(&id) {
+            self.repository.get_metadata(&id, &mut object)?;
+            Opener::new().open(&self.key, &id, &object, &mut packed)?;
+        } else {
+            opened?;
+        }
         let damaged = |error: &dyn Display| ArchiveError::Damaged {
             what: "metadata",
             name: name.into(),

@@ -54,9 +54,11 @@ impl Ahead {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for a range, but for what has been asked for already.
-    pub(crate) fn will_need(&self, name: &str, mut offset: u64, len: u64) {
+    /// Asks for a range, but for what has been asked for already, and what is behind the end of an object whose `size` is
+    /// known.
+    pub(crate) fn will_need(&self, name: &str, mut offset: u64, len: u64, size: Option<u64>) {
         let end = offset.saturating_add(len.min(KEPT_LEN / 2));
+        let end = end.min(size.unwrap_or(u64::MAX));
         let mut blocks = self.blocks();
         while offset < end {
             if let Some(block) = blocks.iter().find(|block| block.covers(name, offset)) {
@@ -95,9 +97,24 @@ impl Ahead {
         name: &str,
         offset: u64,
         buffers: &mut [IoSliceMut<'_>],
+        size: Option<u64>,
     ) -> Result<usize, StorageError> {
-        let wanted: usize = buffers.iter().map(|buffer| buffer.len()).sum();
-        self.will_need(name, offset, (wanted as u64).max(LEAST_LEN));
+        let mut wanted: usize = buffers.iter().map(|buffer| buffer.len()).sum();
+        if let Some(size) = size {
+            let left = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
+            wanted = wanted.min(left);
+        }
+        if wanted == 0 {
+            return Ok(0);
+        }
+        let is_asked = self.blocks().iter().any(|block| block.covers(name, offset));
+        let len = if is_asked {
+            // Somebody knew how much there is to come.
+            wanted as u64
+        } else {
+            (wanted as u64).max(LEAST_LEN)
+        };
+        self.will_need(name, offset, len, size);
         let mut done = 0;
         while done < wanted {
             let at = offset + done as u64;
@@ -108,6 +125,7 @@ impl Ahead {
                     (block.offset, block.len, block.content.clone())
                 } else {
                     let len = ((wanted - done) as u64).clamp(LEAST_LEN, REQUEST_LEN);
+                    let len = len.min(size.unwrap_or(u64::MAX) - at);
                     let content = self.ask(name, at, len);
                     blocks.push_back(Block {
                         name: name.to_owned(),

@@ -6,8 +6,10 @@
 
 mod ahead;
 mod connect;
+mod copies;
 mod credentials;
 mod error;
+mod known;
 mod requests;
 mod storage;
 mod traffic;

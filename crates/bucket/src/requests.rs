@@ -8,15 +8,18 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use ironborg_storage::{EntryKind, StorageEntry, StorageError, Version};
+use ironborg_storage::{Spool, StorageError, Version};
 use object_store::path::Path;
 use object_store::{
     Attribute, Attributes, CopyMode, CopyOptions, Error, GetOptions, GetRange, MultipartUpload,
     ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, UpdateVersion,
 };
 use tokio::runtime::{Handle, Runtime};
+use tokio::task::{JoinError, JoinSet};
 
 use crate::BucketUrl;
+use crate::known::{Listing, Object};
+use crate::upload::{PART_LEN, PARTS_IN_FLIGHT};
 
 /// Tells what one process has written from what another one has, where the answer to a request was lost.
 const MARK: &str = "writer";
@@ -32,6 +35,7 @@ pub(crate) struct Requests {
 /// What is known of an object.
 pub(crate) struct Known {
     pub(crate) size: u64,
+    pub(crate) version: Version,
     pub(crate) modified: SystemTime,
 }
 
@@ -95,6 +99,7 @@ impl Requests {
         match self.wait(self.store.get_opts(&self.key(name), options)) {
             Ok(result) => Ok(Some(Known {
                 size: result.meta.size,
+                version: version(&result.meta),
                 modified: result.meta.last_modified.into(),
             })),
             Err(Error::NotFound { .. }) => Ok(None),
@@ -114,12 +119,7 @@ impl Requests {
         });
         let (bytes, size, version) = got.map_err(|error| self.failed("get", name, error))?;
         if bytes.len() as u64 != size {
-            let text = format!("get: {} bytes came of {size}", bytes.len());
-            return Err(StorageError::io(
-                "get",
-                self.path(name),
-                io::Error::other(text),
-            ));
+            return Err(self.cut_off(name, bytes.len() as u64, size));
         }
         Ok((bytes, version))
     }
@@ -175,21 +175,49 @@ impl Requests {
         Some(result.meta.size)
     }
 
+    /// Hands over a whole object piece by piece, and gives its version.
+    pub(crate) fn stream(
+        &self,
+        name: &str,
+        take: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<Object, StorageError> {
+        let key = self.key(name);
+        let got = self.wait(async {
+            let result = self.store.get_opts(&key, GetOptions::default()).await?;
+            let object = object(&result.meta);
+            let mut pieces = result.into_stream();
+            let mut len = 0;
+            while let Some(piece) = pieces.next().await {
+                let piece = piece?;
+                len += piece.len() as u64;
+                take(&piece);
+            }
+            Ok((object, len))
+        });
+        let (object, len) = got.map_err(|error| self.failed("get", name, error))?;
+        if len != object.size {
+            return Err(self.cut_off(name, len, object.size));
+        }
+        Ok(object)
+    }
+
+    fn cut_off(&self, name: &str, len: u64, size: u64) -> StorageError {
+        let text = format!("get: {len} bytes came of {size}");
+        StorageError::io("get", self.path(name), io::Error::other(text))
+    }
+
     /// What is in a directory, one level deep.
-    pub(crate) fn list(&self, dir: &str) -> Result<Vec<StorageEntry>, StorageError> {
+    pub(crate) fn list(&self, dir: &str) -> Result<Listing, StorageError> {
         let key = self.key(dir);
         let prefix = (!key.as_ref().is_empty()).then_some(&key);
         let listed = self.wait(self.store.list_with_delimiter(prefix));
         let listed = listed.map_err(|error| self.failed("list", dir, error))?;
-        let entry = |path: &Path, kind| {
-            let name = path.filename()?.to_owned();
-            Some(StorageEntry { name, kind })
-        };
-        let files = listed.objects.iter();
-        let files = files.filter_map(|meta| entry(&meta.location, EntryKind::File));
         let dirs = listed.common_prefixes.iter();
-        let dirs = dirs.filter_map(|path| entry(path, EntryKind::Directory));
-        Ok(files.chain(dirs).collect())
+        let dirs = dirs.filter_map(|path| Some((path.filename()?.to_owned(), None)));
+        let files = listed.objects.iter();
+        let files = files
+            .filter_map(|meta| Some((meta.location.filename()?.to_owned(), Some(object(meta)))));
+        Ok(dirs.chain(files).collect())
     }
 
     /// Whether anything is below a directory.
@@ -287,6 +315,53 @@ impl Requests {
             .map_err(|error| self.failed("upload", name, error))
     }
 
+    /// Writes a large object from a file, in parts, in place of whatever there is.
+    pub(crate) fn put_spooled(&self, name: &str, spool: &Spool) -> Result<Version, StorageError> {
+        let mut upload = self.wait(self.begin_parts(name))?;
+        let sent = self.send_parts_of(name, spool, &mut *upload);
+        let done = sent.and_then(|()| {
+            let completed = self.wait(upload.complete());
+            completed.map_err(|error| self.failed("upload", name, error))
+        });
+        match done {
+            Ok(result) => Ok(Version(result.e_tag.unwrap_or_default())),
+            Err(error) => {
+                // What is left of it costs until the store's own rules remove it.
+                let _ = self.wait(upload.abort());
+                Err(error)
+            }
+        }
+    }
+
+    fn send_parts_of(
+        &self,
+        name: &str,
+        spool: &Spool,
+        upload: &mut dyn MultipartUpload,
+    ) -> Result<(), StorageError> {
+        let broken =
+            |error: JoinError| StorageError::io("upload", self.path(name), io::Error::other(error));
+        let mut sending: JoinSet<Result<(), Error>> = JoinSet::new();
+        let mut offset = 0;
+        loop {
+            let len = (spool.len() - offset).min(PART_LEN as u64);
+            if sending.len() >= PARTS_IN_FLIGHT || len == 0 {
+                match self.wait(sending.join_next()) {
+                    Some(sent) => sent
+                        .map_err(broken)?
+                        .map_err(|error| self.failed("upload", name, error))?,
+                    None => return Ok(()),
+                }
+            }
+            if len > 0 {
+                let mut part = vec![0; usize::try_from(len).unwrap_or(PART_LEN)];
+                spool.read_exact_at(offset, &mut part)?;
+                offset += len;
+                sending.spawn_on(upload.put_part(PutPayload::from(part)), self.handle());
+            }
+        }
+    }
+
     /// Removes an object; it is an error if there is none where the store says so.
     pub(crate) fn delete(&self, names: &[String]) -> Result<(), StorageError> {
         let keys: Vec<_> = names.iter().map(|name| Ok(self.key(name))).collect();
@@ -334,6 +409,13 @@ impl Requests {
         copied
             .map(|()| true)
             .map_err(|error| self.failed("copy", from, error))
+    }
+}
+
+fn object(meta: &ObjectMeta) -> Object {
+    Object {
+        size: meta.size,
+        version: version(meta),
     }
 }
 

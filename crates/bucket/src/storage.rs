@@ -11,29 +11,56 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use ironborg_storage::{
-    AppendFile, Conditional, EntryKind, Status, Storage, StorageEntry, StorageError, Version,
+    AppendFile, Conditional, Distant, EntryKind, NextPiece, Spool, Status, Storage, StorageEntry,
+    StorageError, Version,
 };
 use object_store::ObjectStore;
 use tokio::runtime::Runtime;
 
 use crate::ahead::Ahead;
-use crate::requests::{Condition, Requests};
-use crate::upload::Uploads;
+use crate::copies::{Copies, is_of_a_state, is_settled};
+use crate::known::{KnownObjects, Object};
+use crate::requests::{Condition, Known, Requests};
+use crate::upload::{PART_LEN, Uploads};
 use crate::{BucketUrl, Connection};
 
 /// Size of segments in new repositories: a request more costs little then, and compaction rewrites no more than this for
 /// what is left of one.
 const SEGMENT_LEN: u64 = 64 << 20;
 
+/// An index that is not larger is written with every commit.
+const INDEX_ALWAYS_MAX: u64 = 4 << 20;
+/// How much of a file that was staged on disk is read at once to be kept.
+const PIECE_LEN: usize = 256 << 10;
+
 /// The files of one repository in a bucket.
 pub struct BucketStorage {
     requests: Requests,
     uploads: Arc<Uploads>,
     ahead: Ahead,
+    known: Arc<KnownObjects>,
+    copies: Option<Copies>,
     /// Directories that were made here.
     made: Mutex<BTreeSet<String>>,
-    staged: Mutex<BTreeMap<String, Bytes>>,
+    staged: Mutex<BTreeMap<String, Staged>>,
+    spool_dir: PathBuf,
     term: Option<Duration>,
+    index_always_max: u64,
+}
+
+/// A file that waits to be published.
+enum Staged {
+    Small(Bytes),
+    Large(Spool),
+}
+
+impl Staged {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Small(content) => content.len() as u64,
+            Self::Large(spool) => spool.len(),
+        }
+    }
 }
 
 impl BucketStorage {
@@ -51,14 +78,34 @@ impl BucketStorage {
         spool: &Path,
     ) -> Self {
         let requests = Requests::new(store, url, runtime);
+        let known = Arc::<KnownObjects>::default();
         Self {
-            uploads: Uploads::new(requests.clone(), spool),
+            uploads: Uploads::new(requests.clone(), Arc::clone(&known), spool),
             ahead: Ahead::new(requests.clone()),
             requests,
+            known,
+            copies: None,
             made: Mutex::default(),
             staged: Mutex::default(),
+            spool_dir: spool.to_owned(),
             term: None,
+            index_always_max: INDEX_ALWAYS_MAX,
         }
+    }
+
+    /// The same with copies of this repository in a directory of this machine, which is made if it is missing. Several
+    /// processes may use it.
+    #[must_use]
+    pub fn with_copies(mut self, dir: &Path) -> Self {
+        self.copies = Some(Copies::new(dir));
+        self
+    }
+
+    /// The same with another size up to which an index is written with every commit.
+    #[must_use]
+    pub fn with_index_always_max(mut self, len: u64) -> Self {
+        self.index_always_max = len;
+        self
     }
 
     /// The same with another time after which a lock that is not renewed is lost.
@@ -72,14 +119,97 @@ impl BucketStorage {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn staged(&self) -> MutexGuard<'_, BTreeMap<String, Bytes>> {
+    fn staged(&self) -> MutexGuard<'_, BTreeMap<String, Staged>> {
         self.staged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, name: &str, content: Bytes) -> Result<(), StorageError> {
+    fn put(&self, name: &str, content: Bytes) -> Result<Object, StorageError> {
+        self.forget(name);
+        let size = content.len() as u64;
+        let put = self.requests.put(name, content, &Condition::Always);
+        let version = self.sure(put)?;
+        let version = version.unwrap_or_else(|| Version(String::new()));
+        let object = Object { size, version };
+        self.known.written(name, object.clone());
+        Ok(object)
+    }
+
+    /// Of a request that failed nobody knows what it has done.
+    fn sure<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
+        if result.is_err() {
+            self.known.doubt();
+        }
+        result
+    }
+
+    /// What is known of an object is so no longer.
+    fn forget(&self, name: &str) {
         self.ahead.forget(name);
-        self.requests.put(name, content, &Condition::Always)?;
+        self.known.removed(name);
+        if let Some(copies) = &self.copies {
+            copies.forget(name);
+        }
+    }
+
+    /// Bytes of an object that does not change, if that is known.
+    fn size_of(&self, name: &str) -> Option<u64> {
+        let object = is_settled(name).then(|| self.known.get(name))?;
+        object.map(|object| object.size)
+    }
+
+    fn publish_one(&self, name: &str, staged: Staged) -> Result<(), StorageError> {
+        let copies = self.copies.as_ref().filter(|_| is_of_a_state(name));
+        match staged {
+            Staged::Small(content) => {
+                let object = self.put(name, content.clone())?;
+                if let Some(copies) = copies {
+                    copies.put(name, &object, &content);
+                }
+            }
+            Staged::Large(spool) => {
+                self.forget(name);
+                let version = self.sure(self.requests.put_spooled(name, &spool))?;
+                let size = spool.len();
+                let object = Object { size, version };
+                self.known.written(name, object.clone());
+                if let Some(copies) = copies {
+                    let mut writer = copies.files().writer(name);
+                    for_each_piece(&spool, &mut |piece| writer.append(piece))?;
+                    writer.finish(&object.tag());
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// What is in a directory of the store, asked for if need be.
+    fn listed(&self, dir: &str) -> Result<Vec<StorageEntry>, StorageError> {
+        if let Some(entries) = self.known.list(dir) {
+            return Ok(entries);
+        }
+        let listing = self.requests.list(dir)?;
+        self.known.listed(dir, &listing);
+        if let Some(copies) = self.copies.as_ref().filter(|_| dir.is_empty()) {
+            copies.retain_states(|name| listing.contains_key(name));
+        }
+        let entries = listing.into_iter().map(|(name, object)| {
+            let is_file = object.is_some();
+            let kind = if is_file {
+                EntryKind::File
+            } else {
+                EntryKind::Directory
+            };
+            StorageEntry { name, kind }
+        });
+        Ok(entries.collect())
+    }
+
+    /// Whether anything is below a directory.
+    fn has_any(&self, dir: &str) -> Result<bool, StorageError> {
+        match self.known.has_any(dir) {
+            Some(has_any) => Ok(has_any),
+            None => self.requests.has_any(dir),
+        }
     }
 
     fn error(&self, op: &'static str, name: &str, errno: i32) -> StorageError {
@@ -107,15 +237,23 @@ impl Storage for BucketStorage {
         if let Some(size) = self.uploads.size(name) {
             return Ok(Some(file(size)));
         }
-        if let Some(content) = name
+        if let Some(len) = name
             .strip_suffix(".tmp")
-            .and_then(|name| self.staged().get(name).cloned())
+            .and_then(|name| self.staged().get(name).map(Staged::len))
         {
-            return Ok(Some(file(content.len() as u64)));
+            return Ok(Some(file(len)));
         }
-        if !name.is_empty()
-            && let Some(known) = self.requests.head(name)?
-        {
+        if name.is_empty() {
+            // Whoever asks wants to see what is there next.
+            let entries = self.list("")?;
+            return Ok((!entries.is_empty()).then_some(directory));
+        }
+        let is_complete = self.known.is_complete(name);
+        match self.known.get(name) {
+            Some(object) if is_complete || is_settled(name) => return Ok(Some(file(object.size))),
+            _ => {}
+        }
+        if !is_complete && let Some(known) = self.requests.head(name)? {
             return Ok(Some(file(known.size)));
         }
         // A file's name says so by its digits or its dot; only others can be directories.
@@ -124,7 +262,7 @@ impl Storage for BucketStorage {
         if is_segment || last.contains('.') {
             return Ok(None);
         }
-        Ok(self.requests.has_any(name)?.then_some(directory))
+        Ok(self.has_any(name)?.then_some(directory))
     }
 
     fn modified(&self, name: &str) -> Option<SystemTime> {
@@ -133,7 +271,7 @@ impl Storage for BucketStorage {
     }
 
     fn list(&self, dir: &str) -> Result<Vec<StorageEntry>, StorageError> {
-        let mut entries = self.requests.list(dir)?;
+        let mut entries = self.listed(dir)?;
         let mut add = |name: &str, kind| {
             let below = match dir {
                 "" => Some(name),
@@ -165,7 +303,17 @@ impl Storage for BucketStorage {
     }
 
     fn read(&self, name: &str) -> Result<Vec<u8>, StorageError> {
-        let (content, _) = self.requests.get(name)?;
+        let copies = self.copies.as_ref().filter(|_| is_of_a_state(name));
+        if let Some(copies) = copies
+            && let Some(content) = copies.read(name, &self.known)
+        {
+            return Ok(content);
+        }
+        let (content, version) = self.requests.get(name)?;
+        if let Some(copies) = copies {
+            let size = content.len() as u64;
+            copies.put(name, &Object { size, version }, &content);
+        }
         Ok(content.into())
     }
 
@@ -175,15 +323,22 @@ impl Storage for BucketStorage {
         offset: u64,
         buffers: &mut [IoSliceMut<'_>],
     ) -> Result<usize, StorageError> {
-        match self.uploads.read_at(name, offset, buffers) {
-            Some(read) => read,
-            None => self.ahead.read_at(name, offset, buffers),
+        if let Some(read) = self.uploads.read_at(name, offset, buffers) {
+            return read;
         }
+        if let Some(copies) = self.copies.as_ref().filter(|_| is_of_a_state(name)) {
+            let from = (&*self.known, &self.requests);
+            if let Some(count) = copies.read_at(name, offset, buffers, from)? {
+                return Ok(count);
+            }
+        }
+        let size = self.size_of(name);
+        self.ahead.read_at(name, offset, buffers, size)
     }
 
     fn will_need(&self, name: &str, offset: u64, len: u64) {
         if self.uploads.size(name).is_none() {
-            self.ahead.will_need(name, offset, len);
+            self.ahead.will_need(name, offset, len, self.size_of(name));
         }
     }
 
@@ -196,7 +351,8 @@ impl Storage for BucketStorage {
     }
 
     fn write(&self, name: &str, content: &[u8]) -> Result<(), StorageError> {
-        self.put(name, Bytes::copy_from_slice(content))
+        self.put(name, Bytes::copy_from_slice(content))?;
+        Ok(())
     }
 
     fn append(&self, name: &str, content: &[u8]) -> Result<(), StorageError> {
@@ -206,36 +362,78 @@ impl Storage for BucketStorage {
             Err(error) => return Err(error),
         };
         whole.extend_from_slice(content);
-        self.put(name, whole.into())
+        self.put(name, whole.into())?;
+        Ok(())
     }
 
     fn replace(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError> {
-        self.put(name, content.concat().into())
+        self.put(name, content.concat().into())?;
+        Ok(())
     }
 
     fn stage(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError> {
-        self.staged()
-            .insert(name.to_owned(), content.concat().into());
+        let len: usize = content.iter().map(|slice| slice.len()).sum();
+        let staged = if len <= PART_LEN {
+            Staged::Small(content.concat().into())
+        } else {
+            let mut spool = Spool::create(&self.spool_dir)?;
+            for slice in content {
+                spool.append(slice)?;
+            }
+            Staged::Large(spool)
+        };
+        self.staged().insert(name.to_owned(), staged);
+        Ok(())
+    }
+
+    fn stage_pieces(&self, name: &str, next: &mut NextPiece<'_>) -> Result<(), StorageError> {
+        let mut spool = Spool::create(&self.spool_dir)?;
+        let mut piece = Vec::new();
+        loop {
+            next(&mut piece)?;
+            if piece.is_empty() {
+                break;
+            }
+            spool.append(&piece)?;
+        }
+        let staged = if spool.len() <= PART_LEN as u64 {
+            let mut content = vec![0; usize::try_from(spool.len()).unwrap_or(PART_LEN)];
+            spool.read_exact_at(0, &mut content)?;
+            Staged::Small(content.into())
+        } else {
+            Staged::Large(spool)
+        };
+        self.staged().insert(name.to_owned(), staged);
         Ok(())
     }
 
     fn publish(&self, names: &[&str]) -> Result<(), StorageError> {
         for name in names {
-            let content = self.staged().remove(*name);
-            let content = content.ok_or_else(|| self.error("publish", name, libc::ENOENT))?;
-            self.put(name, content)?;
+            let staged = self.staged().remove(*name);
+            let staged = staged.ok_or_else(|| self.error("publish", name, libc::ENOENT))?;
+            self.publish_one(name, staged)?;
         }
         Ok(())
     }
 
     fn remove(&self, name: &str) -> Result<(), StorageError> {
-        self.ahead.forget(name);
+        self.forget(name);
         if let Some(staged) = name.strip_suffix(".tmp")
             && self.staged().remove(staged).is_some()
         {
             return Ok(());
         }
-        self.requests.delete(&[name.to_owned()])
+        self.sure(self.requests.delete(&[name.to_owned()]))
+    }
+
+    fn remove_all(&self, names: &[String]) -> Result<(), StorageError> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        for name in names {
+            self.forget(name);
+        }
+        self.sure(self.requests.delete(names))
     }
 
     fn erase(&self, name: &str) -> Result<(), StorageError> {
@@ -243,7 +441,12 @@ impl Storage for BucketStorage {
     }
 
     fn link(&self, name: &str, second: &str) -> Result<bool, StorageError> {
-        self.requests.copy(name, second)
+        let is_copied = self.sure(self.requests.copy(name, second))?;
+        if is_copied && let Some(object) = self.requests.head(second)? {
+            let Known { size, version, .. } = object;
+            self.known.written(second, Object { size, version });
+        }
+        Ok(is_copied)
     }
 
     fn create_dir(&self, dir: &str) -> Result<bool, StorageError> {
@@ -256,7 +459,7 @@ impl Storage for BucketStorage {
     }
 
     fn remove_dir(&self, dir: &str) -> Result<bool, StorageError> {
-        if self.requests.has_any(dir)? {
+        if self.has_any(dir)? {
             return Ok(false);
         }
         self.made().remove(dir);
@@ -265,6 +468,10 @@ impl Storage for BucketStorage {
 
     fn remove_tree(&self, dir: &str) -> Result<(), StorageError> {
         self.ahead.clear();
+        self.known.set_alone(false);
+        if let Some(copies) = self.copies.as_ref().filter(|_| dir.is_empty()) {
+            copies.clear();
+        }
         self.made().retain(|made| {
             let below = made.strip_prefix(dir);
             !dir.is_empty() && below.is_none_or(|rest| !rest.is_empty() && !rest.starts_with('/'))
@@ -292,6 +499,56 @@ impl Storage for BucketStorage {
     fn conditional(&self) -> Option<&dyn Conditional> {
         Some(self)
     }
+
+    fn distant(&self) -> Option<&dyn Distant> {
+        Some(self)
+    }
+}
+
+impl Distant for BucketStorage {
+    fn index_always_max(&self) -> u64 {
+        self.index_always_max
+    }
+
+    fn set_alone(&self, is_alone: bool) {
+        self.known.set_alone(is_alone);
+    }
+
+    fn remember(&self, name: &str, note: &[u8]) {
+        if let (Some(copies), Some(object)) = (&self.copies, self.known.get(name)) {
+            copies.remember(name, &object, note);
+        }
+    }
+
+    fn recall(&self, name: &str) -> Option<Vec<u8>> {
+        self.copies.as_ref()?.recall(name, &self.known.get(name)?)
+    }
+
+    fn forget_notes(&self, is_wanted: &dyn Fn(&str) -> bool) {
+        if let Some(copies) = &self.copies {
+            copies.retain_notes(is_wanted);
+        }
+    }
+
+    fn kept_object(&self, id: &str) -> Option<Vec<u8>> {
+        self.copies.as_ref()?.object(id)
+    }
+
+    fn kept_len(&self, id: &str) -> Option<u64> {
+        self.copies.as_ref()?.object_len(id)
+    }
+
+    fn keep_object(&self, id: &str, object: &[u8]) {
+        if let Some(copies) = &self.copies {
+            copies.put_object(id, object);
+        }
+    }
+
+    fn drop_object(&self, id: &str) {
+        if let Some(copies) = &self.copies {
+            copies.drop_object(id);
+        }
+    }
 }
 
 impl Conditional for BucketStorage {
@@ -310,8 +567,13 @@ impl Conditional for BucketStorage {
         content: &[u8],
     ) -> Result<Option<Version>, StorageError> {
         let condition = expected.map_or(Condition::New, Condition::Same);
+        let size = content.len() as u64;
         let content = Bytes::copy_from_slice(content);
-        self.requests.put(name, content, &condition)
+        let written = self.sure(self.requests.put(name, content, &condition))?;
+        if let Some(version) = written.clone() {
+            self.known.written(name, Object { size, version });
+        }
+        Ok(written)
     }
 
     fn segment_size(&self) -> Option<u64> {
@@ -321,4 +583,17 @@ impl Conditional for BucketStorage {
     fn term(&self) -> Option<Duration> {
         self.term
     }
+}
+
+fn for_each_piece(spool: &Spool, take: &mut dyn FnMut(&[u8])) -> Result<(), StorageError> {
+    let mut piece = vec![0; PIECE_LEN];
+    let mut offset = 0;
+    while offset < spool.len() {
+        let left = usize::try_from(spool.len() - offset).unwrap_or(PIECE_LEN);
+        let piece = &mut piece[..left.min(PIECE_LEN)];
+        spool.read_exact_at(offset, piece)?;
+        take(piece);
+        offset += piece.len() as u64;
+    }
+    Ok(())
 }

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use ironborg_storage::{AppendFile, Spool, StorageError};
+use ironborg_storage::{AppendFile, Spool, StorageError, Version};
 use object_store::PutPayload;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::known::{KnownObjects, Object};
 use crate::requests::{Condition, Requests};
 
 /// Size of a part; what is not larger is sent by one request.
@@ -24,6 +25,8 @@ pub(crate) const PARTS_IN_FLIGHT: usize = 6;
 /// The files being written and those that are not yet known to have arrived.
 pub(crate) struct Uploads {
     requests: Requests,
+    /// Told what has arrived.
+    known: Arc<KnownObjects>,
     room: Arc<Semaphore>,
     spool_dir: PathBuf,
     open: Mutex<Vec<Arc<Pending>>>,
@@ -36,12 +39,13 @@ pub(crate) struct Pending {
     arriving: Mutex<Option<Arriving>>,
 }
 
-type Arriving = JoinHandle<Result<(), StorageError>>;
+type Arriving = JoinHandle<Result<Version, StorageError>>;
 
 impl Uploads {
-    pub(crate) fn new(requests: Requests, spool_dir: &Path) -> Arc<Self> {
+    pub(crate) fn new(requests: Requests, known: Arc<KnownObjects>, spool_dir: &Path) -> Arc<Self> {
         Arc::new(Self {
             requests,
+            known,
             room: Arc::new(Semaphore::new(PARTS_IN_FLIGHT)),
             spool_dir: spool_dir.to_owned(),
             open: Mutex::default(),
@@ -135,6 +139,14 @@ impl Uploads {
                 let arrived =
                     arrived.unwrap_or_else(|error| Err(self.broken(&pending.name, error)));
                 self.forget(&pending);
+                let arrived = arrived.map(|version| {
+                    let spool = pending.spool.lock().unwrap_or_else(PoisonError::into_inner);
+                    let size = spool.len();
+                    self.known.written(&pending.name, Object { size, version });
+                });
+                if arrived.is_err() {
+                    self.known.doubt();
+                }
                 result = result.and(arrived);
             }
         }
@@ -219,8 +231,7 @@ impl Upload {
             let sending = async move {
                 let put = requests.put_marked(&name, content, &Condition::New).await?;
                 let exists = io::Error::from_raw_os_error(libc::EEXIST);
-                put.map(drop)
-                    .ok_or_else(|| StorageError::io("create", requests.path(&name), exists))
+                put.ok_or_else(|| StorageError::io("create", requests.path(&name), exists))
             };
             self.uploads.requests.handle().spawn(sending)
         };
@@ -238,7 +249,7 @@ async fn send_parts(
     requests: Requests,
     name: String,
     mut pieces: mpsc::UnboundedReceiver<Piece>,
-) -> Result<(), StorageError> {
+) -> Result<Version, StorageError> {
     let mut upload = requests.begin_parts(&name).await?;
     let mut sending = JoinSet::new();
     loop {
@@ -247,7 +258,7 @@ async fn send_parts(
             Some(Piece::End) => break,
             None => {
                 let _ = upload.abort().await;
-                return Ok(());
+                return Ok(Version(String::new()));
             }
         };
         let sent = upload.put_part(PutPayload::from(part));
@@ -273,7 +284,7 @@ async fn send_parts(
         }
     }
     match upload.complete().await {
-        Ok(_) => Ok(()),
+        Ok(result) => Ok(Version(result.e_tag.unwrap_or_default())),
         Err(error) => give_up(requests, &name, upload, error).await,
     }
 }
@@ -283,7 +294,7 @@ async fn give_up(
     name: &str,
     mut upload: Box<dyn object_store::MultipartUpload>,
     error: object_store::Error,
-) -> Result<(), StorageError> {
+) -> Result<Version, StorageError> {
     // What is left of it costs until the store's own rules remove it.
     let _ = upload.abort().await;
     Err(requests.failed("upload", name, error))

@@ -1,5 +1,6 @@
 //! Repositories on object stores: where their settings come from, and how they are opened.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
@@ -9,11 +10,16 @@ use ironborg_repository::{
 };
 use ironborg_source::named_file;
 use ironborg_storage::Storage;
+use sha2::{Digest, Sha256};
 
 use crate::context::{Access, Context};
 use crate::error::CliError;
 use crate::output::size::format_count;
 
+/// Where in the cache directory copies of what is in stores are kept. Stock Borg never looks there.
+const COPIES: &str = "ironborg/stores";
+/// Letters of a name there.
+const NAME_LEN: usize = 32;
 /// What names of variables begin with that say how stores are reached.
 const PREFIXES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 
@@ -94,9 +100,21 @@ impl Context {
         let connection = connect(url, &variables)?;
         let mut traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
         traffic.push(connection.traffic.clone());
-        let spool = self.absolute(&self.directories.cache);
-        Ok(Arc::new(BucketStorage::new(&connection, &spool)))
+        let cache = self.absolute(&self.directories.cache);
+        let copies = cache.join(COPIES).join(directory_of(url));
+        let storage = BucketStorage::new(&connection, &cache).with_copies(&copies);
+        Ok(Arc::new(storage))
     }
+}
+
+/// The name of the directory for what is kept of a repository here.
+fn directory_of(url: &BucketUrl) -> String {
+    let digest = Sha256::digest(url.to_string());
+    let mut name = String::with_capacity(NAME_LEN);
+    for byte in &digest[..NAME_LEN / 2] {
+        let _ = write!(name, "{byte:02x}");
+    }
+    name
 }
 
 /// One of the files of Amazon's tools, if it is there.

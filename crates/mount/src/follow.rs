@@ -296,7 +296,7 @@ impl Follower {
     /// A hint that these chunks will be read soon, in this order, with their stored lengths or 0.
     pub fn will_need(&self, chunks: &[(ChunkId, u32)]) {
         let turn = self.shared.turn();
-        if !turn.session.repository.is_local()
+        if turn.session.repository.is_distant()
             && let Some(_use) = turn.enter()
         {
             turn.session.repository.will_need_sized(chunks);

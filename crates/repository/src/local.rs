@@ -4,12 +4,14 @@
 //! Finding the committed state is left to `recovery`, the bookkeeping to `state`, the files to
 //! `segments` and to the storage.
 
+mod announce;
 mod check;
 mod compact;
 mod create;
 mod hints;
 mod load;
 mod locking;
+mod metadata;
 mod options;
 mod room;
 mod scan;
@@ -33,23 +35,20 @@ pub use scan::SegmentScan;
 pub use snapshot::SnapshotRepository;
 
 use crate::index::{EntryLocation, Index, PlacedIds, ScratchIndex, SharedIndex};
-use crate::lock::{Lock, LockOptions, LockOwner};
+use crate::lock::{Lock, LockOptions};
 use crate::nonce::NonceFile;
 use crate::recovery::Recovery;
 use crate::segments::SegmentLog;
 use crate::settings::{self, Settings};
 use crate::state::State;
 use crate::{IdPlaces, Repository, RepositoryError, StoredIds, Witness};
+use announce::announce;
 use stored::CurrentIndex;
 
 /// Name of the log messages' source.
 pub(crate) const LOGGER: &str = "borg.repository";
 /// Name of the repository's lock.
 pub(crate) const LOCK: &str = "lock";
-/// Objects requested that lie no further apart are announced to the storage as one range.
-const READ_AHEAD_GAP: u64 = 4 << 20;
-/// How much is announced for the last object of a range, whose length is not known.
-const READ_AHEAD_TAIL: u64 = 1 << 20;
 
 /// A repository whose files this process reads and writes itself.
 pub struct LocalRepository {
@@ -86,6 +85,26 @@ pub(crate) struct Loaded {
     state: State,
     /// Readers do without hints.
     has_hints: bool,
+    stored: StoredIndex,
+}
+
+/// The index that is stored: that of the transaction, or of one before where it is not written every time.
+#[derive(Debug, Clone, Copy, Default)]
+struct StoredIndex {
+    /// Its transaction; `None` if there is none that could be built upon.
+    id: Option<SegmentId>,
+    /// Bytes of the segments it does not know.
+    behind_len: u64,
+}
+
+impl StoredIndex {
+    /// That of this very transaction.
+    fn of(id: SegmentId) -> Self {
+        Self {
+            id: Some(id),
+            behind_len: 0,
+        }
+    }
 }
 
 impl Loaded {
@@ -98,6 +117,7 @@ impl Loaded {
                 ..State::default()
             },
             has_hints: false,
+            stored: StoredIndex::of(transaction),
         }
     }
 }
@@ -166,6 +186,11 @@ impl LocalRepository {
                 Arc::clone(&options.reporter),
             )?),
         };
+        if options.lock == LockMode::Exclusive
+            && let Some(distant) = storage.distant()
+        {
+            distant.set_alone(true);
+        }
         let config = settings::load_config(&*storage)?;
         let mut settings = Settings::from_config(&config, &*storage)?;
         settings.append_only |= options.append_only;
@@ -199,29 +224,6 @@ impl LocalRepository {
             freed: None,
             created: false,
         })
-    }
-
-    /// Removes the lock of the repository at a path whoever holds it, whatever state the repository is in.
-    pub fn break_lock(path: &Path) -> Result<(), RepositoryError> {
-        Lock::break_lock(&LocalStorage::new(path), LOCK)
-    }
-
-    /// Gives back the lock of the repository at a path that a process has, from outside of the thread that works with
-    /// it. Nothing may be changed any more when this is called; the process has to end.
-    ///
-    /// # Errors
-    /// Its files cannot be read or changed.
-    pub fn release_lock(path: &Path, owner: &LockOwner) -> Result<(), RepositoryError> {
-        Lock::release_held(Arc::new(LocalStorage::new(path)), LOCK, owner)
-    }
-
-    /// Forgets what was not committed and gives the lock back, saying what went wrong if something did.
-    pub fn close(mut self) -> Result<(), RepositoryError> {
-        self.roll_back()?;
-        match self.take_lock() {
-            Some(lock) => lock.release(),
-            None => Ok(()),
-        }
     }
 
     /// The repository's config file as it was read.
@@ -382,19 +384,6 @@ impl LocalRepository {
     }
 }
 
-/// Tells the storage what will be read soon.
-fn announce(log: &SegmentLog, mut places: Vec<EntryLocation>) {
-    places.sort_unstable();
-    for run in places
-        .chunk_by(|a, b| a.segment == b.segment && u64::from(b.offset - a.offset) <= READ_AHEAD_GAP)
-    {
-        if let [first, .., last] | [first @ last] = run {
-            let len = u64::from(last.offset - first.offset) + READ_AHEAD_TAIL;
-            log.will_need(first.segment, u64::from(first.offset), len);
-        }
-    }
-}
-
 impl Repository for LocalRepository {
     fn id(&self) -> RepositoryId {
         self.settings.id
@@ -406,6 +395,10 @@ impl Repository for LocalRepository {
 
     fn is_local(&self) -> bool {
         true
+    }
+
+    fn is_distant(&self) -> bool {
+        self.storage.distant().is_some()
     }
 
     fn append_only(&self) -> bool {
@@ -450,7 +443,22 @@ impl Repository for LocalRepository {
             .ok_or_else(|| self.not_found(id))
     }
 
+    fn get_metadata(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {
+        self.metadata(id, out, |out| self.get(id, out))
+    }
+
+    fn reject_metadata(&self, id: &ChunkId) -> bool {
+        self.reject_kept(id)
+    }
+
+    fn put_metadata(&mut self, id: &ChunkId, object: &[u8]) -> Result<(), RepositoryError> {
+        self.put_and_keep(id, object)
+    }
+
     fn stored_size(&self, id: &ChunkId) -> Result<Option<u32>, RepositoryError> {
+        if let Some(size) = self.kept_size(id) {
+            return Ok(self.find(id)?.map(|_| size));
+        }
         let header = u32::try_from(ironborg_types::limits::PUT_HEADER_SIZE).expect("41");
         let size = self.read(id, |at| self.log.read_size(at, id))?;
         Ok(size.map(|size| size - header))
@@ -487,13 +495,22 @@ impl Repository for LocalRepository {
     }
 
     fn will_need(&self, ids: &[ChunkId]) {
-        let Ok(places) = self.with_index(|index| {
-            let places = ids.iter().filter_map(|id| index.get(id).ok()?);
-            places.collect::<Vec<_>>()
-        }) else {
-            return;
-        };
-        announce(&self.log, places);
+        let objects: Vec<(ChunkId, u32)> = ids.iter().map(|id| (*id, 0)).collect();
+        self.will_need_sized(&objects);
+    }
+
+    fn will_need_sized(&self, objects: &[(ChunkId, u32)]) {
+        let places = self.with_index(|index| {
+            let place = |(id, len): &(ChunkId, u32)| Some((index.get(id).ok()??, *len));
+            objects.iter().filter_map(place).collect::<Vec<_>>()
+        });
+        if let Ok(places) = places {
+            announce(&self.log, places);
+        }
+    }
+
+    fn will_need_metadata(&self, objects: &[(ChunkId, u32)]) {
+        self.will_need_sized(&self.without_kept(objects));
     }
 
     fn put(&mut self, id: &ChunkId, object: &[u8]) -> Result<(), RepositoryError> {

@@ -19,8 +19,8 @@ use crate::RepositoryError;
 use crate::index::{EntryLocation, FiledIndex, Index, NotFiled, SharedIndex};
 use crate::local::IndexPolicy;
 use crate::local::LOGGER;
-use crate::replay::{Change, Replay};
-use crate::segments::{Entries, SegmentLog};
+use crate::replay::Replay;
+use crate::segments::{Entries, Row, SegmentLog, Table};
 use crate::state::State;
 
 /// Names the progress of a replay.
@@ -65,6 +65,17 @@ pub(crate) enum Committed {
         /// The committed transaction.
         to: SegmentId,
     },
+}
+
+impl Committed {
+    /// The transaction whose index is of use.
+    pub(crate) fn index_id(&self) -> Option<SegmentId> {
+        match self {
+            Self::Nothing => None,
+            Self::Indexed(id) => Some(*id),
+            Self::Behind { from, .. } => *from,
+        }
+    }
 }
 
 impl Recovery<'_> {
@@ -375,19 +386,29 @@ impl Recovery<'_> {
         Ok(freeable)
     }
 
-    /// Brings `state`, that of transaction `from` (or an empty one), up to transaction `to`.
+    /// Brings `state`, that of transaction `from` (or an empty one), up to transaction `to`. Gives the bytes of the segments
+    /// in between.
     ///
-    /// Reads and checks every entry in between. Source: Borg 1.4, `Repository.replay_segments`.
+    /// Reads and checks every entry in them, but for those whose tables are here. Source: Borg 1.4,
+    /// `Repository.replay_segments`.
     pub(crate) fn replay(
         &self,
         state: &mut State,
         from: Option<SegmentId>,
         to: SegmentId,
-    ) -> Result<(), RepositoryError> {
-        self.warn("Replaying segments. Please wait, this can take a while...".to_owned());
-        let segments = self.log.segments()?;
+    ) -> Result<u64, RepositoryError> {
+        let is_distant = self.storage.distant().is_some();
+        if !is_distant || from.is_none() {
+            self.warn("Replaying segments. Please wait, this can take a while...".to_owned());
+        }
+        let segments = match from {
+            // What lies before it is not asked for.
+            Some(from) if is_distant => self.log.segments_from(from)?,
+            _ => self.log.segments()?,
+        };
         let mut progress =
             PercentProgress::start(self.reporter, REPLAY, segments.len() as u64, REPLAY_STEP);
+        let mut replayed_len = 0;
         for segment in segments {
             progress.advance(self.reporter, 1, None, |percent| {
                 format!("Replaying segments {percent:3.0}%")
@@ -398,28 +419,45 @@ impl Recovery<'_> {
             if segment > to {
                 break;
             }
-            self.replay_segment(state, segment)?;
+            replayed_len += self.replay_segment(state, segment)?;
         }
         progress.finish(self.reporter);
-        Ok(())
+        Ok(replayed_len)
     }
 
-    fn replay_segment(&self, state: &mut State, segment: SegmentId) -> Result<(), RepositoryError> {
+    /// Gives the size of the segment.
+    fn replay_segment(
+        &self,
+        state: &mut State,
+        segment: SegmentId,
+    ) -> Result<u64, RepositoryError> {
         // A file of no length is one whose removal was cut short.
         let Some(size) = self.log.size(segment)? else {
-            return Ok(());
+            return Ok(0);
         };
         let log = self.log;
         let mut replay = Replay { log, state };
         replay.begin_segment(segment);
-        let mut entries = Entries::new(segment);
-        while let Some(found) = entries.next(log)? {
-            if let Some(change) = Change::of(&found) {
-                replay.apply(segment, &change)?;
+        if let Some(table) = log.kept_table(segment) {
+            for row in &table.rows {
+                replay.apply_row(segment, row)?;
             }
+        } else {
+            let is_distant = self.storage.distant().is_some();
+            let mut table = Table::default();
+            log.for_each_change(segment, |change| {
+                let superseded = 0;
+                let mut row = Row { change, superseded };
+                row.superseded = replay.apply_row(segment, &row)?;
+                if is_distant {
+                    table.rows.push(row);
+                }
+                Ok(())
+            })?;
+            log.keep_table(segment, &table);
         }
         replay.end_segment(segment, size);
-        Ok(())
+        Ok(size)
     }
 
     pub(crate) fn warn(&self, message: String) {

@@ -7,7 +7,7 @@ use ironborg_types::{ChunkId, SegmentId};
 
 use crate::RepositoryError;
 use crate::index::EntryLocation;
-use crate::segments::{FoundEntry, SegmentLog};
+use crate::segments::{FoundEntry, Row, SegmentLog};
 use crate::state::State;
 
 /// What an entry does to the index.
@@ -46,6 +46,24 @@ impl Change {
 }
 
 impl Change {
+    pub(crate) fn new(kind: ChangeKind, id: ChunkId, offset: u32, size: u32) -> Self {
+        Self {
+            kind,
+            id,
+            offset,
+            size,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> ChangeKind {
+        self.kind
+    }
+
+    /// The whole entry, header included.
+    pub(crate) fn size(&self) -> u32 {
+        self.size
+    }
+
     pub(crate) fn id(&self) -> &ChunkId {
         &self.id
     }
@@ -57,7 +75,6 @@ impl Change {
     }
 
     /// Bytes from the start of the segment file.
-    #[cfg(test)]
     pub(crate) fn offset(&self) -> u32 {
         self.offset
     }
@@ -86,6 +103,25 @@ impl Replay<'_> {
         segment: SegmentId,
         change: &Change,
     ) -> Result<(), RepositoryError> {
+        self.apply_row(
+            segment,
+            &Row {
+                change: *change,
+                superseded: 0,
+            },
+        )?;
+        Ok(())
+    }
+
+    /// The same; of a DELETE also gives, and need not look for, how large the entry was that it superseded: 0 for none.
+    ///
+    /// # Errors
+    /// As those of [`Replay::apply`].
+    pub(crate) fn apply_row(
+        &mut self,
+        segment: SegmentId,
+        Row { change, superseded }: &Row,
+    ) -> Result<u32, RepositoryError> {
         let id = &change.id;
         match change.kind {
             ChangeKind::Put => {
@@ -99,19 +135,22 @@ impl Replay<'_> {
                     offset: change.offset,
                 };
                 self.state.put(id, at, change.size)?;
+                Ok(0)
             }
             ChangeKind::Delete => {
                 let Some(old) = self.state.index.remove(id)? else {
-                    return Ok(());
+                    return Ok(0);
                 };
-                // An index from before a compaction may point to a segment that is gone.
-                if self.log.size(old.segment)?.is_some() {
-                    let size = self.log.read_size(old, id)?;
-                    self.state.supersede(id, old, size);
-                }
+                let size = match *superseded {
+                    // An index from before a compaction may point to a segment that is gone.
+                    0 if self.log.size(old.segment)?.is_none() => return Ok(0),
+                    0 => self.log.read_size(old, id)?,
+                    known => known,
+                };
+                self.state.supersede(id, old, size);
+                Ok(size)
             }
         }
-        Ok(())
     }
 
     /// The segment, whose file has `size` bytes, ends.

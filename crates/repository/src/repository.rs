@@ -94,6 +94,11 @@ pub trait Repository: Send + Sync {
         false
     }
 
+    /// Whether whoever reads waits for a line, so that it pays to say beforehand what is going to be read.
+    fn is_distant(&self) -> bool {
+        !self.is_local()
+    }
+
     /// Whether nothing may be removed from this repository for good.
     fn append_only(&self) -> bool {
         false
@@ -167,6 +172,23 @@ pub trait Repository: Send + Sync {
     /// Checks the entry's checksum and that it is for this id. Many threads may read at once.
     fn get(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError>;
 
+    /// As [`Repository::get`], of an object that is no content of a file: where every read has its price, what this machine
+    /// has kept will do. Whoever finds that it is not that object says so to [`Repository::reject_metadata`].
+    fn get_metadata(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {
+        self.get(id, out)
+    }
+
+    /// What [`Repository::get_metadata`] gave is not that object. Says whether something else may come the next time.
+    fn reject_metadata(&self, id: &ChunkId) -> bool {
+        let _ = id;
+        false
+    }
+
+    /// As [`Repository::put`], of an object that is no content of a file.
+    fn put_metadata(&mut self, id: &ChunkId, object: &[u8]) -> Result<(), RepositoryError> {
+        self.put(id, object)
+    }
+
     /// Length of the stored object (csize) without reading it whole; `None` if it is not stored.
     fn stored_size(&self, id: &ChunkId) -> Result<Option<u32>, RepositoryError>;
 
@@ -188,6 +210,11 @@ pub trait Repository: Send + Sync {
     fn will_need_sized(&self, objects: &[(ChunkId, u32)]) {
         let ids: Vec<ChunkId> = objects.iter().map(|(id, _)| *id).collect();
         self.will_need(&ids);
+    }
+
+    /// As [`Repository::will_need_sized`], for [`Repository::get_metadata`].
+    fn will_need_metadata(&self, objects: &[(ChunkId, u32)]) {
+        self.will_need_sized(objects);
     }
 
     /// Stores an object, superseding one of the same id. Begins a transaction if there is none.

@@ -6,6 +6,8 @@ mod changes;
 mod entries;
 mod pieces;
 mod recover;
+mod removal;
+mod table;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -23,14 +25,17 @@ pub(crate) use changes::{Changes, Damage, SegmentChanges, Showing};
 pub(crate) use entries::Entries;
 pub use entries::FoundEntry;
 pub(crate) use recover::Salvage;
+use table::Tables;
+pub(crate) use table::{Row, Table};
 use writer::Writer;
 
 use crate::RepositoryError;
 use crate::index::EntryLocation;
 use crate::lock::{LeaseGuard, VOID_LEN, Void};
+use crate::replay::ChangeKind;
 
 /// How much is read together with an entry's header: saves most small objects the second call.
-const SPECULATIVE_LEN: usize = 8 << 10;
+pub(crate) const SPECULATIVE_LEN: usize = 8 << 10;
 /// What a buffer for that is filled up from: copied at once, where zeroing goes byte by byte in builds that are not
 /// optimised, for every object of every test.
 static NOTHING: [u8; SPECULATIVE_LEN] = [0; SPECULATIVE_LEN];
@@ -50,6 +55,12 @@ pub(crate) struct SegmentLog {
     guard: Option<LeaseGuard>,
     /// Segments to be removed when the index that does without them is in place.
     retired: BTreeSet<SegmentId>,
+    /// What the transaction has written, as far as that is noted.
+    tables: Tables,
+    /// Bytes of entries the transaction has written.
+    written_len: u64,
+    /// The last COMMIT that was written here.
+    own_commit: Option<SegmentId>,
 }
 
 /// Whether an entry may begin a new segment.
@@ -72,6 +83,9 @@ impl SegmentLog {
             writer: None,
             guard: None,
             retired: BTreeSet::new(),
+            tables: Tables::default(),
+            written_len: 0,
+            own_commit: None,
         }
     }
 
@@ -117,12 +131,13 @@ impl SegmentLog {
         self.storage.path(&self.name(segment))
     }
 
-    /// Every segment file, ascending; logically deleted ones (of no length) too.
+    /// Every segment file, ascending; logically deleted ones (of no length) too, but none that belongs to nothing.
     pub(crate) fn segments(&self) -> Result<Vec<SegmentId>, StorageError> {
         let mut segments = Vec::new();
         for dir in self.dirs()? {
             segments.extend(self.segments_in(dir)?);
         }
+        self.leave_out_litter(&mut segments);
         Ok(segments)
     }
 
@@ -135,6 +150,7 @@ impl SegmentLog {
             }
         }
         segments.retain(|&segment| segment >= first);
+        self.leave_out_litter(&mut segments);
         Ok(segments)
     }
 
@@ -195,9 +211,16 @@ impl SegmentLog {
     /// nothing but COMMITs behind the first one.
     fn is_committed(&self, segment: SegmentId) -> Result<bool, RepositoryError> {
         let size = self.size(segment)?.unwrap_or(0);
+        if self.guard.is_some() && self.own_commit == Some(segment) && size > 0 {
+            // It has arrived, and nobody but us changes anything.
+            return Ok(true);
+        }
         let Some(offset) = size.checked_sub(HEADER_LEN as u64) else {
             return Ok(false);
         };
+        if self.is_distant() && size <= SPECULATIVE_LEN as u64 {
+            self.will_need(segment, 0, size);
+        }
         let mut tail = [0; HEADER_LEN];
         self.read_at(segment, offset, &mut [IoSliceMut::new(&mut tail)])?;
         if tail != COMMIT {
@@ -308,6 +331,7 @@ impl SegmentLog {
     pub(crate) fn begin_after(&mut self, id: Option<SegmentId>) -> Result<u32, RepositoryError> {
         self.writer = None;
         self.retired.clear();
+        self.note_tables(0);
         self.next = id.map_or(Ok(0), following)?;
         let fences = self.leave_out(id)?;
         let mut count = 0;
@@ -375,6 +399,7 @@ impl SegmentLog {
     /// a damaged repository has, so writing will fail.
     pub(crate) fn begin_first(&mut self) {
         self.writer = None;
+        self.note_tables(0);
         self.next = 0;
     }
 
@@ -393,55 +418,6 @@ impl SegmentLog {
         self.writer = None;
     }
 
-    /// Removes a segment file; one that is gone already is fine.
-    pub(crate) fn delete(&self, segment: SegmentId) -> Result<(), StorageError> {
-        match self.storage.remove(&self.name(segment)) {
-            Err(error) if !error.is_not_found() => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    /// Removes a segment whose content is elsewhere now: at once where a replay would make nothing of it being gone, and
-    /// where readers look for an index first, when there is one that does without it.
-    pub(crate) fn retire(&mut self, segment: SegmentId) -> Result<(), StorageError> {
-        if self.guard.is_none() {
-            return self.delete(segment);
-        }
-        self.retired.insert(segment);
-        Ok(())
-    }
-
-    /// An index without what was retired is in place.
-    pub(crate) fn remove_retired(&mut self) -> Result<(), RepositoryError> {
-        for segment in std::mem::take(&mut self.retired) {
-            if let Some(guard) = &self.guard {
-                guard.check_held()?;
-            }
-            self.delete(segment)?;
-        }
-        Ok(())
-    }
-
-    /// Makes the removal of these segments durable.
-    pub(crate) fn sync_dirs_of(&self, removed: &BTreeSet<SegmentId>) -> Result<(), StorageError> {
-        let dirs: BTreeSet<u32> = removed
-            .iter()
-            .map(|segment| segment.0 / self.segments_per_dir)
-            .collect();
-        for dir in dirs {
-            self.storage.sync_dir(&format!("{DATA}/{dir}"))?;
-        }
-        Ok(())
-    }
-
-    /// Removes the directories that hold no segments any more.
-    pub(crate) fn remove_empty_dirs(&self) -> Result<(), StorageError> {
-        for dir in self.dirs()? {
-            self.storage.remove_dir(&format!("{DATA}/{dir}"))?;
-        }
-        self.storage.sync_dir(DATA)
-    }
-
     /// Appends a PUT; `None` if that would need a new segment and none may be begun.
     ///
     /// # Panics
@@ -453,16 +429,23 @@ impl SegmentLog {
         when_full: WhenFull,
     ) -> Result<Option<EntryLocation>, RepositoryError> {
         let header = segment::put_header(id, object);
-        self.write(id, &header, object, when_full)
+        let at = self.write(id, &header, object, when_full)?;
+        let size = u32::try_from(header.len() + object.len()).expect("bounded by the format");
+        Ok(at.inspect(|at| self.note(*at, (ChangeKind::Put, id, size), 0)))
     }
 
-    /// Appends a DELETE; `None` if that would need a new segment and none may be begun.
+    /// Appends a DELETE; `None` if that would need a new segment and none may be begun. `superseded`: size of the PUT
+    /// that is the current one, 0 if there is none.
     pub(crate) fn write_delete(
         &mut self,
         id: &ChunkId,
+        superseded: u32,
         when_full: WhenFull,
     ) -> Result<Option<EntryLocation>, RepositoryError> {
-        self.write(id, &segment::delete_entry(id), &[], when_full)
+        let entry = segment::delete_entry(id);
+        let at = self.write(id, &entry, &[], when_full)?;
+        let size = u32::try_from(entry.len()).expect("41");
+        Ok(at.inspect(|at| self.note(*at, (ChangeKind::Delete, id, size), superseded)))
     }
 
     fn write(
@@ -493,6 +476,7 @@ impl SegmentLog {
                 .expect("the largest segment size leaves room for one entry"),
         };
         writer.write(header, body)?;
+        self.written_len += (header.len() + body.len()) as u64;
         Ok(Some(location))
     }
 
@@ -523,6 +507,8 @@ impl SegmentLog {
         let segment = writer.segment;
         writer.write(&COMMIT, &[])?;
         self.finish_segment()?;
+        self.tables.begin(segment);
+        self.own_commit = Some(segment);
         Ok(segment)
     }
 

@@ -9,7 +9,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::{AppendFile, Conditional, NextPiece, Status, Storage, StorageEntry, StorageError};
+use crate::{
+    AppendFile, Conditional, Distant, NextPiece, Status, Storage, StorageEntry, StorageError,
+};
 
 /// How often it is looked whether the change under way is done.
 const CLOSE_POLL: Duration = Duration::from_millis(2);
@@ -172,6 +174,11 @@ impl<S: Storage> Storage for FencedStorage<S> {
         self.inner.remove(name)
     }
 
+    fn remove_all(&self, names: &[String]) -> Result<(), StorageError> {
+        let _pass = self.fence.pass();
+        self.inner.remove_all(names)
+    }
+
     fn erase(&self, name: &str) -> Result<(), StorageError> {
         let _pass = self.fence.pass();
         self.inner.erase(name)
@@ -219,6 +226,10 @@ impl<S: Storage> Storage for FencedStorage<S> {
     /// Whoever ends a process gives the lock back beside the fence.
     fn conditional(&self) -> Option<&dyn Conditional> {
         self.inner.conditional()
+    }
+
+    fn distant(&self) -> Option<&dyn Distant> {
+        self.inner.distant()
     }
 }
 

@@ -8,10 +8,12 @@ mod storage;
 
 mod conditional;
 mod disk_model;
+mod distant;
 mod error;
 mod faulty;
 mod fenced;
 mod handles;
+mod keep;
 mod local;
 mod memory;
 mod real_path;
@@ -22,9 +24,11 @@ mod sys;
 
 pub use conditional::{Conditional, Version};
 pub use disk_model::{DiskModel, Unsynced};
+pub use distant::Distant;
 pub use error::StorageError;
 pub use faulty::{Fault, FaultyStorage, Partial};
 pub use fenced::{Fence, FencedStorage};
+pub use keep::{Keep, KeepWriter, Kept};
 pub use local::LocalStorage;
 pub use memory::MemoryStorage;
 pub use real_path::{normal_path, real_path};

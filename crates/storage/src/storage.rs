@@ -4,7 +4,7 @@ use std::io::IoSliceMut;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use crate::{Conditional, StorageError};
+use crate::{Conditional, Distant, StorageError};
 
 /// What a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +161,17 @@ pub trait Storage: Send + Sync {
     /// Removes a file, truncating it first if the file system has no room for removing it.
     fn remove(&self, name: &str) -> Result<(), StorageError>;
 
+    /// Removes files in this order, or together where that is less work; one that is gone already is no error.
+    fn remove_all(&self, names: &[String]) -> Result<(), StorageError> {
+        for name in names {
+            match self.remove(name) {
+                Err(error) if !error.is_not_found() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Overwrites a file with random bytes, then removes it; one that has other names is only removed.
     fn erase(&self, name: &str) -> Result<(), StorageError>;
 
@@ -191,6 +202,11 @@ pub trait Storage: Send + Sync {
 
     /// How files are replaced under a condition, where there are no directories to claim.
     fn conditional(&self) -> Option<&dyn Conditional> {
+        None
+    }
+
+    /// What is known and remembered of files that are far away; `None` where they are near.
+    fn distant(&self) -> Option<&dyn Distant> {
         None
     }
 }

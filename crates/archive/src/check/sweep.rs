@@ -161,7 +161,7 @@ impl<'a> Sweep<'a> {
 
     /// Across a line objects are sent for before they are needed; files here are read ahead by the system.
     fn announce(self, ids: &[ChunkId]) {
-        if !self.repository.is_local() {
+        if self.repository.is_distant() {
             self.repository.will_need(ids);
         }
     }

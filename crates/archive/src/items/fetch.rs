@@ -24,6 +24,20 @@ pub trait ReadObject: Sync {
     /// As [`Repository::get`].
     fn read_object(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError>;
 
+    /// As [`ReadObject::read_object`], as far as nothing else is said; see [`Repository::get_metadata`].
+    ///
+    /// # Errors
+    /// As [`Repository::get`].
+    fn read_metadata(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {
+        self.read_object(id, out)
+    }
+
+    /// What was read is not that object; says whether to read it again. See [`Repository::reject_metadata`].
+    fn reject(&self, id: &ChunkId) -> bool {
+        let _ = id;
+        false
+    }
+
     /// Whether the object is there.
     ///
     /// # Errors
@@ -32,11 +46,24 @@ pub trait ReadObject: Sync {
 
     /// A hint that these objects will be read, in this order, with their stored lengths or 0.
     fn will_read(&self, objects: &[(ChunkId, u32)]);
+
+    /// The same, by [`ReadObject::read_metadata`].
+    fn will_read_metadata(&self, objects: &[(ChunkId, u32)]) {
+        self.will_read(objects);
+    }
 }
 
 impl ReadObject for Box<dyn Repository> {
     fn read_object(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {
         self.get(id, out)
+    }
+
+    fn read_metadata(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {
+        self.get_metadata(id, out)
+    }
+
+    fn reject(&self, id: &ChunkId) -> bool {
+        self.reject_metadata(id)
     }
 
     fn has_object(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
@@ -45,8 +72,14 @@ impl ReadObject for Box<dyn Repository> {
 
     fn will_read(&self, objects: &[(ChunkId, u32)]) {
         // Files here are read ahead by the system, and nothing is known of what is asked for once more.
-        if !self.is_local() {
+        if self.is_distant() {
             self.will_need_sized(objects);
+        }
+    }
+
+    fn will_read_metadata(&self, objects: &[(ChunkId, u32)]) {
+        if self.is_distant() {
+            self.will_need_metadata(objects);
         }
     }
 }
@@ -58,6 +91,16 @@ impl ReadObject for RwLock<&mut Session> {
         session.repository.get(id, out)
     }
 
+    fn read_metadata(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {
+        let session = self.read().unwrap_or_else(PoisonError::into_inner);
+        session.repository.get_metadata(id, out)
+    }
+
+    fn reject(&self, id: &ChunkId) -> bool {
+        let session = self.read().unwrap_or_else(PoisonError::into_inner);
+        session.repository.reject_metadata(id)
+    }
+
     fn has_object(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
         let session = self.read().unwrap_or_else(PoisonError::into_inner);
         session.repository.contains(id)
@@ -66,6 +109,32 @@ impl ReadObject for RwLock<&mut Session> {
     fn will_read(&self, objects: &[(ChunkId, u32)]) {
         let session = self.read().unwrap_or_else(PoisonError::into_inner);
         session.repository.will_read(objects);
+    }
+
+    fn will_read_metadata(&self, objects: &[(ChunkId, u32)]) {
+        let session = self.read().unwrap_or_else(PoisonError::into_inner);
+        session.repository.will_read_metadata(objects);
+    }
+}
+
+/// The objects of an archive's metadata.
+pub(crate) struct MetadataOf<'a>(pub(crate) &'a dyn ReadObject);
+
+impl ReadObject for MetadataOf<'_> {
+    fn read_object(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {
+        self.0.read_metadata(id, out)
+    }
+
+    fn reject(&self, id: &ChunkId) -> bool {
+        self.0.reject(id)
+    }
+
+    fn has_object(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
+        self.0.has_object(id)
+    }
+
+    fn will_read(&self, objects: &[(ChunkId, u32)]) {
+        self.0.will_read_metadata(objects);
     }
 }
 
@@ -112,7 +181,13 @@ impl ObjectReader<'_> {
     /// Returns the object's stored size in bytes.
     pub fn read(&mut self, id: &ChunkId, out: &mut Vec<u8>) -> Result<usize, ArchiveError> {
         self.source.objects.read_object(id, &mut self.object)?;
-        self.opener.open(self.source.key, id, &self.object, out)?;
+        let opened = self.opener.open(self.source.key, id, &self.object, out);
+        if opened.is_err() && self.source.objects.reject(id) {
+            self.source.objects.read_object(id, &mut self.object)?;
+            self.opener.open(self.source.key, id, &self.object, out)?;
+        } else {
+            opened?;
+        }
         Ok(self.object.len())
     }
 

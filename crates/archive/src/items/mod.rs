@@ -11,6 +11,7 @@ mod same;
 mod size;
 
 pub use content::ContentReader;
+pub(crate) use fetch::MetadataOf;
 pub use fetch::{Fetched, ObjectReader, ObjectSource, ReadAhead, ReadObject};
 pub use reader::{ItemReader, PartFiles};
 pub use size::item_size;
@@ -59,7 +60,11 @@ pub(crate) fn with_items_on<T, E: From<ArchiveError>>(
     parts: PartFiles,
     use_reader: impl FnOnce(&mut ItemReader<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
-    let source = ObjectSource::of(session);
+    let metadata = MetadataOf(&session.repository);
+    let source = ObjectSource {
+        objects: &metadata,
+        ..ObjectSource::of(session)
+    };
     let ids = &archive.metadata.items;
     ReadAhead::scope(source, threads, ids.len(), |read_ahead| {
         use_reader(&mut ItemReader::new(

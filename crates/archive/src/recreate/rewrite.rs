@@ -24,7 +24,9 @@ use crate::client::Client;
 use crate::create::Statistics;
 use crate::create::items::part_of;
 use crate::item_stream::{ItemStream, MetadataStore};
-use crate::items::{ContentReader, ItemReader, ObjectSource, PartFiles, ReadAhead, ReadObject};
+use crate::items::{
+    ContentReader, ItemReader, MetadataOf, ObjectSource, PartFiles, ReadAhead, ReadObject,
+};
 use crate::save::{commit, store_archive, unlist_checkpoint};
 use crate::stored::csize_of;
 use crate::{ArchiveError, Session, cache_progress};
@@ -142,7 +144,12 @@ impl<'a, 's> Rewriter<'a, 's> {
         };
         let ids = &self.job.archive.metadata.items;
         let name = self.job.archive.name.clone();
-        ReadAhead::scope(source, threads, ids.len(), |stream| {
+        let metadata = MetadataOf(self.shared);
+        let of_items = ObjectSource {
+            objects: &metadata,
+            key: &key,
+        };
+        ReadAhead::scope(of_items, threads, ids.len(), |stream| {
             let mut items = ItemReader::new(stream, ids, name, PartFiles::Skip);
             ReadAhead::scope(source, readers, usize::MAX, |content| {
                 let mut content = ContentReader::new(content);

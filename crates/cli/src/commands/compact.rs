@@ -9,9 +9,14 @@ use super::{Run, Traits};
 use crate::args::{ParseError, values};
 use crate::context::{Access, Context};
 use crate::error::CliError;
-use crate::location::Location;
+use crate::location::{Location, Protocol};
 use crate::parse::{ArchivePart, ParseContext};
 use crate::signals::{self, PolledOperation};
+
+/// Percent of a segment that must be freed by rewriting it.
+const THRESHOLD: i64 = 10;
+/// The same where the rest of it has to come and to be sent again: no more than what is saved.
+const THRESHOLD_FAR_AWAY: i64 = 50;
 
 /// What may be typed.
 #[derive(Debug, clap::Args)]
@@ -29,10 +34,9 @@ pub(crate) struct CompactArgs {
     /// Also remove the tiny segments that very old versions left behind (once is enough)
     #[arg(long)]
     cleanup_commits: bool,
-    /// Rewrite segments of which more than PERCENT can be freed [default: 10]
-    #[arg(long, value_name = "PERCENT", value_parser = values::int, default_value = "10",
-          hide_default_value = true)]
-    threshold: i64,
+    /// Rewrite segments of which more than PERCENT can be freed [default: 10; on an object store 50]
+    #[arg(long, value_name = "PERCENT", value_parser = values::int)]
+    threshold: Option<i64>,
 }
 
 /// What will be done.
@@ -48,11 +52,17 @@ pub(crate) struct CompactOptions {
 impl CompactArgs {
     /// Resolves the location.
     pub(crate) fn resolve(self, parse: &ParseContext<'_>) -> Result<CompactOptions, ParseError> {
+        let location =
+            parse.location("REPOSITORY", &self.location, ArchivePart::Forbidden, None)?;
+        let default = match location.protocol {
+            Protocol::Bucket(_) => THRESHOLD_FAR_AWAY,
+            Protocol::File | Protocol::Ssh { .. } => THRESHOLD,
+        };
         Ok(CompactOptions {
-            location: parse.location("REPOSITORY", &self.location, ArchivePart::Forbidden, None)?,
+            location,
             dry_run: self.dry_run,
             cleanup_commits: self.cleanup_commits,
-            threshold: self.threshold as f64 / 100.0,
+            threshold: self.threshold.unwrap_or(default) as f64 / 100.0,
         })
     }
 }

@@ -83,6 +83,10 @@ impl Repository for Lent {
         self.repository().is_local()
     }
 
+    fn is_distant(&self) -> bool {
+        self.repository().is_distant()
+    }
+
     fn append_only(&self) -> bool {
         self.repository().append_only()
     }
@@ -135,6 +139,18 @@ impl Repository for Lent {
         self.repository().get(id, out)
     }
 
+    fn get_metadata(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {
+        self.repository().get_metadata(id, out)
+    }
+
+    fn reject_metadata(&self, id: &ChunkId) -> bool {
+        self.repository().reject_metadata(id)
+    }
+
+    fn put_metadata(&mut self, id: &ChunkId, object: &[u8]) -> Result<(), RepositoryError> {
+        self.repository_mut().put_metadata(id, object)
+    }
+
     fn stored_size(&self, id: &ChunkId) -> Result<Option<u32>, RepositoryError> {
         self.repository().stored_size(id)
     }
@@ -157,6 +173,10 @@ impl Repository for Lent {
 
     fn keep_index_within(&mut self, space: Option<ScratchSpace>) {
         self.repository_mut().keep_index_within(space);
+    }
+
+    fn will_need_metadata(&self, objects: &[(ChunkId, u32)]) {
+        self.repository().will_need_metadata(objects);
     }
 
     fn put(&mut self, id: &ChunkId, object: &[u8]) -> Result<(), RepositoryError> {

@@ -29,7 +29,7 @@ impl LocalRepository {
         options: CompactOptions,
     ) -> Result<Option<SegmentId>, RepositoryError> {
         self.freed = Some(0);
-        let index_id = self.with_loaded(|loaded| loaded.id)?;
+        let index_id = self.with_loaded(|loaded| loaded.stored.id)?;
         let reporter = std::sync::Arc::clone(&self.reporter);
         let mut freed = 0;
         let id = self.change(|log, state| {
@@ -175,7 +175,10 @@ impl Compaction<'_> {
             self.state.hints.segments.remove(&segment.0);
             return Ok(true);
         };
-        if freeable as f64 / size as f64 <= self.threshold {
+        // Far away a segment nothing of which is in use costs and is worth nothing, whatever else was counted in it.
+        let is_unused =
+            self.log.is_distant() && self.state.hints.segments.get(&segment.0).copied() == Some(0);
+        if freeable as f64 / size as f64 <= self.threshold && !is_unused {
             return Ok(true);
         }
         if !self.make_room(segment, size)? {
@@ -238,7 +241,7 @@ impl Compaction<'_> {
     }
 
     fn copy_needed(&mut self, segment: SegmentId) -> Result<(), RepositoryError> {
-        let mut entries = Entries::new(segment);
+        let mut entries = Entries::ahead(self.log, segment)?;
         while let Some(found) = entries.next(self.log)? {
             let at = EntryLocation {
                 segment,
@@ -300,10 +303,10 @@ impl Compaction<'_> {
             self.forgot_deletes = true;
             return Ok(());
         }
-        let mut copied = self.log.write_delete(id, WhenFull::Refuse)?;
+        let mut copied = self.log.write_delete(id, 0, WhenFull::Refuse)?;
         if copied.is_none() {
             self.complete_intermediate()?;
-            copied = self.log.write_delete(id, WhenFull::Next)?;
+            copied = self.log.write_delete(id, 0, WhenFull::Next)?;
         }
         let copied = copied.expect("a new segment may be begun");
         let size = u32::try_from(PUT_HEADER_SIZE).expect("41");

@@ -2,7 +2,7 @@
 
 use ironborg_types::{Level, SegmentId};
 
-use super::{Loaded, LocalRepository, LockMode};
+use super::{Loaded, LocalRepository, LockMode, StoredIndex};
 use crate::RepositoryError;
 use crate::index::SharedIndex;
 use crate::recovery::Committed;
@@ -12,12 +12,17 @@ impl LocalRepository {
     /// Loads the committed state, rebuilding it from the segments if need be.
     pub(super) fn load(&self) -> Result<Loaded, RepositoryError> {
         let recovery = self.recovery();
-        let (from, to) = match recovery.committed()? {
+        let committed = recovery.committed()?;
+        if let Some(id) = committed.index_id() {
+            self.log.forget_tables(id);
+        }
+        let (from, to) = match committed {
             Committed::Nothing => {
                 return Ok(Loaded {
                     id: None,
                     state: State::default(),
                     has_hints: true,
+                    stored: StoredIndex::default(),
                 });
             }
             Committed::Indexed(id) => match self.open_index(id) {
@@ -30,13 +35,15 @@ impl LocalRepository {
                         id: Some(id),
                         state,
                         has_hints: false,
+                        stored: StoredIndex::of(id),
                     });
                 }
                 None => (None, id),
             },
             Committed::Behind { from, to } => (from, to),
         };
-        if self.upgrade_lock() {
+        // Far away an index that is behind is nothing to be mended by whoever only reads.
+        if self.storage.distant().is_none() && self.upgrade_lock() {
             // While waiting for the others one of them may have done the work.
             match self.recovery().committed()? {
                 Committed::Behind { from, to } => return self.rebuild(from, to),
@@ -68,30 +75,39 @@ impl LocalRepository {
             state = found;
             begin = Some(id);
         }
-        self.recovery().replay(&mut state, begin, to)?;
+        let behind_len = self.recovery().replay(&mut state, begin, to)?;
+        let mut stored = StoredIndex {
+            id: begin,
+            behind_len,
+        };
         if let Some(lost) = self.recovery().lost_commit()? {
             // The index of that transaction is the only witness. It must not go before somebody has decided.
             let error = self.lost_commit_error(lost, to);
             self.recovery().warn(error.to_string());
-        } else if self.is_exclusive() && self.planned.is_none() {
-            self.save_rebuilt(&state, to)?;
+        } else if self.is_exclusive()
+            && self.planned.is_none()
+            && !self.may_wait(&state, stored)
+            && self.save_rebuilt(&state, to)?
+        {
+            stored = StoredIndex::of(to);
         }
         Ok(Loaded {
             id: Some(to),
             state,
             has_hints: true,
+            stored,
         })
     }
 
-    /// Writes down what was rebuilt. A full disk is no reason not to read, nor not to make room on it.
-    fn save_rebuilt(&self, state: &State, id: SegmentId) -> Result<(), RepositoryError> {
+    /// Writes down what was rebuilt; says whether it did. A full disk is no reason not to read, nor not to make room on it.
+    fn save_rebuilt(&self, state: &State, id: SegmentId) -> Result<bool, RepositoryError> {
         match self.write_state(state, id) {
             Err(RepositoryError::Storage(error)) if error.is_no_space() => {
                 let message = format!("The rebuilt index could not be saved: {error}");
                 self.log_message(Level::Warning, message);
-                Ok(())
+                Ok(false)
             }
-            written => written,
+            written => written.map(|()| true),
         }
     }
 

@@ -1,14 +1,39 @@
 //! The lock an open repository has: whether it is still there, and how a reader's becomes a writer's.
 
-use std::sync::PoisonError;
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
 
+use ironborg_storage::LocalStorage;
 use ironborg_types::Level;
 
-use super::{LocalRepository, LockMode};
-use crate::lock::Lock;
+use super::{LOCK, LocalRepository, LockMode};
+use crate::lock::{Lock, LockOwner};
 use crate::{Repository, RepositoryError};
 
 impl LocalRepository {
+    /// Removes the lock of the repository at a path whoever holds it, whatever state the repository is in.
+    pub fn break_lock(path: &Path) -> Result<(), RepositoryError> {
+        Lock::break_lock(&LocalStorage::new(path), LOCK)
+    }
+
+    /// Gives back the lock of the repository at a path that a process has, from outside of the thread that works with
+    /// it. Nothing may be changed any more when this is called; the process has to end.
+    ///
+    /// # Errors
+    /// Its files cannot be read or changed.
+    pub fn release_lock(path: &Path, owner: &LockOwner) -> Result<(), RepositoryError> {
+        Lock::release_held(Arc::new(LocalStorage::new(path)), LOCK, owner)
+    }
+
+    /// Forgets what was not committed and gives the lock back, saying what went wrong if something did.
+    pub fn close(mut self) -> Result<(), RepositoryError> {
+        self.roll_back()?;
+        match self.take_lock() {
+            Some(lock) => lock.release(),
+            None => Ok(()),
+        }
+    }
+
     /// Nothing is to be written without the lock, as somebody else may be writing.
     pub(super) fn check_lock(&self) -> Result<(), RepositoryError> {
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
@@ -16,8 +41,16 @@ impl LocalRepository {
     }
 
     pub(super) fn take_lock(&self) -> Option<Lock> {
+        self.set_alone(false);
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         lock.take()
+    }
+
+    /// Whether nobody else changes what is stored.
+    fn set_alone(&self, is_alone: bool) {
+        if let Some(distant) = self.storage.distant() {
+            distant.set_alone(is_alone);
+        }
     }
 
     pub(super) fn is_exclusive(&self) -> bool {
@@ -53,6 +86,7 @@ impl LocalRepository {
                     lock.upgrade()?;
                     self.log.set_guard(lock.guard());
                 }
+                self.set_alone(true);
                 self.mode = LockMode::Exclusive;
                 Ok(())
             }

@@ -17,7 +17,8 @@ use ironborg_storage::{LocalStorage, Storage};
 use ironborg_types::limits::PUT_HEADER_SIZE;
 use ironborg_types::{ChunkId, NonceStore, RepositoryId, SegmentId};
 
-use super::{LocalRepository, LockMode, OpenOptions, announce};
+use super::announce::announce;
+use super::{LocalRepository, LockMode, OpenOptions};
 use crate::index::EntryLocation;
 use crate::{CheckOptions, CompactOptions, Repository, RepositoryError, Witness};
 use state::{State, may_pass};
@@ -31,7 +32,8 @@ pub struct SnapshotRepository {
     state: RwLock<Option<Arc<State>>>,
     /// Held by whoever looks for another state; the others wait for that.
     looking: Mutex<()>,
-    /// The newest index there was when the manifest was read last, or the repository opened.
+    /// The newest index there was when the manifest was read last, or the repository opened; the newest commit where not
+    /// every one has an index.
     manifest_seen: Mutex<Option<SegmentId>>,
 }
 
@@ -89,7 +91,11 @@ impl SnapshotRepository {
 
     fn saw_manifest(&self, state: &State) {
         let mut seen = lock(&self.manifest_seen);
-        *seen = state.index_id;
+        *seen = if self.repository.log.is_distant() {
+            state.upto
+        } else {
+            state.index_id
+        };
     }
 
     fn current(&self) -> Option<Arc<State>> {
@@ -111,7 +117,10 @@ impl SnapshotRepository {
     /// The state as of now: `old` itself if that is it.
     fn look_again(&self, old: Option<&Arc<State>>) -> Result<Arc<State>, RepositoryError> {
         self.replace(old, || {
-            self.repository.storage.forget_open();
+            // Far away what was read a moment ago to open the repository will do.
+            if old.is_some() || !self.repository.is_distant() {
+                self.repository.storage.forget_open();
+            }
             self.repository.look(old)
         })
     }
@@ -222,6 +231,10 @@ impl Repository for SnapshotRepository {
         true
     }
 
+    fn is_distant(&self) -> bool {
+        self.repository.is_distant()
+    }
+
     fn append_only(&self) -> bool {
         self.repository.append_only()
     }
@@ -232,7 +245,15 @@ impl Repository for SnapshotRepository {
 
     fn has_moved_on(&self) -> Result<bool, RepositoryError> {
         // Objects may have been read in a newer state since; whoever asks wants to know about archives.
-        Ok(self.repository.recovery().index_id()? != *lock(&self.manifest_seen))
+        let LocalRepository { log, .. } = &self.repository;
+        let index_id = self.repository.recovery().index_id()?;
+        let seen = *lock(&self.manifest_seen);
+        if !log.is_distant() {
+            return Ok(index_id != seen);
+        }
+        // An index is not written with every commit.
+        let first = index_id.unwrap_or(SegmentId(0));
+        Ok(log.last_committed_from(first, seen)? != seen)
     }
 
     fn rest(&self) {
@@ -273,6 +294,14 @@ impl Repository for SnapshotRepository {
         found.ok_or_else(|| self.repository.not_found(id))
     }
 
+    fn get_metadata(&self, id: &ChunkId, out: &mut Vec<u8>) -> Result<(), RepositoryError> {
+        self.repository.metadata(id, out, |out| self.get(id, out))
+    }
+
+    fn reject_metadata(&self, id: &ChunkId) -> bool {
+        self.repository.reject_kept(id)
+    }
+
     fn stored_size(&self, id: &ChunkId) -> Result<Option<u32>, RepositoryError> {
         let header = u32::try_from(PUT_HEADER_SIZE).expect("41");
         let (size, _) = self.read(id, |at| self.repository.log.read_size(at, id))?;
@@ -291,12 +320,24 @@ impl Repository for SnapshotRepository {
     }
 
     fn will_need(&self, ids: &[ChunkId]) {
+        let objects: Vec<(ChunkId, u32)> = ids.iter().map(|id| (*id, 0)).collect();
+        self.will_need_sized(&objects);
+    }
+
+    fn will_need_sized(&self, objects: &[(ChunkId, u32)]) {
         let Ok(state) = self.state() else {
             return;
         };
         let storage = &*self.repository.storage;
-        let places = ids.iter().filter_map(|id| state.get(storage, id).ok()?);
-        announce(&self.repository.log, places.collect());
+        let place = |(id, len): &(ChunkId, u32)| Some((state.get(storage, id).ok()??, *len));
+        announce(
+            &self.repository.log,
+            objects.iter().filter_map(place).collect(),
+        );
+    }
+
+    fn will_need_metadata(&self, objects: &[(ChunkId, u32)]) {
+        self.will_need_sized(&self.repository.without_kept(objects));
     }
 
     fn put(&mut self, _: &ChunkId, _: &[u8]) -> Result<(), RepositoryError> {

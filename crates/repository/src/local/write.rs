@@ -8,7 +8,7 @@ use ironborg_format::integrity::{IntegrityFile, integrity_data};
 use ironborg_types::limits::{OBJECT_SIZE_MAX, PUT_HEADER_SIZE};
 use ironborg_types::{ChunkId, Level, SegmentId, Timestamp};
 
-use super::{CompactOptions, Doom, LocalRepository, Phase};
+use super::{CompactOptions, Doom, Loaded, LocalRepository, Phase, StoredIndex};
 use crate::RepositoryError;
 use crate::recovery::Committed;
 use crate::segments::{SegmentLog, WhenFull};
@@ -43,7 +43,7 @@ impl LocalRepository {
             if let Some((at, old_size)) = old {
                 // The DELETE is what keeps compaction from bringing the old PUT back.
                 state.supersede(id, at, old_size);
-                write_delete(log, state, id)?;
+                write_delete(log, state, id, old_size)?;
             }
             let at = log.write_put(id, object, WhenFull::Next)?;
             let at = at.expect("a new segment may be begun");
@@ -59,7 +59,7 @@ impl LocalRepository {
         self.change(|log, state| {
             state.index.remove(id)?;
             state.supersede(id, at, size);
-            write_delete(log, state, id)
+            write_delete(log, state, id, size)
         })
     }
 
@@ -81,7 +81,7 @@ impl LocalRepository {
         let loaded = match (loaded, self.recovery().committed()?) {
             (Some(loaded), Committed::Indexed(id)) if loaded.id == Some(id) => loaded,
             (Some(loaded), Committed::Nothing) if loaded.id.is_none() => loaded,
-            // Rebuilt already, but there was no room to write that down.
+            // Rebuilt already, but there was no room to write that down, or it was not worth it.
             (Some(loaded), Committed::Behind { to, .. }) if loaded.id == Some(to) => loaded,
             _ => {
                 // Two at once would be one too many.
@@ -103,6 +103,8 @@ impl LocalRepository {
         } else {
             self.log.begin_first();
         }
+        let rows = self.rows_of_use(&loaded);
+        self.log.note_tables(rows);
         let is_first = loaded.id.is_none();
         self.grows = false;
         self.set_loaded(Some(loaded));
@@ -185,20 +187,72 @@ impl LocalRepository {
             state.committed(segment);
             Ok(segment)
         })?;
-        if let Some(options) = compact.filter(|_| !self.settings.append_only) {
+        let compact = compact.filter(|_| !self.settings.append_only);
+        let is_compacted = compact.is_some();
+        if let Some(options) = compact {
             id = self.compact_segments(options)?.unwrap_or(id);
         }
-        self.with_loaded(|loaded| self.write_state(&loaded.state, id))??;
-        self.log.remove_retired()?;
+        let written_len = self.log.written_len();
+        let waits = self.with_loaded(|loaded| {
+            let behind_len = loaded.stored.behind_len.saturating_add(written_len);
+            let stored = StoredIndex {
+                behind_len,
+                ..loaded.stored
+            };
+            self.may_wait(&loaded.state, stored).then_some(stored)
+        })?;
+        let waits = waits.filter(|_| !is_compacted && !self.log.has_retired());
+        let stored = if let Some(stored) = waits {
+            self.note_transaction(id)?;
+            self.log.keep_tables();
+            stored
+        } else {
+            self.with_loaded(|loaded| self.write_state(&loaded.state, id))??;
+            self.log.forget_tables(id);
+            self.log.remove_retired()?;
+            StoredIndex::of(id)
+        };
+        let mut loaded = self.take_loaded();
+        if let Some(loaded) = &mut loaded {
+            loaded.stored = stored;
+        }
+        self.set_loaded(loaded);
         Ok(id)
     }
 
-    /// Writes hints, index and integrity data of a committed transaction; removes those of others.
-    pub(super) fn write_state(&self, state: &State, id: SegmentId) -> Result<(), RepositoryError> {
+    /// Whether the index of a state need not be written now: where files are far away and the one that is stored, with the
+    /// segments behind it, says the same at less than twice the price.
+    pub(super) fn may_wait(&self, state: &State, stored: StoredIndex) -> bool {
+        let (Some(distant), Some(id)) = (self.storage.distant(), stored.id) else {
+            return false;
+        };
+        let size = state.index.size();
+        size > distant.index_always_max()
+            && stored.behind_len <= size
+            && !self.log.may_be_littered(id)
+    }
+
+    /// How many entries a transaction may have before its index is written in any case.
+    fn rows_of_use(&self, loaded: &Loaded) -> usize {
+        if !self.may_wait(&loaded.state, loaded.stored) {
+            return 0;
+        }
+        let room = loaded.state.index.size() - loaded.stored.behind_len;
+        usize::try_from(room / PUT_HEADER_SIZE as u64).unwrap_or(usize::MAX)
+    }
+
+    /// In append-only mode: notes that there is a transaction to which one can go back.
+    fn note_transaction(&self, id: SegmentId) -> Result<(), RepositoryError> {
         if self.settings.append_only {
             let line = format!("transaction {id}, UTC time {}\n", Timestamp::now());
             self.storage.append(TRANSACTIONS, line.as_bytes())?;
         }
+        Ok(())
+    }
+
+    /// Writes hints, index and integrity data of a committed transaction; removes those of others.
+    pub(super) fn write_state(&self, state: &State, id: SegmentId) -> Result<(), RepositoryError> {
+        self.note_transaction(id)?;
         let [index, hints, integrity] = PER_TRANSACTION.map(|name| format!("{name}.{id}"));
 
         let hints_bytes = state.hints.encode();
@@ -225,6 +279,7 @@ impl LocalRepository {
         self.check_lock()?;
         let current = format!(".{id}");
         let by_lease = self.storage.conditional().is_some();
+        let mut others = Vec::new();
         for entry in self.storage.list("")? {
             let rest = PER_TRANSACTION
                 .iter()
@@ -236,10 +291,10 @@ impl LocalRepository {
             let is_later = rest.parse::<u32>().is_ok_and(|number| number > id.0);
             let is_kept = entry.name.ends_with(&current) || by_lease && is_later;
             if !is_kept {
-                self.storage.remove(&entry.name)?;
+                others.push(entry.name);
             }
         }
-        Ok(())
+        Ok(self.storage.remove_all(&others)?)
     }
 
     pub(super) fn roll_back(&mut self) -> Result<(), RepositoryError> {
@@ -306,8 +361,9 @@ fn write_delete(
     log: &mut SegmentLog,
     state: &mut State,
     id: &ChunkId,
+    superseded: u32,
 ) -> Result<(), RepositoryError> {
-    let at = log.write_delete(id, WhenFull::Next)?;
+    let at = log.write_delete(id, superseded, WhenFull::Next)?;
     let at = at.expect("a new segment may be begun");
     let size = u32::try_from(PUT_HEADER_SIZE).expect("41");
     state.deleted(at, size);

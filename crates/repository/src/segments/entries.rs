@@ -15,6 +15,9 @@ const WINDOW_LEN: usize = 1 << 20;
 /// Bytes read first: the last segment, looked at on every opening, is usually 17 bytes long.
 const FIRST_WINDOW_LEN: usize = 4 << 10;
 
+/// Bytes that are asked for ahead at once.
+const AHEAD_LEN: u64 = 16 << 20;
+
 /// An entry and where it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FoundEntry<'a> {
@@ -51,6 +54,8 @@ pub(crate) struct Entries {
     end: usize,
     /// Bytes read at once.
     window_len: usize,
+    /// All of a segment that is far away is asked for ahead: its size, and how much was asked for already.
+    ahead: Option<(u64, u64)>,
 }
 
 impl Entries {
@@ -67,6 +72,32 @@ impl Entries {
             at: 0,
             end: 0,
             window_len: WINDOW_LEN,
+            ahead: None,
+        }
+    }
+
+    /// As [`Entries::new`], for one who is going to read all of it.
+    pub(crate) fn ahead(log: &SegmentLog, segment: SegmentId) -> Result<Self, RepositoryError> {
+        // What is near is read ahead by the system.
+        let size = if log.is_distant() {
+            log.size(segment)?
+        } else {
+            None
+        };
+        Ok(Self {
+            ahead: size.map(|size| (size, 0)),
+            ..Self::new(segment)
+        })
+    }
+
+    fn ask_ahead(&mut self, log: &SegmentLog) {
+        if let Some((size, asked)) = &mut self.ahead
+            && *asked < *size
+            && self.offset + AHEAD_LEN / 2 >= *asked
+        {
+            let len = AHEAD_LEN.min(*size - *asked);
+            log.will_need(self.segment, *asked, len);
+            *asked += len;
         }
     }
 
@@ -168,6 +199,7 @@ impl Entries {
         if self.end - self.at >= len {
             return Ok(self.end - self.at);
         }
+        self.ask_ahead(log);
         let have = self.end - self.at;
         let wanted = len.max(if self.offset == 0 {
             FIRST_WINDOW_LEN

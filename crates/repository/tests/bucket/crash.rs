@@ -8,6 +8,8 @@ use ironborg_repository::{
     RepositoryError, process_identity,
 };
 
+use tempfile::TempDir;
+
 use crate::gate::{Gate, Loss};
 use crate::{World, dead, has, support, try_put, writing};
 
@@ -52,7 +54,29 @@ fn is_state(repository: &LocalRepository, committed: usize) -> bool {
 
 #[test]
 fn after_any_request_the_last_commit_is_there() {
-    let world = World::new(Duration::from_mins(1));
+    after_any_request(30, || (World::new(Duration::from_mins(1)), None));
+}
+
+#[test]
+fn after_any_request_it_is_there_where_the_index_comes_later() {
+    after_any_request(20, || (World::of_large_indexes(), None));
+}
+
+/// Copies of what came to nothing lead nowhere.
+#[test]
+fn after_any_request_it_is_there_whatever_the_machine_has_kept() {
+    after_any_request(15, || {
+        let dir = tempfile::tempdir().unwrap();
+        let mut world = World::of_large_indexes();
+        world.machine = Some(dir.path().to_owned());
+        (world, Some(dir))
+    });
+}
+
+type Place = (World, Option<TempDir>);
+
+fn after_any_request(least: u64, place: impl Fn() -> Place) {
+    let (world, _dir) = place();
     world.create();
     let gate = world.gate();
     let mut repository = world.open_through(&gate, dead()).unwrap();
@@ -60,17 +84,16 @@ fn after_any_request_the_last_commit_is_there() {
     work(&mut repository, &mut committed).unwrap();
     repository.close().unwrap();
     let requests = gate.requests.load(Ordering::SeqCst);
-    assert!(requests > 30, "{requests}");
+    assert!(requests > least, "{requests}");
     for loss in [Loss::Requests, Loss::Answer] {
         for lost_from in 0..requests {
-            one_crash(lost_from, loss);
+            one_crash(place(), lost_from, loss);
         }
     }
 }
 
-fn one_crash(lost_from: u64, loss: Loss) {
+fn one_crash((world, _dir): Place, lost_from: u64, loss: Loss) {
     let what = format!("request {lost_from}, {loss:?}");
-    let world = World::new(Duration::from_mins(1));
     world.create();
     let gate = Gate::losing(world.store.clone(), lost_from, loss);
     let mut committed = 0;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -35,6 +35,8 @@ pub(crate) struct Gate {
     pub(crate) requests: AtomicU64,
     lost_from: AtomicU64,
     loss: Loss,
+    /// What was asked for.
+    pub(crate) asked: Mutex<Vec<String>>,
 }
 
 impl Gate {
@@ -51,7 +53,14 @@ impl Gate {
             requests: AtomicU64::new(0),
             lost_from: AtomicU64::new(lost_from),
             loss,
+            asked: Mutex::default(),
         })
+    }
+
+    fn note(&self, what: &str, at: Option<&Path>) {
+        let name = at.map_or("", Path::as_ref);
+        let name = name.trim_start_matches("some/where/");
+        self.asked.lock().unwrap().push(format!("{what} {name}"));
     }
 
     /// Holds up what is asked for from now on.
@@ -105,6 +114,7 @@ impl ObjectStore for Gate {
         payload: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
+        self.note("put", Some(at));
         let answers = self.pass().await?;
         let done = self.store.put_opts(at, payload, options).await?;
         if answers { Ok(done) } else { Err(lost()) }
@@ -115,11 +125,13 @@ impl ObjectStore for Gate {
         at: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
+        self.note("parts", Some(at));
         self.pass().await?;
         self.store.put_multipart_opts(at, options).await
     }
 
     async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
+        self.note(if options.head { "head" } else { "get" }, Some(at));
         if !self.pass().await? {
             return Err(lost());
         }
@@ -135,6 +147,7 @@ impl ObjectStore for Gate {
         &self,
         paths: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
+        self.note("delete", None);
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
         let first_lost = self.lost_from.load(Ordering::SeqCst);
         if number < first_lost {
@@ -152,6 +165,7 @@ impl ObjectStore for Gate {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.note("list all", prefix);
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
         if number >= self.lost_from.load(Ordering::SeqCst) {
             return futures_util::stream::once(async { Err(lost()) }).boxed();
@@ -160,6 +174,7 @@ impl ObjectStore for Gate {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.note("list", prefix);
         if !self.pass().await? {
             return Err(lost());
         }

@@ -5,7 +5,7 @@ use ironborg_types::{ChunkId, SegmentId};
 use super::Built;
 use crate::RepositoryError;
 use crate::index::EntryLocation;
-use crate::local::{Loaded, LocalRepository};
+use crate::local::{Loaded, LocalRepository, StoredIndex};
 
 impl LocalRepository {
     /// From now on the repository is read as a repair would leave it. What was whole in damaged segments is found
@@ -30,6 +30,7 @@ impl LocalRepository {
             id: Some(transaction),
             state: built.state,
             has_hints: true,
+            stored: StoredIndex::default(),
         }));
         Ok(())
     }

@@ -25,7 +25,7 @@ pub(super) struct State {
     /// The newest transaction there was an index of when it was looked.
     pub(super) index_id: Option<SegmentId>,
     /// The transaction.
-    upto: Option<SegmentId>,
+    pub(super) upto: Option<SegmentId>,
     base: Base,
     tail: Tail,
     /// Whether it was compared with all digests: what is not found then is not there.
@@ -114,6 +114,11 @@ impl LocalRepository {
                 None => return Ok(None),
             },
         };
+        if let Some(id) = index_id
+            && known.is_none_or(|known| known.index_id != index_id)
+        {
+            self.log.forget_tables(id);
+        }
         // Nobody needs to know what was committed before the transaction of the index.
         let first = index_id.unwrap_or(SegmentId(0));
         let upto = self

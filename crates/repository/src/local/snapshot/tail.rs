@@ -116,6 +116,14 @@ fn read_segment(
 ) -> Result<Vec<TailEntry>, RepositoryError> {
     let mut found = Vec::new();
     match care {
+        Care::Headers if log.is_distant() => {
+            // To jump from header to header would take a request for each.
+            let table = log.table(segment)?;
+            found.extend(table.rows.iter().map(|row| TailEntry {
+                id: *row.change.id(),
+                offset: row.change.put_at(segment).map(|at| at.offset),
+            }));
+        }
         Care::Headers => {
             let mut entries = Entries::headers_from(segment, 0);
             while let Some(entry) = entries.next_header(log)? {
