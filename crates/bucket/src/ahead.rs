@@ -18,6 +18,8 @@ const REQUEST_LEN: u64 = 8 << 20;
 const LEAST_LEN: u64 = 128 << 10;
 /// Bytes that are kept or on their way, at most.
 const KEPT_LEN: u64 = 48 << 20;
+/// Ranges that are kept or on their way, at most.
+const BLOCKS_MAX: usize = 1024;
 
 type Coming = Shared<BoxFuture<'static, Result<Bytes, Arc<StorageError>>>>;
 
@@ -170,7 +172,7 @@ impl Ahead {
 
 fn drop_oldest(blocks: &mut VecDeque<Block>) {
     let mut kept: u64 = blocks.iter().map(|block| block.len).sum();
-    while kept > KEPT_LEN && blocks.len() > 1 {
+    while (kept > KEPT_LEN || blocks.len() > BLOCKS_MAX) && blocks.len() > 1 {
         let oldest = blocks.pop_front();
         kept -= oldest.map_or(0, |block| block.len);
     }

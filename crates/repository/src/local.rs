@@ -12,6 +12,7 @@ mod hints;
 mod load;
 mod locking;
 mod metadata;
+mod nonces;
 mod options;
 mod room;
 mod scan;
@@ -36,7 +37,6 @@ pub use snapshot::SnapshotRepository;
 
 use crate::index::{EntryLocation, Index, PlacedIds, ScratchIndex, SharedIndex};
 use crate::lock::{Lock, LockOptions};
-use crate::nonce::NonceFile;
 use crate::recovery::Recovery;
 use crate::segments::SegmentLog;
 use crate::settings::{self, Settings};
@@ -274,21 +274,6 @@ impl LocalRepository {
         self.with_loaded(|loaded| loaded.id)
     }
 
-    /// The first nonce nobody has reserved; `None` if none was reserved yet.
-    pub fn next_unreserved_nonce(&self) -> Result<Option<u64>, RepositoryError> {
-        self.nonce_file().load()
-    }
-
-    /// Reserves nonces: `next` is the first that is free afterwards, `expected` was it before.
-    pub fn reserve_nonces(&self, next: u64, expected: Option<u64>) -> Result<(), RepositoryError> {
-        self.nonce_file().save(next, expected)
-    }
-
-    fn nonce_file(&self) -> NonceFile {
-        let exclusive = self.mode == LockMode::Exclusive;
-        NonceFile::new(Arc::clone(&self.storage), exclusive)
-    }
-
     fn recovery(&self) -> Recovery<'_> {
         Recovery {
             storage: &self.storage,
@@ -509,6 +494,10 @@ impl Repository for LocalRepository {
         }
     }
 
+    fn will_need_sizes(&self, ids: &[ChunkId]) {
+        self.ask_for_sizes(ids);
+    }
+
     fn will_need_metadata(&self, objects: &[(ChunkId, u32)]) {
         self.will_need_sized(&self.without_kept(objects));
     }
@@ -519,6 +508,10 @@ impl Repository for LocalRepository {
 
     fn delete(&mut self, id: &ChunkId) -> Result<(), RepositoryError> {
         self.delete_object(id)
+    }
+
+    fn delete_many(&mut self, ids: &[ChunkId]) -> Result<Vec<ChunkId>, RepositoryError> {
+        self.delete_each(ids)
     }
 
     fn commit(&mut self) -> Result<(), RepositoryError> {

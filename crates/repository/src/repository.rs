@@ -217,6 +217,11 @@ pub trait Repository: Send + Sync {
         self.will_need_sized(objects);
     }
 
+    /// A hint that [`Repository::stored_size`] will be asked for these soon: a few hundred at most.
+    fn will_need_sizes(&self, ids: &[ChunkId]) {
+        let _ = ids;
+    }
+
     /// Stores an object, superseding one of the same id. Begins a transaction if there is none.
     ///
     /// Through a pipe nobody waits for the answer: an error may be that of an earlier put, and the last one's is

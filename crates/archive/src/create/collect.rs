@@ -30,6 +30,8 @@ use crate::item_stream::{ItemStream, MetadataStore};
 use crate::session::Session;
 use crate::stored::csize_of;
 
+/// Chunks whose stored lengths are asked for at a time.
+const SIZES_AT_ONCE: usize = 256;
 /// How often signals and the clock are looked at while nothing happens.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a stop request waits for a part of the file being read, which may be a pipe nobody writes to.
@@ -355,13 +357,31 @@ impl<'a, 's> Collector<'a, 's> {
     }
 
     fn resolve_chunks(&self, chunks: &mut [ChunkEntry]) -> Result<bool, ArchiveError> {
-        for chunk in chunks.iter_mut().filter(|chunk| chunk.csize == 0) {
-            let Some(csize) = csize_of(self.session, self.shared.chunks, &chunk.id)? else {
-                return Ok(false);
-            };
-            chunk.csize = csize;
+        for some in chunks.chunks_mut(SIZES_AT_ONCE) {
+            self.ask_for_csizes(some);
+            for chunk in some.iter_mut().filter(|chunk| chunk.csize == 0) {
+                let Some(csize) = csize_of(self.session, self.shared.chunks, &chunk.id)? else {
+                    return Ok(false);
+                };
+                chunk.csize = csize;
+            }
         }
         Ok(true)
+    }
+
+    /// Where each stored length is a request, several are asked for at a time.
+    fn ask_for_csizes(&self, chunks: &[ChunkEntry]) {
+        let repository = &self.session.repository;
+        if !repository.is_distant() || !repository.is_local() {
+            return;
+        }
+        let chunks = chunks.iter().filter(|chunk| chunk.csize == 0);
+        let ids = chunks.map(|chunk| chunk.id).filter(|id| {
+            let sizes = self.shared.chunks.get(id);
+            sizes.is_some_and(|sizes| sizes.csize == 0)
+        });
+        let ids: Vec<ChunkId> = ids.collect();
+        repository.will_need_sizes(&ids);
     }
 
     fn count(&mut self, entry: &EntryOutcome) {

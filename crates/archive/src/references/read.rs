@@ -274,10 +274,10 @@ fn in_parallel(
 /// How many threads read archives. Across a line they mostly wait, each at the beginning of its archive.
 fn threads(session: &Session) -> usize {
     let threads = session.client.threads;
-    if session.repository.is_local() {
-        threads
-    } else {
+    if session.repository.is_distant() {
         threads.max(THREADS_WAITING)
+    } else {
+        threads
     }
 }
 

@@ -175,6 +175,10 @@ impl Repository for Lent {
         self.repository_mut().keep_index_within(space);
     }
 
+    fn will_need_sizes(&self, ids: &[ChunkId]) {
+        self.repository().will_need_sizes(ids);
+    }
+
     fn will_need_metadata(&self, objects: &[(ChunkId, u32)]) {
         self.repository().will_need_metadata(objects);
     }

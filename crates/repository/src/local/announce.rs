@@ -36,3 +36,16 @@ pub(super) fn announce(log: &SegmentLog, mut places: Vec<(EntryLocation, u32)>) 
         }
     }
 }
+
+/// Announces the headers of entries, for who wants to know how large they are.
+pub(super) fn announce_headers(log: &SegmentLog, mut places: Vec<EntryLocation>) {
+    places.sort_unstable();
+    for run in places
+        .chunk_by(|a, b| a.segment == b.segment && u64::from(b.offset - a.offset) <= DISTANT_TAIL)
+    {
+        if let (Some(first), Some(last)) = (run.first(), run.last()) {
+            let len = u64::from(last.offset - first.offset) + PUT_HEADER_SIZE as u64;
+            log.will_need(first.segment, u64::from(first.offset), len);
+        }
+    }
+}

@@ -7,7 +7,11 @@
 use ironborg_types::ChunkId;
 
 use super::LocalRepository;
+use super::announce::announce_headers;
 use crate::{Repository, RepositoryError};
+
+/// Objects whose sizes are asked for at a time.
+const HEADERS_AT_ONCE: usize = 256;
 
 impl LocalRepository {
     /// Takes an object that was kept, or `read`s it and keeps it.
@@ -43,6 +47,31 @@ impl LocalRepository {
         let is_kept = |id: &ChunkId| distant.is_some_and(|d| d.kept_len(&id.to_string()).is_some());
         let objects = objects.iter().filter(|(id, _)| !is_kept(id));
         objects.copied().collect()
+    }
+
+    /// Announces the headers of objects, where each is a request, but for those that were kept.
+    pub(super) fn ask_for_sizes(&self, ids: &[ChunkId]) {
+        if !self.log.is_distant() {
+            return;
+        }
+        let unknown = ids.iter().filter(|id| self.kept_size(id).is_none());
+        let places = unknown.filter_map(|id| self.find(id).ok()?);
+        announce_headers(&self.log, places.collect());
+    }
+
+    /// As `delete` for each of them. Gives those that were not stored.
+    pub(super) fn delete_each(&mut self, ids: &[ChunkId]) -> Result<Vec<ChunkId>, RepositoryError> {
+        let mut missing = Vec::new();
+        for some in ids.chunks(HEADERS_AT_ONCE) {
+            self.ask_for_sizes(some);
+            for id in some {
+                match self.delete_object(id) {
+                    Err(RepositoryError::ObjectNotFound { .. }) => missing.push(*id),
+                    other => other?,
+                }
+            }
+        }
+        Ok(missing)
     }
 
     /// What was kept is wrong; says whether there was anything.

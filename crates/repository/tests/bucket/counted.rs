@@ -92,3 +92,29 @@ fn a_reader_asks_for_what_it_cannot_know() {
     check(&gate, 13, || open(&elsewhere));
     check(&gate, 11, || open(&elsewhere));
 }
+
+#[test]
+fn what_deletions_need_to_know_is_asked_for_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = world(dir.path(), false);
+    let mut repository = world.open(writing("a")).unwrap();
+    let names: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+    for name in &names {
+        put(&mut repository, name);
+    }
+    repository.commit().unwrap();
+    repository.close().unwrap();
+    let gate = world.gate();
+    let mut repository = world.open_through(&gate, writing("a")).unwrap();
+    put(&mut repository, "begun");
+    let mut ids: Vec<_> = names.iter().map(|name| support::id(name)).collect();
+    ids.push(support::id("never"));
+    check(&gate, 1, || {
+        assert_eq!(
+            repository.delete_many(&ids).unwrap(),
+            [support::id("never")]
+        );
+    });
+    repository.commit().unwrap();
+    assert_eq!(repository.len().unwrap(), 2);
+}
