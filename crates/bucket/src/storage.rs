@@ -302,6 +302,12 @@ impl Storage for BucketStorage {
         Ok(entries)
     }
 
+    fn list_sizes(&self, dir: &str) -> Result<Vec<(String, Option<u64>)>, StorageError> {
+        let listing = self.requests.list(dir)?.into_iter();
+        let sizes = listing.map(|(name, object)| (name, object.map(|object| object.size)));
+        Ok(sizes.collect())
+    }
+
     fn read(&self, name: &str) -> Result<Vec<u8>, StorageError> {
         let copies = self.copies.as_ref().filter(|_| is_of_a_state(name));
         if let Some(copies) = copies
@@ -368,6 +374,13 @@ impl Storage for BucketStorage {
 
     fn replace(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError> {
         self.put(name, content.concat().into())?;
+        Ok(())
+    }
+
+    fn replace_pieces(&self, name: &str, next: &mut NextPiece<'_>) -> Result<(), StorageError> {
+        self.forget(name);
+        let object = self.sure(self.uploads.replace_pieces(name, next))?;
+        self.known.written(name, object);
         Ok(())
     }
 

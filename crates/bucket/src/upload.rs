@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use ironborg_storage::{AppendFile, Spool, StorageError, Version};
+use ironborg_storage::{AppendFile, NextPiece, Spool, StorageError, Version};
 use object_store::PutPayload;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
@@ -153,6 +153,88 @@ impl Uploads {
         result
     }
 
+    /// Sends a part of an object, which is begun with the first one; waits for room.
+    fn send_part(
+        &self,
+        name: &str,
+        part: Vec<u8>,
+        parts: &mut Option<Parts>,
+    ) -> Result<(), StorageError> {
+        let requests = &self.requests;
+        let room = requests.wait(Arc::clone(&self.room).acquire_owned());
+        let room = room.map_err(|error| self.broken(name, error))?;
+        let Parts { sender, task } = if let Some(parts) = parts.take() {
+            parts
+        } else {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            let sending = send_parts(requests.clone(), name.to_owned(), receiver);
+            let task = requests.handle().spawn(sending);
+            Parts { sender, task }
+        };
+        if sender.send(Piece::Part(Bytes::from(part), room)).is_err() {
+            // It has given up.
+            let ended = requests.wait(task);
+            let ended = ended.unwrap_or_else(|error| Err(self.broken(name, error)));
+            let too_early = || self.broken(name, "upload: ended too early");
+            return Err(ended.err().unwrap_or_else(too_early));
+        }
+        *parts = Some(Parts { sender, task });
+        Ok(())
+    }
+
+    /// Writes an object whole, in place of what is there, while its pieces are made. It has arrived when this returns.
+    ///
+    /// Memory: a part and a piece, besides the parts on their way.
+    pub(crate) fn replace_pieces(
+        &self,
+        name: &str,
+        next: &mut NextPiece<'_>,
+    ) -> Result<Object, StorageError> {
+        let mut parts = None;
+        let mut size = 0;
+        let mut part = Vec::new();
+        let mut piece = Vec::new();
+        let mut make_all = || -> Result<(), StorageError> {
+            loop {
+                next(&mut piece)?;
+                if piece.is_empty() {
+                    break;
+                }
+                size += piece.len() as u64;
+                let mut left = &piece[..];
+                while part.len() + left.len() > PART_LEN {
+                    let (now, later) = left.split_at(PART_LEN - part.len());
+                    part.extend_from_slice(now);
+                    self.send_part(name, std::mem::take(&mut part), &mut parts)?;
+                    left = later;
+                }
+                part.extend_from_slice(left);
+            }
+            if parts.is_some() && !part.is_empty() {
+                self.send_part(name, std::mem::take(&mut part), &mut parts)?;
+            }
+            Ok(())
+        };
+        let made = make_all();
+        let Some(Parts { sender, task }) = parts else {
+            made?;
+            let content = Bytes::from(part);
+            let put = self.requests.put(name, content, &Condition::Always)?;
+            let version = put.unwrap_or_else(|| Version(String::new()));
+            return Ok(Object { size, version });
+        };
+        if made.is_ok() {
+            // Who does not listen any more has failed, and says so below.
+            let _ = sender.send(Piece::End);
+        }
+        // Told nothing more, it is given up.
+        drop(sender);
+        let ended = self.requests.wait(task);
+        made?;
+        let version = ended.unwrap_or_else(|error| Err(self.broken(name, error)))?;
+        Ok(Object { size, version })
+    }
+
     fn broken(
         &self,
         name: &str,
@@ -188,30 +270,9 @@ struct Upload {
 impl Upload {
     /// Sends the part that is full, waiting for room.
     fn send_part(&mut self) -> Result<(), StorageError> {
-        let uploads = Arc::clone(&self.uploads);
-        let requests = &uploads.requests;
-        let room = requests.wait(Arc::clone(&uploads.room).acquire_owned());
-        let room = room.map_err(|error| uploads.broken(&self.pending.name, error))?;
-        let part = Bytes::from(std::mem::take(&mut self.part));
-        let parts = if let Some(parts) = self.parts.take() {
-            parts
-        } else {
-            let (sender, receiver) = mpsc::unbounded_channel();
-            let sending = send_parts(requests.clone(), self.pending.name.clone(), receiver);
-            let task = requests.handle().spawn(sending);
-            Parts { sender, task }
-        };
-        if parts.sender.send(Piece::Part(part, room)).is_err() {
-            // It has given up.
-            let ended = requests.wait(parts.task);
-            let ended =
-                ended.unwrap_or_else(|error| Err(uploads.broken(&self.pending.name, error)));
-            return Err(ended
-                .err()
-                .unwrap_or_else(|| uploads.broken(&self.pending.name, "upload: ended too early")));
-        }
-        self.parts = Some(parts);
-        Ok(())
+        let part = std::mem::take(&mut self.part);
+        self.uploads
+            .send_part(&self.pending.name, part, &mut self.parts)
     }
 
     /// Hands over what is left.

@@ -13,6 +13,7 @@ const OWN_COMMANDS: &[&str] = &[
     "automount",
     "jobs",
     "repos",
+    "mirror",
     "completions",
     "man",
 ];

@@ -160,6 +160,12 @@ pub enum RepositoryError {
         /// Why not.
         reason: &'static str,
     },
+    /// What was to be a mirror cannot be one, or not of this repository.
+    #[error("{}", ErrorKind::Error.message(&[reason]))]
+    MirrorRefused {
+        /// Why not, and what to do about it.
+        reason: String,
+    },
     /// The user asked to stop.
     #[error("{}", ErrorKind::Error.message(&["Got Ctrl-C / SIGINT."]))]
     Interrupted,
@@ -234,7 +240,9 @@ impl RepositoryError {
             Self::NotLocked { .. } => ErrorKind::NotLocked,
             Self::NotMyLock { .. } => ErrorKind::NotMyLock,
             Self::BadEntry { .. } | Self::ObjectTooLarge { .. } => ErrorKind::IntegrityError,
-            Self::InvalidNonceFile { .. } | Self::Interrupted => ErrorKind::Error,
+            Self::InvalidNonceFile { .. } | Self::MirrorRefused { .. } | Self::Interrupted => {
+                ErrorKind::Error
+            }
             Self::MalformedConfig { .. }
             | Self::AppendOnly { .. }
             | Self::NotExclusive { .. }

@@ -18,6 +18,7 @@ mod replay;
 mod state;
 
 mod lock;
+mod mirror;
 mod nonce;
 mod settings;
 mod space;
@@ -36,6 +37,7 @@ pub use local::{
     OpenOptions, SegmentScan, SnapshotRepository,
 };
 pub use lock::{Lock, LockOptions, LockOwner, process_identity};
+pub use mirror::{MirrorFigures, MirrorOptions, mirror};
 pub use repository::{Change, IdPlaces, Repository, StoredIds};
 pub use segments::FoundEntry;
 pub use survey::{Survey, survey};

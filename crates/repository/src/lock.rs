@@ -16,6 +16,7 @@ use ironborg_types::Reporter;
 use rustix::process::Pid;
 
 use crate::RepositoryError;
+use crate::local::LOCK;
 use directory::DirectoryLock;
 use lease::Lease;
 pub(crate) use lease::{LeaseGuard, VOID_LEN, Void};
@@ -165,6 +166,17 @@ impl Lock {
             return Lease::release_held(&*storage, &lease_name(name), owner);
         }
         DirectoryLock::release_held(storage, name, owner)
+    }
+
+    /// Numbers of segments that belong to nothing, as a writer that has lost its lease may still use them, and the names of
+    /// those among them that have to stay. Where the lock is in a directory there are none.
+    pub(crate) fn left_out(
+        storage: &dyn Storage,
+    ) -> Result<(Vec<Void>, Vec<String>), RepositoryError> {
+        match storage.conditional() {
+            Some(conditional) => Lease::left_out(conditional, &lease_name(LOCK)),
+            None => Ok((Vec::new(), Vec::new())),
+        }
     }
 
     /// Removes the lock whoever holds it.

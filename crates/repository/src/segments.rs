@@ -209,7 +209,7 @@ impl SegmentLog {
 
     /// Whether a segment ends a transaction: sound from end to end, its last entry a COMMIT, and
     /// nothing but COMMITs behind the first one.
-    fn is_committed(&self, segment: SegmentId) -> Result<bool, RepositoryError> {
+    pub(crate) fn is_committed(&self, segment: SegmentId) -> Result<bool, RepositoryError> {
         let size = self.size(segment)?.unwrap_or(0);
         if self.guard.is_some() && self.own_commit == Some(segment) && size > 0 {
             // It has arrived, and nobody but us changes anything.

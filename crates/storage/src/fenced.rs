@@ -106,6 +106,10 @@ impl<S: Storage> Storage for FencedStorage<S> {
         self.inner.list(dir)
     }
 
+    fn list_sizes(&self, dir: &str) -> Result<Vec<(String, Option<u64>)>, StorageError> {
+        self.inner.list_sizes(dir)
+    }
+
     fn read(&self, name: &str) -> Result<Vec<u8>, StorageError> {
         self.inner.read(name)
     }

@@ -30,6 +30,8 @@ pub struct MemoryStorage {
     tree: Arc<Mutex<Tree>>,
     free_space: Arc<Mutex<Option<u64>>>,
     capacity: Arc<Mutex<Option<u64>>>,
+    /// What messages show as the root, if not [`ROOT`].
+    root: Option<Arc<str>>,
 }
 
 impl MemoryStorage {
@@ -45,6 +47,16 @@ impl MemoryStorage {
             tree: Arc::new(Mutex::new(self.tree().clone())),
             free_space: Arc::new(Mutex::new(*self.free())),
             capacity: Arc::new(Mutex::new(*self.limit())),
+            root: self.root.clone(),
+        }
+    }
+
+    /// The same, content shared, shown as another place.
+    #[must_use]
+    pub fn shown_as(&self, root: &str) -> Self {
+        Self {
+            root: Some(root.into()),
+            ..self.clone()
         }
     }
 
@@ -157,10 +169,11 @@ impl MemoryStorage {
 
 impl Storage for MemoryStorage {
     fn path(&self, name: &str) -> PathBuf {
+        let root = self.root.as_deref().unwrap_or(ROOT);
         if name.is_empty() {
-            PathBuf::from(ROOT)
+            PathBuf::from(root)
         } else {
-            PathBuf::from(format!("{ROOT}/{name}"))
+            PathBuf::from(format!("{root}/{name}"))
         }
     }
 

@@ -80,6 +80,29 @@ pub trait Storage: Send + Sync {
     /// The names in a directory, in no particular order.
     fn list(&self, dir: &str) -> Result<Vec<StorageEntry>, StorageError>;
 
+    /// What is in a directory as of now, in no particular order: regular files with their sizes in bytes, directories without.
+    fn list_sizes(&self, dir: &str) -> Result<Vec<(String, Option<u64>)>, StorageError> {
+        let mut files = Vec::new();
+        for entry in self.list(dir)? {
+            if entry.kind == EntryKind::Directory {
+                files.push((entry.name, None));
+                continue;
+            }
+            let name = match dir {
+                "" => entry.name.clone(),
+                _ => format!("{dir}/{}", entry.name),
+            };
+            // What has gone meanwhile is not there.
+            match self.status(&name)? {
+                Some(status) if status.kind == EntryKind::File => {
+                    files.push((entry.name, Some(status.size)));
+                }
+                _ => {}
+            }
+        }
+        Ok(files)
+    }
+
     /// A whole file.
     fn read(&self, name: &str) -> Result<Vec<u8>, StorageError>;
 
@@ -112,6 +135,12 @@ pub trait Storage: Send + Sync {
 
     /// Replaces a file whole: atomic and durable. The content is the concatenation of the slices.
     fn replace(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError>;
+
+    /// As [`Storage::replace`], for a file that is made piece by piece. Nothing is replaced if a piece cannot be made.
+    fn replace_pieces(&self, name: &str, next: &mut NextPiece<'_>) -> Result<(), StorageError> {
+        self.stage_pieces(name, next)?;
+        self.publish(&[name])
+    }
 
     /// As [`Storage::replace`], once `may_go_on` says so; nothing is replaced if it says no. What can be done before that
     /// is done before; `may_go_on` is asked once, unless this fails.

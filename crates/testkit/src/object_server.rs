@@ -57,6 +57,8 @@ impl ObjectServer {
             .arg("server")
             .arg(format!("-dir={}", dir.display()))
             .args(["-ip=127.0.0.1", "-s3", "-master.volumeSizeLimitMB=128"])
+            // Ports that all servers of this machine would have in common.
+            .args(["-s3.port.iceberg=0", "-s3.port.lance=0"])
             .arg(format!("-volume.max={volumes}"))
             .arg(format!("-master.port={master}"))
             .arg(format!("-volume.port={volume}"))

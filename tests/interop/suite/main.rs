@@ -41,6 +41,7 @@ mod locks;
 mod machine;
 mod maintenance;
 mod memory_limit;
+mod mirror;
 mod modes;
 mod mount;
 mod mount_commands;

@@ -39,7 +39,7 @@ pub(crate) const TOPICS: [(&str, &str); 3] = [
 ];
 
 /// The commands, by what they are for.
-pub(crate) const GROUPS: [(&str, &[&str]); 5] = [
+pub(crate) const GROUPS: [(&str, &[&str]); 4] = [
     (
         "Backing up without thinking about it",
         &["backup", "restore", "jobs"],
@@ -69,6 +69,7 @@ pub(crate) const GROUPS: [(&str, &[&str]); 5] = [
             "init",
             "compact",
             "check",
+            "mirror",
             "config",
             "key",
             "with-lock",
@@ -78,8 +79,17 @@ pub(crate) const GROUPS: [(&str, &[&str]); 5] = [
             "repos",
         ],
     ),
-    ("Looking inside", &["version", "benchmark", "debug"]),
-    ("Help", &["help", "completions", "man"]),
+    (
+        "Help, and looking inside",
+        &[
+            "help",
+            "completions",
+            "man",
+            "version",
+            "benchmark",
+            "debug",
+        ],
+    ),
 ];
 
 /// The help of a command, or of the program for an empty path.

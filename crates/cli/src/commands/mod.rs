@@ -63,6 +63,7 @@ pub(crate) mod jobs;
 pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod man;
+pub(crate) mod mirror;
 pub(crate) mod mount;
 pub(crate) mod prune;
 pub(crate) mod recreate;
@@ -127,6 +128,8 @@ commands! {
     Prune(prune::PruneArgs),
     /// Free the space of what was deleted
     Compact(compact::CompactArgs),
+    /// Keep a copy of a repository in step
+    Mirror(mirror::MirrorArgs),
     /// Check a repository and its archives
     Check(check::CheckArgs),
     /// Rewrite archives: leave files out, compress or cut them anew

@@ -192,6 +192,17 @@ impl Lease {
         }
     }
 
+    /// Numbers nobody may use any more, and names of segments that have to stay where they are.
+    pub(super) fn left_out(
+        conditional: &dyn Conditional,
+        name: &str,
+    ) -> Result<(Vec<Void>, Vec<String>), RepositoryError> {
+        let found = conditional.read_versioned(name)?;
+        let record = found.and_then(|(bytes, _)| Record::decode(&bytes));
+        let record = record.unwrap_or_default();
+        Ok((record.voids, record.fences))
+    }
+
     /// Gives the lease back if `owner` has it: for a process that has to end while another of its threads holds it.
     pub(super) fn release_held(
         storage: &dyn Storage,

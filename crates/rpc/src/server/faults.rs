@@ -186,7 +186,7 @@ fn repository_error(error: &RepositoryError) -> Told {
         E::BadEntry { .. } | E::ObjectTooLarge { .. } | E::InvalidNonceFile { .. } => {
             own(vec![argument(error.kind(), &message)])
         }
-        E::Interrupted => own(vec![argument(error.kind(), &message)]),
+        E::Interrupted | E::MirrorRefused { .. } => own(vec![argument(error.kind(), &message)]),
         // Stock Borg goes on with such a transaction. Its clients show this one whole.
         E::TransactionDoomed { .. } => borg(ErrorKind::Error, vec![message.clone().into_bytes()]),
         E::AppendOnly { .. } | E::MalformedConfig { .. } | E::UnknownHintsVersion { .. } => {
