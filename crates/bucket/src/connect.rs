@@ -1,7 +1,7 @@
 //! Opening a store: settings from the environment and profile files, and requests that are counted.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +19,7 @@ use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use sync_wrapper::SyncStream;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::retention::Amazon;
 use crate::traffic::Kind;
 use crate::{BucketError, BucketUrl, Scheme, Traffic};
 
@@ -40,6 +41,8 @@ pub struct Connection {
     store: Arc<dyn ObjectStore>,
     url: BucketUrl,
     runtime: Arc<Runtime>,
+    /// What only one of the protocols has.
+    pub(crate) amazon: Option<Arc<Amazon>>,
     /// What requests are made through it.
     pub traffic: Traffic,
 }
@@ -79,21 +82,25 @@ pub fn connect(url: &BucketUrl, variables: &[(String, String)]) -> Result<Connec
         .build()
         .map_err(|error| wrong(error.to_string()))?;
     let traffic = Traffic::default();
-    let connector = Counting(traffic.clone());
-    let store = build(url, variables, connector).map_err(|error| wrong(error.to_string()))?;
+    let built = build(url, variables, &traffic).map_err(|error| wrong(error.to_string()))?;
+    let (store, amazon) = built;
     Ok(Connection {
         store,
         url: url.clone(),
         runtime: Arc::new(runtime),
+        amazon,
         traffic,
     })
 }
 
+/// A store, and what only Amazon's protocol has.
+type Built = (Arc<dyn ObjectStore>, Option<Arc<Amazon>>);
+
 fn build(
     url: &BucketUrl,
     variables: &[(String, String)],
-    connector: Counting,
-) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
+    traffic: &Traffic,
+) -> Result<Built, object_store::Error> {
     let lowered = || {
         let set = variables.iter().filter(|(_, value)| !value.is_empty());
         set.map(|(key, value)| (key.to_ascii_lowercase(), value))
@@ -112,9 +119,13 @@ fn build(
         max_retries: RETRIES_MAX,
         retry_timeout: RETRY_TIMEOUT,
     };
+    let connector = Counting {
+        traffic: traffic.clone(),
+        amazon: Weak::new(),
+    };
     Ok(match url.scheme {
         Scheme::S3 => {
-            let mut builder = AmazonS3Builder::new().with_client_options(options);
+            let mut builder = AmazonS3Builder::new().with_client_options(options.clone());
             for (key, value) in lowered().filter(|(key, _)| key.starts_with("aws_")) {
                 if let Ok(key) = key.parse::<AmazonS3ConfigKey>() {
                     builder = builder.with_config(key, value);
@@ -124,10 +135,18 @@ fn build(
                 ["aws_endpoint_url_s3", "aws_endpoint_url", "aws_endpoint"].contains(&key.as_str())
             });
             // Whoever writes http:// means it.
-            if endpoint.is_some_and(|(_, value)| value.starts_with("http://")) {
+            let is_plain = endpoint.is_some_and(|(_, value)| value.starts_with("http://"));
+            if is_plain {
                 builder = builder.with_allow_http(true);
             }
-            Arc::new(
+            let region = builder.get_config_value(&AmazonS3ConfigKey::Region);
+            let amazon = Arc::new(Amazon::new(region));
+            let connector = Counting {
+                amazon: Arc::downgrade(&amazon),
+                ..connector
+            };
+            let client = connector.connect(&options.with_allow_http(is_plain))?;
+            let store = Arc::new(
                 builder
                     .with_bucket_name(&url.bucket)
                     .with_conditional_put(S3ConditionalPut::ETagMatch)
@@ -135,7 +154,9 @@ fn build(
                     .with_retry(retry)
                     .with_http_connector(connector)
                     .build()?,
-            )
+            );
+            amazon.begin(Arc::clone(&store), client);
+            (store, Some(amazon))
         }
         Scheme::Gs => {
             let mut builder = GoogleCloudStorageBuilder::new().with_client_options(options);
@@ -144,13 +165,12 @@ fn build(
                     builder = builder.with_config(key, value);
                 }
             }
-            Arc::new(
-                builder
-                    .with_bucket_name(&url.bucket)
-                    .with_retry(retry)
-                    .with_http_connector(connector)
-                    .build()?,
-            )
+            let store = builder
+                .with_bucket_name(&url.bucket)
+                .with_retry(retry)
+                .with_http_connector(connector)
+                .build()?;
+            (Arc::new(store), None)
         }
         Scheme::Az => {
             let mut builder = MicrosoftAzureBuilder::new().with_client_options(options);
@@ -159,38 +179,45 @@ fn build(
                     builder = builder.with_config(key, value);
                 }
             }
-            Arc::new(
-                builder
-                    .with_container_name(&url.bucket)
-                    .with_retry(retry)
-                    .with_http_connector(connector)
-                    .build()?,
-            )
+            let store = builder
+                .with_container_name(&url.bucket)
+                .with_retry(retry)
+                .with_http_connector(connector)
+                .build()?;
+            (Arc::new(store), None)
         }
     })
 }
 
 /// Makes requests and counts them.
 #[derive(Debug, Clone)]
-struct Counting(Traffic);
+struct Counting {
+    traffic: Traffic,
+    /// It has a store that makes requests through this.
+    amazon: Weak<Amazon>,
+}
 
 impl HttpConnector for Counting {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let client = ReqwestConnector::default().connect(options)?;
-        let traffic = self.0.clone();
-        Ok(HttpClient::new(CountingClient { client, traffic }))
+        let counting = self.clone();
+        Ok(HttpClient::new(CountingClient { client, counting }))
     }
 }
 
 #[derive(Debug)]
 struct CountingClient {
     client: HttpClient,
-    traffic: Traffic,
+    counting: Counting,
 }
 
 #[async_trait]
 impl HttpService for CountingClient {
-    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let traffic = &self.counting.traffic;
+        if let Some(amazon) = self.counting.amazon.upgrade() {
+            amazon.lock(&mut request).await?;
+        }
         let query = request.uri().query().unwrap_or_default();
         let kind = match request.method().as_str() {
             "GET" if query.contains("list-type=") || query.contains("comp=list") => Kind::List,
@@ -199,20 +226,19 @@ impl HttpService for CountingClient {
             "POST" if query == "delete" || query.starts_with("delete=") => Kind::Removal,
             _ => Kind::Write,
         };
-        self.traffic
-            .request(kind, request.body().content_length() as u64);
+        traffic.request(kind, request.body().content_length() as u64);
         let response = match self.client.execute(request).await {
             Ok(response) => response,
             Err(error) => {
-                self.traffic.failed();
+                traffic.failed();
                 return Err(error);
             }
         };
         if response.status().is_server_error() {
-            self.traffic.failed();
+            traffic.failed();
         }
         let (head, body) = response.into_parts();
-        let traffic = self.traffic.clone();
+        let traffic = traffic.clone();
         let counted = body.bytes_stream().map(move |piece| {
             if let Ok(piece) = &piece {
                 traffic.received(piece.len() as u64);

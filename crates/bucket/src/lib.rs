@@ -11,6 +11,7 @@ mod credentials;
 mod error;
 mod known;
 mod requests;
+mod retention;
 mod storage;
 mod traffic;
 mod upload;

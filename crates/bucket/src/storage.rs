@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use ironborg_storage::{
-    AppendFile, Conditional, Distant, EntryKind, NextPiece, Spool, Status, Storage, StorageEntry,
-    StorageError, Version,
+    AppendFile, Conditional, Distant, EntryKind, NextPiece, Retention, RetentionMode, Spool,
+    Status, Storage, StorageEntry, StorageError, Version,
 };
 use object_store::ObjectStore;
 use tokio::runtime::Runtime;
@@ -21,6 +21,7 @@ use crate::ahead::Ahead;
 use crate::copies::{Copies, is_of_a_state, is_settled};
 use crate::known::{KnownObjects, Object};
 use crate::requests::{Condition, Known, Requests};
+use crate::retention::Amazon;
 use crate::upload::{PART_LEN, Uploads};
 use crate::{BucketUrl, Connection};
 
@@ -46,6 +47,7 @@ pub struct BucketStorage {
     spool_dir: PathBuf,
     term: Option<Duration>,
     index_always_max: u64,
+    amazon: Option<Arc<Amazon>>,
 }
 
 /// A file that waits to be published.
@@ -67,7 +69,10 @@ impl BucketStorage {
     /// The repository at the place a connection leads to. Files being written are kept in `spool` until they have arrived.
     pub fn new(connection: &Connection, spool: &Path) -> Self {
         let (store, url, runtime) = connection.parts();
-        Self::on(store, url, runtime, spool)
+        Self {
+            amazon: connection.amazon.clone(),
+            ..Self::on(store, url, runtime, spool)
+        }
     }
 
     /// The same on any store.
@@ -90,6 +95,7 @@ impl BucketStorage {
             spool_dir: spool.to_owned(),
             term: None,
             index_always_max: INDEX_ALWAYS_MAX,
+            amazon: None,
         }
     }
 
@@ -210,6 +216,18 @@ impl BucketStorage {
             Some(has_any) => Ok(has_any),
             None => self.requests.has_any(dir),
         }
+    }
+
+    /// What only one of the protocols has.
+    fn amazon(&self) -> Result<&Amazon, StorageError> {
+        self.amazon.as_deref().ok_or_else(|| {
+            let reason = "objects are kept from being removed on S3 only";
+            self.failed("retain", io::Error::new(io::ErrorKind::Unsupported, reason))
+        })
+    }
+
+    fn failed(&self, op: &'static str, error: io::Error) -> StorageError {
+        StorageError::io(op, self.path(""), error)
     }
 
     fn error(&self, op: &'static str, name: &str, errno: i32) -> StorageError {
@@ -595,6 +613,30 @@ impl Conditional for BucketStorage {
 
     fn term(&self) -> Option<Duration> {
         self.term
+    }
+
+    fn can_retain(&self) -> Result<(), StorageError> {
+        let able = self.requests.wait(self.amazon()?.can_retain());
+        able.map_err(|error| self.failed("retain", io::Error::other(error)))
+    }
+
+    fn retain(&self, dir: &str, retention: Retention) -> Result<(), StorageError> {
+        let key = self.requests.key(dir);
+        let known = self.requests.wait(self.amazon()?.retain(retention, &key));
+        known.map_err(|error| self.failed("retain", io::Error::other(error)))
+    }
+
+    fn prolong(
+        &self,
+        names: &[String],
+        mode: RetentionMode,
+        until: SystemTime,
+    ) -> Result<(), StorageError> {
+        let keys: Vec<_> = names.iter().map(|name| self.requests.key(name)).collect();
+        let prolonged = self
+            .requests
+            .wait(self.amazon()?.prolong(&keys, mode, until));
+        prolonged.map_err(|error| self.failed("retain", io::Error::other(error)))
     }
 }
 

@@ -6,14 +6,16 @@ use std::sync::{Arc, PoisonError};
 
 use ironborg_bucket::{BucketError, BucketStorage, BucketUrl, connect, profile};
 use ironborg_repository::{
-    CreateOptions, LocalRepository, LockMode, OpenOptions, Repository, SnapshotRepository,
+    CreateOptions, LocalRepository, LockMode, OpenOptions, Repository, RepositoryError,
+    SnapshotRepository,
 };
 use ironborg_source::named_file;
-use ironborg_storage::Storage;
+use ironborg_storage::{Retention, Storage};
 use sha2::{Digest, Sha256};
 
 use crate::context::{Access, Context};
 use crate::error::CliError;
+use crate::location::{Location, Protocol};
 use crate::output::size::format_count;
 
 /// Where in the cache directory copies of what is in stores are kept. Stock Borg never looks there.
@@ -65,6 +67,35 @@ impl Context {
     ) -> Result<LocalRepository, CliError> {
         let storage = self.bucket_storage(url)?;
         Ok(LocalRepository::create_in(storage, create, options)?)
+    }
+
+    /// Makes one whose segments cannot be removed for some time.
+    ///
+    /// # Errors
+    /// It is not on S3, or Object Lock is not enabled for the bucket; then nothing is made.
+    pub(crate) fn create_retained(
+        &self,
+        location: &Location,
+        create: &CreateOptions,
+        retention: Retention,
+    ) -> Result<Box<dyn Repository>, CliError> {
+        let Protocol::Bucket(url) = &location.protocol else {
+            return Err(CliError::generic("--retain is for repositories on S3."));
+        };
+        let storage = self.bucket_storage(url)?;
+        if let Some(conditional) = storage.conditional() {
+            let able = conditional.can_retain();
+            able.map_err(|error| CliError::generic(format!("--retain: {error}")))?;
+            conditional
+                .retain("data", retention)
+                .map_err(RepositoryError::from)?;
+        }
+        let options = self.open_options(Access::Write);
+        let mut repository = LocalRepository::create_in(storage, create, options)?;
+        let mut config = repository.config().clone();
+        config.set("repository", "retain", retention.to_string());
+        repository.save_config(config)?;
+        Ok(Box::new(repository))
     }
 
     /// What the command has asked of object stores, for those who wanted `--stats`.

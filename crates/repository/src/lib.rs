@@ -20,6 +20,7 @@ mod state;
 mod lock;
 mod mirror;
 mod nonce;
+mod retention;
 mod settings;
 mod space;
 mod survey;

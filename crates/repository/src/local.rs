@@ -38,7 +38,7 @@ pub use snapshot::SnapshotRepository;
 use crate::index::{EntryLocation, Index, PlacedIds, ScratchIndex, SharedIndex};
 use crate::lock::{Lock, LockOptions};
 use crate::recovery::Recovery;
-use crate::segments::SegmentLog;
+use crate::segments::{DATA, SegmentLog};
 use crate::settings::{self, Settings};
 use crate::state::State;
 use crate::{IdPlaces, Repository, RepositoryError, StoredIds, Witness};
@@ -196,6 +196,14 @@ impl LocalRepository {
         settings.append_only |= options.append_only;
         if let Some(quota) = options.storage_quota {
             settings.storage_quota = quota;
+        }
+        if let (Some(retention), Some(conditional)) = (settings.retain, storage.conditional())
+            && matches!(
+                options.lock,
+                LockMode::Exclusive | LockMode::SharedUntilWrite
+            )
+        {
+            conditional.retain(DATA, retention)?;
         }
         let mut log = SegmentLog::new(
             Arc::clone(&storage),
@@ -520,7 +528,8 @@ impl Repository for LocalRepository {
 
     fn commit_compact(&mut self, options: CompactOptions) -> Result<(), RepositoryError> {
         self.begin()?;
-        self.commit_transaction(Some(options))
+        self.commit_transaction(Some(options))?;
+        self.renew_retention()
     }
 
     fn freed(&self) -> Option<u64> {

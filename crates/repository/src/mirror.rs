@@ -16,7 +16,7 @@ mod side;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use ironborg_storage::{Storage, StorageError};
+use ironborg_storage::{Retention, Storage, StorageError};
 use ironborg_types::{Interrupt, PercentProgress, SegmentId};
 
 use crate::RepositoryError;
@@ -47,6 +47,8 @@ pub struct MirrorOptions {
     pub dry_run: bool,
     /// Read what is there already, and send again what differs.
     pub verify: bool,
+    /// For how long the target's segments cannot be removed; `None`: as the target's config says.
+    pub retain: Option<Retention>,
 }
 
 /// What was done, or would be.

@@ -1,7 +1,7 @@
 //! The repository's config file: what it means, and how it is rewritten.
 
 use ironborg_format::config::{Config, parse_boolean, parse_integer, parse_size};
-use ironborg_storage::{EntryKind, Storage};
+use ironborg_storage::{EntryKind, Retention, Storage};
 use ironborg_types::{Event, Level, Reporter, RepositoryId};
 
 use crate::RepositoryError;
@@ -11,6 +11,8 @@ use crate::local::LOGGER;
 pub(crate) const CONFIG: &str = "config";
 /// Its one section.
 pub(crate) const SECTION: &str = "repository";
+/// The key that says for how long segments stay; stock Borg keeps it unread.
+pub(crate) const RETAIN: &str = "retain";
 /// A second name of the old config while a new one is being written.
 const OLD_CONFIG: &str = "config.old";
 /// Segments per directory in a new repository.
@@ -30,6 +32,8 @@ pub(crate) struct Settings {
     /// 0: none.
     pub(crate) storage_quota: u64,
     pub(crate) additional_free_space: u64,
+    /// For how long segments stay where that can be promised.
+    pub(crate) retain: Option<Retention>,
 }
 
 /// The config of a new repository.
@@ -84,6 +88,7 @@ impl Settings {
                 .unwrap_or(0),
             append_only: optional(config, "append_only", parse_boolean)?.unwrap_or(false),
             storage_quota: optional(config, "storage_quota", parse_size)?.unwrap_or(0),
+            retain: optional(config, RETAIN, Retention::parse)?,
             id: required(config, "id", |text| text.trim().parse().ok())?,
         })
     }

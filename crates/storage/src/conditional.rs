@@ -1,9 +1,9 @@
 //! Replacing a small file only as long as it is what it is believed to be: what an object store has in place of
 //! directories that only one can make.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use crate::StorageError;
+use crate::{Retention, RetentionMode, StorageError};
 
 /// The state of a file as the place that keeps it names it; every replacement has another one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -35,5 +35,31 @@ pub trait Conditional: Send + Sync {
     /// How long a lock lives that is not renewed, if this place has reasons of its own.
     fn term(&self) -> Option<Duration> {
         None
+    }
+
+    /// Whether it can be promised that nobody removes something before its time.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn can_retain(&self) -> Result<(), StorageError> {
+        let never = std::io::Error::from(std::io::ErrorKind::Unsupported);
+        Err(StorageError::io("retain", "", never))
+    }
+
+    /// From now on nobody can remove what is made below a directory before its time.
+    fn retain(&self, dir: &str, retention: Retention) -> Result<(), StorageError> {
+        let _ = (dir, retention);
+        self.can_retain()
+    }
+
+    /// Sees to it that nobody can remove these files before some time; what has gone is passed over.
+    fn prolong(
+        &self,
+        names: &[String],
+        mode: RetentionMode,
+        until: SystemTime,
+    ) -> Result<(), StorageError> {
+        let _ = (names, mode, until);
+        self.can_retain()
     }
 }

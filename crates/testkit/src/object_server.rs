@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -28,6 +29,8 @@ pub struct ObjectServer {
     process: Child,
     port: u16,
     endpoint: String,
+    /// Where its own shell finds it.
+    shell: [String; 2],
     connection: Connection,
 }
 
@@ -81,6 +84,10 @@ impl ObjectServer {
             process,
             port: s3,
             endpoint,
+            shell: [
+                format!("-master=127.0.0.1:{master}"),
+                format!("-filer=127.0.0.1:{filer}"),
+            ],
             connection: connect(&url, &variables).expect("settings that are whole"),
         };
         server.wait_until_it_answers(s3, &dir.join("log"));
@@ -125,6 +132,33 @@ impl ObjectServer {
     /// The location of a repository in it.
     pub fn location(&self, prefix: &str) -> String {
         format!("s3://{BUCKET}/{prefix}")
+    }
+
+    /// Makes another bucket, with Object Lock.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn make_locked_bucket(&self, name: &str) {
+        let mut shell = Command::new(program())
+            .arg("shell")
+            .args(&self.shell)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("its shell starts");
+        let command = format!("s3.bucket.create -name {name} -withLock\n");
+        let mut words = shell.stdin.take().expect("a pipe");
+        words.write_all(command.as_bytes()).expect("it listens");
+        drop(words);
+        let said = shell.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&said.stdout);
+        assert!(said.contains("Object Lock: enabled"), "{said}");
+    }
+
+    /// Where it answers.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
     }
 
     /// A machine that knows how to reach it.

@@ -58,6 +58,7 @@ mod remote_reads;
 mod remote_words;
 mod repos;
 mod repository_check;
+mod retention;
 mod samples;
 mod serve;
 mod signals;

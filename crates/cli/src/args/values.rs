@@ -1,5 +1,6 @@
 //! Values of options, with the words stock Borg's errors have for bad ones.
 
+use ironborg_storage::Retention;
 use ironborg_types::text;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -109,6 +110,13 @@ pub(crate) fn interval(text: &str) -> Result<i64, String> {
         .ok_or_else(|| {
             format!("Unexpected interval number \"{number}\": expected an integer greater than 0")
         })
+}
+
+/// For how long something cannot be removed.
+pub(crate) fn retention(text: &str) -> Result<Retention, String> {
+    Retention::parse(text).ok_or_else(|| {
+        format!("\"{text}\": expected a time such as 30d, 4w, 6m or 1y, and governance or compliance after a comma")
+    })
 }
 
 /// An interval in seconds; none if it is zero or less, which means "never".

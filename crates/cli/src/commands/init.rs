@@ -6,6 +6,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use ironborg_archive::Session;
 use ironborg_crypto::KeyMode;
 use ironborg_repository::CreateOptions;
+use ironborg_storage::Retention;
 use ironborg_types::{Level, text};
 
 use super::{Run, Traits};
@@ -70,6 +71,9 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "PATH",
           value_parser = OsStringValueParser::new().try_map(|v| values::path(&v)))]
     import_related_secrets: Option<OsString>,
+    /// Keep each segment from being removed for so long (S3 with Object Lock), such as 30d or 1y,compliance
+    #[arg(long, value_name = "TIME", value_parser = values::retention)]
+    retain: Option<Retention>,
 }
 
 /// What will be done.
@@ -81,6 +85,7 @@ pub(crate) struct InitOptions {
     storage_quota: Option<u64>,
     make_parent_dirs: bool,
     related_secrets: Option<OsString>,
+    retain: Option<Retention>,
 }
 
 impl InitArgs {
@@ -97,6 +102,7 @@ impl InitArgs {
             storage_quota: self.storage_quota,
             make_parent_dirs: self.make_parent_dirs,
             related_secrets: self.import_related_secrets,
+            retain: self.retain,
         })
     }
 }
@@ -126,7 +132,10 @@ impl Run for InitOptions {
             self.advise(context);
             return Ok(());
         }
-        let repository = context.create_repository(&self.location, &create)?;
+        let repository = match self.retain {
+            Some(retention) => context.create_retained(&self.location, &create, retention)?,
+            None => context.create_repository(&self.location, &create)?,
+        };
         let shown = text::display(&self.location.canonical()).into_owned();
         context.log(
             Level::Info,

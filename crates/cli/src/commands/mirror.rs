@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use ironborg_repository::{MirrorFigures, MirrorOptions as Mirroring};
-use ironborg_storage::{FencedStorage, LocalStorage, Storage, real_path};
+use ironborg_storage::{FencedStorage, LocalStorage, Retention, Storage, real_path};
 
 use super::{Run, Traits};
-use crate::args::ParseError;
+use crate::args::{ParseError, values};
 use crate::context::{Access, Context};
 use crate::error::CliError;
 use crate::location::{Location, Protocol};
@@ -37,6 +37,9 @@ pub(crate) struct MirrorArgs {
     /// Read what the copy has, too, and send again what differs
     #[arg(long)]
     verify: bool,
+    /// Keep each segment of the copy from being removed for so long (S3 with Object Lock), such as 30d or 1y,compliance
+    #[arg(long, value_name = "TIME", value_parser = values::retention)]
+    retain: Option<Retention>,
 }
 
 /// What will be done.
@@ -47,6 +50,7 @@ pub(crate) struct MirrorOptions {
     dry_run: bool,
     stats: bool,
     verify: bool,
+    retain: Option<Retention>,
 }
 
 impl MirrorArgs {
@@ -59,6 +63,7 @@ impl MirrorArgs {
             dry_run: self.dry_run,
             stats: self.stats,
             verify: self.verify,
+            retain: self.retain,
         })
     }
 }
@@ -76,6 +81,10 @@ impl Run for MirrorOptions {
     }
 
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
+        let is_store = matches!(self.target.protocol, Protocol::Bucket(_));
+        if self.retain.is_some() && !is_store {
+            return Err(CliError::generic("--retain is for mirrors on S3."));
+        }
         let source = files_of(context, &self.location)?;
         let target = files_of(context, &self.target)?;
         let options = Mirroring {
@@ -83,6 +92,7 @@ impl Run for MirrorOptions {
             interrupt: Some(&signals::INTERRUPT),
             dry_run: self.dry_run,
             verify: self.verify,
+            retain: self.retain,
         };
         let _polled = PolledOperation::begin();
         let done = ironborg_repository::mirror(&source, &target, &options);

@@ -9,12 +9,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ironborg_format::segment::{COMMIT_SEGMENT_SIZE, Entry};
+use ironborg_storage::Retention;
 use ironborg_types::limits::PUT_HEADER_SIZE;
 use ironborg_types::{ChunkId, Event, Interrupt, Level, Reporter, SegmentId};
 
 use super::{CompactOptions, LOGGER, LocalRepository};
 use crate::RepositoryError;
 use crate::index::EntryLocation;
+use crate::retention::renew_if_due;
 use crate::segments::{Entries, SegmentLog, WhenFull};
 use crate::space::{commit_room, format_size};
 use crate::state::State;
@@ -31,6 +33,10 @@ impl LocalRepository {
         self.freed = Some(0);
         let index_id = self.with_loaded(|loaded| loaded.stored.id)?;
         let reporter = std::sync::Arc::clone(&self.reporter);
+        let retain = self
+            .settings
+            .retain
+            .filter(|_| self.storage.conditional().is_some());
         let mut freed = 0;
         let id = self.change(|log, state| {
             if options.cleanup_commits {
@@ -45,6 +51,8 @@ impl LocalRepository {
                 state,
                 reporter: &*reporter,
                 threshold: options.threshold,
+                retain,
+                kept_size: 0,
                 interrupt: options.interrupt,
                 index_id,
                 unused: Vec::new(),
@@ -52,6 +60,15 @@ impl LocalRepository {
                 unsynced: BTreeSet::new(),
             };
             let id = compaction.run()?;
+            if let Some(retention) = retain.filter(|_| compaction.kept_size > 0) {
+                let kept = format_size(compaction.kept_size as f64);
+                let message = format!(
+                    "{kept} of removed segments stay in older versions of their objects, for up to {} days from when they \
+                     were written or renewed.",
+                    retention.days
+                );
+                reporter.report(Event::log(Level::Info, LOGGER, message));
+            }
             freed = used_before - state.hints.storage_quota_use;
             let message = format!(
                 "compaction freed about {} repository space.",
@@ -62,6 +79,33 @@ impl LocalRepository {
         })?;
         self.freed = u64::try_from(freed).ok();
         Ok(id)
+    }
+}
+
+impl LocalRepository {
+    /// Renews the time for which segments stay, where they do.
+    pub(super) fn renew_retention(&self) -> Result<(), RepositoryError> {
+        let Some(retention) = self.settings.retain else {
+            return Ok(());
+        };
+        if self.storage.conditional().is_none() {
+            return Ok(());
+        }
+        let segments = self.log.segments()?;
+        let names: Vec<_> = segments.into_iter().map(|id| self.log.name(id)).collect();
+        match renew_if_due(&*self.storage, retention, &names) {
+            Ok(0) => {}
+            Ok(count) => self.log_message(
+                Level::Info,
+                format!("Renewed the retention of {count} segments."),
+            ),
+            // What was committed is; the next one tries again.
+            Err(error) => self.log_message(
+                Level::Warning,
+                format!("The retention of segments could not be renewed: {error}"),
+            ),
+        }
+        Ok(())
     }
 }
 
@@ -82,6 +126,10 @@ struct Compaction<'a> {
     state: &'a mut State,
     reporter: &'a dyn Reporter,
     threshold: f64,
+    /// For how long a segment takes room after it was removed.
+    retain: Option<Retention>,
+    /// Bytes of those.
+    kept_size: u64,
     interrupt: Option<&'static Interrupt>,
     /// The transaction whose index is on disk: what it says is settled.
     index_id: Option<SegmentId>,
@@ -181,8 +229,14 @@ impl Compaction<'_> {
         if freeable as f64 / size as f64 <= self.threshold && !is_unused {
             return Ok(true);
         }
+        if self.is_young(segment) {
+            return Ok(true);
+        }
         if !self.make_room(segment, size)? {
             return Ok(false);
+        }
+        if self.retain.is_some() {
+            self.kept_size += size;
         }
         self.state.hints.segments.entry(segment.0).or_insert(0);
         self.forgot_deletes = false;
@@ -196,6 +250,20 @@ impl Compaction<'_> {
             forgot_deletes: self.forgot_deletes,
         });
         Ok(true)
+    }
+
+    /// Whether a segment that is still in use takes its room for long whether it is rewritten or not: a copy would only take
+    /// more.
+    fn is_young(&self, segment: SegmentId) -> bool {
+        let used = self.state.hints.segments.get(&segment.0).copied();
+        let Some(retention) = self.retain.filter(|_| used.unwrap_or(0) > 0) else {
+            return false;
+        };
+        let age = self
+            .log
+            .modified(segment)
+            .and_then(|time| time.elapsed().ok());
+        age.is_some_and(|age| age < retention.period())
     }
 
     /// Whether a segment can be copied and the transaction be completed then, if need be after removing what has

@@ -15,7 +15,8 @@ use super::{Mirroring, README, Trouble};
 use crate::RepositoryError;
 use crate::lock::Lock;
 use crate::nonce::NonceFile;
-use crate::settings::{CONFIG, SECTION};
+use crate::retention::renew_if_due;
+use crate::settings::{CONFIG, RETAIN, SECTION};
 
 /// Log of transactions in a repository that only grows.
 const TRANSACTIONS: &str = "transactions";
@@ -45,8 +46,11 @@ impl Mirroring<'_> {
             && others.is_empty()
             && !removes
             && plan.record.as_ref() == Some(&wanted);
-        if is_done || self.options.dry_run {
+        if self.options.dry_run {
             return Ok(());
+        }
+        if is_done {
+            return self.renew_retention(plan);
         }
         let known = plan.record.as_ref();
         self.write_record(&Record {
@@ -96,7 +100,27 @@ impl Mirroring<'_> {
             self.may_go_on()?;
             self.target.storage.replace(CONFIG, &[&config])?;
         }
-        self.write_record(&wanted)
+        self.write_record(&wanted)?;
+        self.renew_retention(plan)
+    }
+
+    /// Renews the time for which the target's segments stay, if it is due.
+    fn renew_retention(&self, plan: &Plan) -> Result<(), Trouble> {
+        let Some(retention) = plan.retain else {
+            return Ok(());
+        };
+        let segments = plan.wanted.segments.keys();
+        let names: Vec<_> = segments
+            .map(|&segment| self.target.log.name(segment))
+            .collect();
+        let count = renew_if_due(&*self.target.storage, retention, &names)?;
+        if count > 0 {
+            self.report(
+                Level::Info,
+                format!("renewed the retention of {count} segments"),
+            );
+        }
+        Ok(())
     }
 
     /// Begins the figures: what is sent is counted when it has been, unless it is only said.
@@ -152,19 +176,24 @@ impl Mirroring<'_> {
             .storage
             .read(CONFIG)
             .map_err(|error| Trouble::Source(error.into()))?;
-        if !plan.is_append_only {
-            return Ok(bytes);
-        }
         let config = std::str::from_utf8(&bytes)
             .ok()
             .and_then(|text| Config::parse(text).ok());
         let Some(mut config) = config else {
             return Ok(bytes);
         };
-        if config.get(SECTION, "append_only") == Some("1") {
+        let retain = plan.retain.map(|retention| retention.to_string());
+        let is_same = config.get(SECTION, RETAIN) == retain.as_deref();
+        if is_same && (!plan.is_append_only || config.get(SECTION, "append_only") == Some("1")) {
             return Ok(bytes);
         }
-        config.set(SECTION, "append_only", "1");
+        if plan.is_append_only {
+            config.set(SECTION, "append_only", "1");
+        }
+        config.remove(SECTION, RETAIN);
+        if let Some(retain) = retain {
+            config.set(SECTION, RETAIN, retain);
+        }
         Ok(config.to_text().into_bytes())
     }
 

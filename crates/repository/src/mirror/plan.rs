@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use ironborg_format::config::{Config, parse_boolean, parse_integer};
 use ironborg_format::segment::COMMIT_SEGMENT_SIZE;
+use ironborg_storage::Retention;
 use ironborg_types::SegmentId;
 
 use super::reading::is_same;
@@ -11,7 +12,8 @@ use super::record::{RECORD, Record};
 use super::side::{Contents, refused};
 use super::{Mirroring, Trouble};
 use crate::lock::Lock;
-use crate::settings::{CONFIG, SECTION};
+use crate::segments::DATA;
+use crate::settings::{CONFIG, RETAIN, SECTION};
 
 /// How much of a segment is compared at either end to see whether both sides have a common past.
 const SAMPLE_LEN: u64 = 64 << 10;
@@ -21,6 +23,8 @@ pub(super) type Sized = (SegmentId, u64);
 
 /// What has to be done, in this order.
 pub(super) struct Plan {
+    /// For how long segments of the target stay; its own decision.
+    pub(super) retain: Option<Retention>,
     /// The transaction the target will have.
     pub(super) commit: SegmentId,
     /// What the source has of it.
@@ -75,11 +79,24 @@ impl Mirroring<'_> {
         };
         let config = self.target.read(CONFIG)?;
         let settings = self.settings_there(config.as_deref(), record.as_ref())?;
+        let retain = settings
+            .as_ref()
+            .map_or(self.options.retain, |settings| settings.retain);
+        if let Some(retention) = retain
+            && let Some(conditional) = self.target.storage.conditional()
+            && !self.options.dry_run
+        {
+            conditional.can_retain()?;
+            conditional.retain(DATA, retention)?;
+        }
         let mut plan = Plan {
+            retain,
             commit,
             done: None,
             is_committed: false,
-            is_append_only: settings.is_some_and(|settings| settings.is_append_only),
+            is_append_only: settings
+                .as_ref()
+                .is_some_and(|settings| settings.is_append_only),
             wanted,
             there,
             config,
@@ -146,7 +163,12 @@ impl Mirroring<'_> {
             .into());
         }
         let append_only = config.get(SECTION, "append_only");
+        let retain = config.get(SECTION, RETAIN);
         Ok(Some(SettingsThere {
+            retain: self
+                .options
+                .retain
+                .or_else(|| retain.and_then(Retention::parse)),
             is_append_only: append_only.and_then(parse_boolean).unwrap_or(false),
         }))
     }
@@ -275,5 +297,6 @@ impl Mirroring<'_> {
 
 /// What the target's own config decides.
 struct SettingsThere {
+    retain: Option<Retention>,
     is_append_only: bool,
 }

@@ -194,6 +194,7 @@ pub(crate) fn options() -> MirrorOptions {
         interrupt: None,
         dry_run: false,
         verify: false,
+        retain: None,
     }
 }
 
