@@ -10,6 +10,7 @@ mod copies;
 mod credentials;
 mod error;
 mod known;
+mod leftovers;
 mod requests;
 mod retention;
 mod storage;

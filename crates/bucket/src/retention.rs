@@ -43,7 +43,7 @@ pub(crate) struct Amazon {
     retained: RwLock<Option<(Retention, String)>>,
 }
 
-type Failure = Box<dyn Error + Send + Sync>;
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 impl Amazon {
     pub(crate) fn new(region: Option<String>) -> Self {
@@ -154,8 +154,7 @@ impl Amazon {
     }
 
     async fn sign(&self, request: &mut HttpRequest) -> Result<(), Failure> {
-        let store = self.store.get().ok_or("the store is not open yet")?;
-        let credential = store.credentials().get_credential().await?;
+        let credential = self.store()?.credentials().get_credential().await?;
         let digest = request
             .headers()
             .get(CONTENT_DIGEST)
@@ -168,9 +167,13 @@ impl Amazon {
         Ok(())
     }
 
+    pub(crate) fn store(&self) -> Result<&AmazonS3, Failure> {
+        Ok(self.store.get().ok_or("the store is not open yet")?)
+    }
+
     /// Where an object is; that of no name is the bucket.
-    async fn url(&self, object: &Path) -> Result<Url, Failure> {
-        let store = self.store.get().ok_or("the store is not open yet")?;
+    pub(crate) async fn url(&self, object: &Path) -> Result<Url, Failure> {
+        let store = self.store()?;
         let mut url = store
             .signed_url(Method::GET, object, Duration::from_mins(1))
             .await?;
@@ -179,7 +182,7 @@ impl Amazon {
     }
 
     /// Makes a request, again if need be.
-    async fn request(
+    pub(crate) async fn request(
         &self,
         method: Method,
         url: &Url,
@@ -222,13 +225,13 @@ impl Amazon {
 }
 
 /// What a store says of a request it does not take.
-fn refusal(status: StatusCode, body: &[u8]) -> Failure {
+pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> Failure {
     let said = text_of(body, "Message").or_else(|| text_of(body, "Code"));
     format!("{status}: {}", said.unwrap_or_default()).into()
 }
 
 /// The text in the first element of a name.
-fn text_of(body: &[u8], name: &str) -> Option<String> {
+pub(crate) fn text_of(body: &[u8], name: &str) -> Option<String> {
     let body = std::str::from_utf8(body).ok()?;
     let (_, rest) = body.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once("</")?;
@@ -246,7 +249,7 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// A time as `2026-01-31T12:00:00Z`.
-fn iso_date(time: SystemTime) -> String {
+pub(crate) fn iso_date(time: SystemTime) -> String {
     let seconds = time
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());

@@ -615,6 +615,16 @@ impl Conditional for BucketStorage {
         self.term
     }
 
+    fn give_up_leftovers(&self, age: Duration) -> Result<usize, StorageError> {
+        let (Some(amazon), Some(before)) = (&self.amazon, SystemTime::now().checked_sub(age))
+        else {
+            return Ok(0);
+        };
+        let root = self.requests.key("");
+        let given_up = self.requests.wait(amazon.give_up_uploads(&root, before));
+        given_up.map_err(|error| self.failed("abort", io::Error::other(error)))
+    }
+
     fn can_retain(&self) -> Result<(), StorageError> {
         let able = self.requests.wait(self.amazon()?.can_retain());
         able.map_err(|error| self.failed("retain", io::Error::other(error)))

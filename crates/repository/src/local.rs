@@ -529,6 +529,7 @@ impl Repository for LocalRepository {
     fn commit_compact(&mut self, options: CompactOptions) -> Result<(), RepositoryError> {
         self.begin()?;
         self.commit_transaction(Some(options))?;
+        self.give_up_leftovers();
         self.renew_retention()
     }
 

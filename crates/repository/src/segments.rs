@@ -14,7 +14,6 @@ use std::collections::BTreeSet;
 use std::io::IoSliceMut;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use ironborg_format::segment::{
     self, ATTIC_MAGIC, COMMIT, EntryError, HEADER_LEN, KEYED_HEADER_LEN, MAGIC_LEN,
@@ -250,11 +249,6 @@ impl SegmentLog {
     pub(crate) fn size(&self, segment: SegmentId) -> Result<Option<u64>, StorageError> {
         let status = self.storage.status(&self.name(segment))?;
         Ok(status.map(|s| s.size).filter(|&size| size > 0))
-    }
-
-    /// When a segment was written, if that is known.
-    pub(crate) fn modified(&self, segment: SegmentId) -> Option<SystemTime> {
-        self.storage.modified(&self.name(segment))
     }
 
     /// Reads one object into `out`, checked to be whole and for this id.

@@ -37,6 +37,13 @@ pub trait Conditional: Send + Sync {
         None
     }
 
+    /// Gives up what was begun longer ago than this, was never finished and cannot be seen; returns how much. Only for who is
+    /// alone here.
+    fn give_up_leftovers(&self, age: Duration) -> Result<usize, StorageError> {
+        let _ = age;
+        Ok(0)
+    }
+
     /// Whether it can be promised that nobody removes something before its time.
     ///
     /// # Errors

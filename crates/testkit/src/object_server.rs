@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use ironborg_bucket::{BucketUrl, Connection, connect};
+use ironborg_bucket::{BucketStorage, BucketUrl, Connection, connect};
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -154,6 +154,18 @@ impl ObjectServer {
         let said = shell.wait_with_output().expect("it ends");
         let said = String::from_utf8_lossy(&said.stdout);
         assert!(said.contains("Object Lock: enabled"), "{said}");
+    }
+
+    /// Begins an object of the bucket there is, in parts, and never ends it.
+    pub fn begin_upload(&self, name: &str) {
+        let store = self.connection.store();
+        let begun = self.connection.wait(store.put_multipart(&Key::from(name)));
+        begun.expect("it is begun");
+    }
+
+    /// The bucket there is, as a repository's files.
+    pub fn storage(&self) -> BucketStorage {
+        BucketStorage::new(&self.connection, &env::temp_dir())
     }
 
     /// Where it answers.

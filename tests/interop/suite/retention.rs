@@ -2,7 +2,10 @@
 //! was backed up is there again.
 
 use std::fs;
+use std::thread;
+use std::time::Duration;
 
+use ironborg_storage::Storage;
 use ironborg_testkit::{ObjectServer, Program};
 
 use crate::scene::{Scene, text};
@@ -48,6 +51,18 @@ fn what_is_retained_outlives_the_removal_of_everything() {
     );
     let listed = our(&["list", &server.location("plain")]);
     assert_eq!(listed.code(), 2, "nothing was made");
+
+    // What was never finished is given up when it is old.
+    server.begin_upload("some/data/0/1");
+    let give_up = |age| {
+        let storage = server.storage();
+        let conditional = storage.conditional().expect("a store");
+        conditional.give_up_leftovers(age).expect("a list")
+    };
+    assert_eq!(give_up(Duration::from_hours(1)), 0);
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!(give_up(Duration::ZERO), 1);
+    assert_eq!(give_up(Duration::ZERO), 0);
 
     let there = format!("s3://{BUCKET}/repo");
     our(&["init", "-e", "repokey", "--retain", "30d", &there]).ok();

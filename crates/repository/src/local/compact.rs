@@ -7,9 +7,10 @@
 //! Source: Borg 1.4, `Repository.compact_segments`; docs/format.md, "Compaction".
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use ironborg_format::segment::{COMMIT_SEGMENT_SIZE, Entry};
-use ironborg_storage::Retention;
+use ironborg_storage::{Retention, Storage};
 use ironborg_types::limits::PUT_HEADER_SIZE;
 use ironborg_types::{ChunkId, Event, Interrupt, Level, Reporter, SegmentId};
 
@@ -21,6 +22,8 @@ use crate::segments::{Entries, SegmentLog, WhenFull};
 use crate::space::{commit_room, format_size};
 use crate::state::State;
 
+/// What was begun so long ago is not going to be finished.
+const LEFTOVER_AGE: Duration = Duration::from_hours(24);
 /// Names the progress.
 const COMPACT: &str = "repository.compact_segments";
 
@@ -33,6 +36,7 @@ impl LocalRepository {
         self.freed = Some(0);
         let index_id = self.with_loaded(|loaded| loaded.stored.id)?;
         let reporter = std::sync::Arc::clone(&self.reporter);
+        let storage = std::sync::Arc::clone(&self.storage);
         let retain = self
             .settings
             .retain
@@ -51,6 +55,7 @@ impl LocalRepository {
                 state,
                 reporter: &*reporter,
                 threshold: options.threshold,
+                storage: &*storage,
                 retain,
                 kept_size: 0,
                 interrupt: options.interrupt,
@@ -83,6 +88,23 @@ impl LocalRepository {
 }
 
 impl LocalRepository {
+    /// Removes what is left of files that were begun long ago and never finished, where such things cost. Whoever had been
+    /// writing them has lost the lock since.
+    pub(super) fn give_up_leftovers(&self) {
+        let Some(conditional) = self.storage.conditional() else {
+            return;
+        };
+        let message = match conditional.give_up_leftovers(LEFTOVER_AGE) {
+            Ok(0) => return,
+            Ok(count) => (Level::Info, format!("Gave up {count} unfinished uploads.")),
+            Err(error) => (
+                Level::Debug,
+                format!("Unfinished uploads were not looked for: {error}"),
+            ),
+        };
+        self.log_message(message.0, message.1);
+    }
+
     /// Renews the time for which segments stay, where they do.
     pub(super) fn renew_retention(&self) -> Result<(), RepositoryError> {
         let Some(retention) = self.settings.retain else {
@@ -126,6 +148,7 @@ struct Compaction<'a> {
     state: &'a mut State,
     reporter: &'a dyn Reporter,
     threshold: f64,
+    storage: &'a dyn Storage,
     /// For how long a segment takes room after it was removed.
     retain: Option<Retention>,
     /// Bytes of those.
@@ -259,10 +282,8 @@ impl Compaction<'_> {
         let Some(retention) = self.retain.filter(|_| used.unwrap_or(0) > 0) else {
             return false;
         };
-        let age = self
-            .log
-            .modified(segment)
-            .and_then(|time| time.elapsed().ok());
+        let written = self.storage.modified(&self.log.name(segment));
+        let age = written.and_then(|time| time.elapsed().ok());
         age.is_some_and(|age| age < retention.period())
     }
 
