@@ -1,32 +1,26 @@
-//! Opening a store: settings from the environment and profile files, and requests that are counted.
+//! Opening a store: settings from the environment and profile files.
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use futures_util::StreamExt;
-use http_body::Frame;
-use http_body_util::StreamBody;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, Checksum, S3ConditionalPut};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
-use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
-    ReqwestConnector,
-};
+use object_store::client::HttpConnector;
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
-use sync_wrapper::SyncStream;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::asking::Connector;
 use crate::retention::Amazon;
-use crate::traffic::Kind;
+use crate::settings::Settings;
 use crate::{BucketError, BucketUrl, Scheme, Traffic};
 
-/// The stores most people have do not answer for a while now and then; after this the command fails.
-const RETRY_TIMEOUT: Duration = Duration::from_mins(3);
 /// How often a request is made again at most.
 const RETRIES_MAX: usize = 10;
+/// Longest and shortest pause before that, unless there is little patience.
+const PAUSE_MAX: Duration = Duration::from_secs(15);
+const PAUSE_MIN: Duration = Duration::from_millis(200);
 /// A request without any progress for so long is given up and made again.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,6 +35,8 @@ pub struct Connection {
     store: Arc<dyn ObjectStore>,
     url: BucketUrl,
     runtime: Arc<Runtime>,
+    settings: Settings,
+    place: String,
     /// What only one of the protocols has.
     pub(crate) amazon: Option<Arc<Amazon>>,
     /// What requests are made through it.
@@ -55,6 +51,20 @@ impl Connection {
 
     pub(crate) fn parts(&self) -> (Arc<dyn ObjectStore>, BucketUrl, Arc<Runtime>) {
         (self.store(), self.url.clone(), Arc::clone(&self.runtime))
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// Which store it is, whatever is below it: where it answers, and the bucket.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Whether a store may be written to that cannot keep two writers apart.
+    pub fn may_be_unprotected(&self) -> bool {
+        self.settings.unprotected
     }
 
     /// Waits for requests.
@@ -81,16 +91,34 @@ pub fn connect(url: &BucketUrl, variables: &[(String, String)]) -> Result<Connec
         .enable_all()
         .build()
         .map_err(|error| wrong(error.to_string()))?;
+    let settings = Settings::read(url, variables)?;
     let traffic = Traffic::default();
-    let built = build(url, variables, &traffic).map_err(|error| wrong(error.to_string()))?;
+    let connector = Connector {
+        traffic: traffic.clone(),
+        amazon: Weak::new(),
+        patience: settings.patience,
+    };
+    let endpoint = endpoint(variables).unwrap_or("-");
+    let built = build(url, variables, connector).map_err(|error| wrong(error.to_string()))?;
     let (store, amazon) = built;
     Ok(Connection {
         store,
+        place: format!("{endpoint} {}://{}", url.scheme.name(), url.bucket),
+        settings,
         url: url.clone(),
         runtime: Arc::new(runtime),
         amazon,
         traffic,
     })
+}
+
+/// Where a store like Amazon's answers that is not Amazon's.
+fn endpoint(variables: &[(String, String)]) -> Option<&str> {
+    const NAMES: [&str; 3] = ["aws_endpoint_url_s3", "aws_endpoint_url", "aws_endpoint"];
+    let found = variables.iter().find(|(key, value)| {
+        !value.is_empty() && NAMES.contains(&key.to_ascii_lowercase().as_str())
+    });
+    found.map(|(_, value)| value.as_str())
 }
 
 /// A store, and what only Amazon's protocol has.
@@ -99,7 +127,7 @@ type Built = (Arc<dyn ObjectStore>, Option<Arc<Amazon>>);
 fn build(
     url: &BucketUrl,
     variables: &[(String, String)],
-    traffic: &Traffic,
+    connector: Connector,
 ) -> Result<Built, object_store::Error> {
     let lowered = || {
         let set = variables.iter().filter(|(_, value)| !value.is_empty());
@@ -112,16 +140,12 @@ fn build(
         .with_pool_max_idle_per_host(CONNECTIONS_KEPT);
     let retry = RetryConfig {
         backoff: BackoffConfig {
-            init_backoff: Duration::from_millis(200),
-            max_backoff: Duration::from_secs(15),
+            init_backoff: PAUSE_MIN.min(connector.patience / 40),
+            max_backoff: PAUSE_MAX.min(connector.patience / 8),
             base: 2.0,
         },
         max_retries: RETRIES_MAX,
-        retry_timeout: RETRY_TIMEOUT,
-    };
-    let connector = Counting {
-        traffic: traffic.clone(),
-        amazon: Weak::new(),
+        retry_timeout: connector.patience,
     };
     Ok(match url.scheme {
         Scheme::S3 => {
@@ -131,17 +155,14 @@ fn build(
                     builder = builder.with_config(key, value);
                 }
             }
-            let endpoint = lowered().find(|(key, _)| {
-                ["aws_endpoint_url_s3", "aws_endpoint_url", "aws_endpoint"].contains(&key.as_str())
-            });
             // Whoever writes http:// means it.
-            let is_plain = endpoint.is_some_and(|(_, value)| value.starts_with("http://"));
+            let is_plain = endpoint(variables).is_some_and(|value| value.starts_with("http://"));
             if is_plain {
                 builder = builder.with_allow_http(true);
             }
             let region = builder.get_config_value(&AmazonS3ConfigKey::Region);
             let amazon = Arc::new(Amazon::new(region));
-            let connector = Counting {
+            let connector = Connector {
                 amazon: Arc::downgrade(&amazon),
                 ..connector
             };
@@ -187,65 +208,4 @@ fn build(
             (Arc::new(store), None)
         }
     })
-}
-
-/// Makes requests and counts them.
-#[derive(Debug, Clone)]
-struct Counting {
-    traffic: Traffic,
-    /// It has a store that makes requests through this.
-    amazon: Weak<Amazon>,
-}
-
-impl HttpConnector for Counting {
-    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let client = ReqwestConnector::default().connect(options)?;
-        let counting = self.clone();
-        Ok(HttpClient::new(CountingClient { client, counting }))
-    }
-}
-
-#[derive(Debug)]
-struct CountingClient {
-    client: HttpClient,
-    counting: Counting,
-}
-
-#[async_trait]
-impl HttpService for CountingClient {
-    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let traffic = &self.counting.traffic;
-        if let Some(amazon) = self.counting.amazon.upgrade() {
-            amazon.lock(&mut request).await?;
-        }
-        let query = request.uri().query().unwrap_or_default();
-        let kind = match request.method().as_str() {
-            "GET" if query.contains("list-type=") || query.contains("comp=list") => Kind::List,
-            "GET" | "HEAD" => Kind::Read,
-            "DELETE" => Kind::Removal,
-            "POST" if query == "delete" || query.starts_with("delete=") => Kind::Removal,
-            _ => Kind::Write,
-        };
-        traffic.request(kind, request.body().content_length() as u64);
-        let response = match self.client.execute(request).await {
-            Ok(response) => response,
-            Err(error) => {
-                traffic.failed();
-                return Err(error);
-            }
-        };
-        if response.status().is_server_error() {
-            traffic.failed();
-        }
-        let (head, body) = response.into_parts();
-        let traffic = traffic.clone();
-        let counted = body.bytes_stream().map(move |piece| {
-            if let Ok(piece) = &piece {
-                traffic.received(piece.len() as u64);
-            }
-            piece.map(Frame::data)
-        });
-        let body = HttpResponseBody::new(StreamBody::new(SyncStream::new(counted)));
-        Ok(HttpResponse::from_parts(head, body))
-    }
 }

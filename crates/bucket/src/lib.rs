@@ -5,6 +5,8 @@
 //! signatures and retries are `object_store`'s; nothing here knows what a segment is.
 
 mod ahead;
+mod asking;
+mod conditions;
 mod connect;
 mod copies;
 mod credentials;
@@ -13,11 +15,13 @@ mod known;
 mod leftovers;
 mod requests;
 mod retention;
+mod settings;
 mod storage;
 mod traffic;
 mod upload;
 mod url;
 
+pub use conditions::Conditions;
 pub use connect::{Connection, connect};
 pub use credentials::profile;
 pub use error::BucketError;

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -17,9 +18,9 @@ use object_store::{
 use tokio::runtime::{Handle, Runtime};
 use tokio::task::{JoinError, JoinSet};
 
-use crate::BucketUrl;
 use crate::known::{Listing, Object};
 use crate::upload::{PART_LEN, PARTS_IN_FLIGHT};
+use crate::{BucketUrl, Scheme};
 
 /// Tells what one process has written from what another one has, where the answer to a request was lost.
 const MARK: &str = "writer";
@@ -30,6 +31,8 @@ pub(crate) struct Requests {
     store: Arc<dyn ObjectStore>,
     url: Arc<BucketUrl>,
     runtime: Arc<Runtime>,
+    /// The store knows no conditions: they are looked after here, as well as that can be done.
+    is_unprotected: Arc<AtomicBool>,
 }
 
 /// What is known of an object.
@@ -55,7 +58,17 @@ impl Requests {
             store,
             url: Arc::new(url),
             runtime,
+            is_unprotected: Arc::default(),
         }
+    }
+
+    /// Looks after conditions here from now on, between two requests and so without any certainty.
+    pub(crate) fn do_without_conditions(&self) {
+        self.is_unprotected.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn store(&self) -> &dyn ObjectStore {
+        &*self.store
     }
 
     /// What messages call an object.
@@ -99,7 +112,7 @@ impl Requests {
         match self.wait(self.store.get_opts(&self.key(name), options)) {
             Ok(result) => Ok(Some(Known {
                 size: result.meta.size,
-                version: version(&result.meta),
+                version: self.version_of(&result.meta),
                 modified: result.meta.last_modified.into(),
             })),
             Err(Error::NotFound { .. }) => Ok(None),
@@ -112,7 +125,7 @@ impl Requests {
         let key = self.key(name);
         let got = self.wait(async {
             let result = self.store.get_opts(&key, GetOptions::default()).await?;
-            let version = version(&result.meta);
+            let version = self.version_of(&result.meta);
             let size = result.meta.size;
             let bytes = result.bytes().await?;
             Ok((bytes, size, version))
@@ -184,7 +197,7 @@ impl Requests {
         let key = self.key(name);
         let got = self.wait(async {
             let result = self.store.get_opts(&key, GetOptions::default()).await?;
-            let object = object(&result.meta);
+            let object = self.object(&result.meta);
             let mut pieces = result.into_stream();
             let mut len = 0;
             while let Some(piece) = pieces.next().await {
@@ -212,11 +225,16 @@ impl Requests {
         let prefix = (!key.as_ref().is_empty()).then_some(&key);
         let listed = self.wait(self.store.list_with_delimiter(prefix));
         let listed = listed.map_err(|error| self.failed("list", dir, error))?;
-        let dirs = listed.common_prefixes.iter();
+        // Some stores list a directory that was emptied, or was made by hand, as an object in itself.
+        let dirs = listed.common_prefixes.iter().filter(|path| **path != key);
         let dirs = dirs.filter_map(|path| Some((path.filename()?.to_owned(), None)));
-        let files = listed.objects.iter();
-        let files = files
-            .filter_map(|meta| Some((meta.location.filename()?.to_owned(), Some(object(meta)))));
+        let files = listed.objects.iter().filter(|meta| meta.location != key);
+        let files = files.filter_map(|meta| {
+            Some((
+                meta.location.filename()?.to_owned(),
+                Some(self.object(meta)),
+            ))
+        });
         Ok(dirs.chain(files).collect())
     }
 
@@ -251,18 +269,23 @@ impl Requests {
         condition: &Condition<'_>,
     ) -> Result<Option<Version>, StorageError> {
         let key = self.key(name);
-        let mark = mark()?;
+        let mark = random_word()?;
+        let mut condition = condition;
+        if self.is_unprotected.load(Ordering::Relaxed) {
+            let holds = self.holds(&key, condition).await;
+            if !holds.map_err(|error| self.failed("head", name, error))? {
+                return Ok(None);
+            }
+            condition = &Condition::Always;
+        }
         let mode = match condition {
             Condition::Always => PutMode::Overwrite,
             Condition::New => PutMode::Create,
-            Condition::Same(Version(tag)) => PutMode::Update(UpdateVersion {
-                e_tag: Some(tag.clone()),
-                version: None,
-            }),
+            Condition::Same(version) => PutMode::Update(self.update(version)),
         };
         let options = PutOptions {
             mode,
-            attributes: Attributes::from_iter([(Attribute::Metadata(MARK.into()), mark.clone())]),
+            attributes: marked(&mark),
             ..PutOptions::default()
         };
         let error = match self
@@ -270,7 +293,7 @@ impl Requests {
             .put_opts(&key, PutPayload::from(content), options)
             .await
         {
-            Ok(result) => return Ok(Some(Version(result.e_tag.unwrap_or_default()))),
+            Ok(result) => return Ok(Some(self.version(result.e_tag, result.version))),
             Err(error) => error,
         };
         let is_refused = matches!(
@@ -287,6 +310,60 @@ impl Requests {
         }
     }
 
+    /// Whether a condition holds right now.
+    async fn holds(&self, key: &Path, condition: &Condition<'_>) -> Result<bool, Error> {
+        if matches!(condition, Condition::Always) {
+            return Ok(true);
+        }
+        let options = GetOptions {
+            head: true,
+            ..GetOptions::default()
+        };
+        let there = match self.store.get_opts(key, options).await {
+            Ok(result) => Some(self.version_of(&result.meta)),
+            Err(Error::NotFound { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(match condition {
+            Condition::Same(version) => there.as_ref() == Some(version),
+            _ => there.is_none(),
+        })
+    }
+
+    /// Versions as the store counts them: Google's by numbers, the others' by tags.
+    fn version(&self, e_tag: Option<String>, number: Option<String>) -> Version {
+        let version = match self.url.scheme {
+            Scheme::Gs => number,
+            Scheme::S3 | Scheme::Az => e_tag,
+        };
+        Version(version.unwrap_or_default())
+    }
+
+    fn version_of(&self, meta: &ObjectMeta) -> Version {
+        self.version(meta.e_tag.clone(), meta.version.clone())
+    }
+
+    fn object(&self, meta: &ObjectMeta) -> Object {
+        Object {
+            size: meta.size,
+            version: self.version_of(meta),
+        }
+    }
+
+    fn update(&self, Version(version): &Version) -> UpdateVersion {
+        let version = Some(version.clone());
+        match self.url.scheme {
+            Scheme::Gs => UpdateVersion {
+                e_tag: None,
+                version,
+            },
+            Scheme::S3 | Scheme::Az => UpdateVersion {
+                e_tag: version,
+                version: None,
+            },
+        }
+    }
+
     async fn version_marked(&self, key: &Path, mark: &str) -> Result<Option<Version>, Error> {
         let options = GetOptions {
             head: true,
@@ -298,33 +375,52 @@ impl Requests {
         };
         let there = result.attributes.get(&Attribute::Metadata(MARK.into()));
         let is_ours = there.is_some_and(|there| there.as_ref() == mark);
-        Ok(is_ours.then(|| version(&result.meta)))
+        Ok(is_ours.then(|| self.version_of(&result.meta)))
     }
 
-    /// Begins an object that is sent in parts.
+    /// Begins an object that is sent in parts; also the mark it will bear.
     pub(crate) async fn begin_parts(
         &self,
         name: &str,
-    ) -> Result<Box<dyn MultipartUpload>, StorageError> {
+    ) -> Result<(String, Box<dyn MultipartUpload>), StorageError> {
         let key = self.key(name);
-        let begun = self
-            .store
-            .put_multipart_opts(&key, PutMultipartOptions::default());
-        begun
-            .await
-            .map_err(|error| self.failed("upload", name, error))
+        let mark = random_word()?;
+        let options = PutMultipartOptions {
+            attributes: marked(&mark),
+            ..PutMultipartOptions::default()
+        };
+        let begun = self.store.put_multipart_opts(&key, options).await;
+        let upload = begun.map_err(|error| self.failed("upload", name, error))?;
+        Ok((mark, upload))
+    }
+
+    /// Makes an object of the parts that have arrived. Where an answer is lost there is nothing left to complete when it
+    /// is asked for again: the mark tells.
+    pub(crate) async fn complete(
+        &self,
+        name: &str,
+        mark: &str,
+        upload: &mut dyn MultipartUpload,
+    ) -> Result<Version, Error> {
+        match upload.complete().await {
+            Ok(result) => Ok(self.version(result.e_tag, result.version)),
+            Err(error) => match self.version_marked(&self.key(name), mark).await {
+                Ok(Some(version)) => Ok(version),
+                _ => Err(error),
+            },
+        }
     }
 
     /// Writes a large object from a file, in parts, in place of whatever there is.
     pub(crate) fn put_spooled(&self, name: &str, spool: &Spool) -> Result<Version, StorageError> {
-        let mut upload = self.wait(self.begin_parts(name))?;
+        let (mark, mut upload) = self.wait(self.begin_parts(name))?;
         let sent = self.send_parts_of(name, spool, &mut *upload);
         let done = sent.and_then(|()| {
-            let completed = self.wait(upload.complete());
+            let completed = self.wait(self.complete(name, &mark, &mut *upload));
             completed.map_err(|error| self.failed("upload", name, error))
         });
         match done {
-            Ok(result) => Ok(Version(result.e_tag.unwrap_or_default())),
+            Ok(version) => Ok(version),
             Err(error) => {
                 // What is left of it costs until the store's own rules remove it.
                 let _ = self.wait(upload.abort());
@@ -412,18 +508,12 @@ impl Requests {
     }
 }
 
-fn object(meta: &ObjectMeta) -> Object {
-    Object {
-        size: meta.size,
-        version: version(meta),
-    }
+fn marked(mark: &str) -> Attributes {
+    Attributes::from_iter([(Attribute::Metadata(MARK.into()), mark.to_owned())])
 }
 
-fn version(meta: &ObjectMeta) -> Version {
-    Version(meta.e_tag.clone().unwrap_or_default())
-}
-
-fn mark() -> Result<String, StorageError> {
+/// 32 hexadecimal digits nobody else has.
+pub(crate) fn random_word() -> Result<String, StorageError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)
         .map_err(|e| StorageError::io("read", "/dev/urandom", io::Error::other(e)))?;

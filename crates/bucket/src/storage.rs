@@ -23,7 +23,7 @@ use crate::known::{KnownObjects, Object};
 use crate::requests::{Condition, Known, Requests};
 use crate::retention::Amazon;
 use crate::upload::{PART_LEN, Uploads};
-use crate::{BucketUrl, Connection};
+use crate::{BucketUrl, Conditions, Connection, conditions};
 
 /// Size of segments in new repositories: a request more costs little then, and compaction rewrites no more than this for
 /// what is left of one.
@@ -71,6 +71,7 @@ impl BucketStorage {
         let (store, url, runtime) = connection.parts();
         Self {
             amazon: connection.amazon.clone(),
+            term: connection.settings().term,
             ..Self::on(store, url, runtime, spool)
         }
     }
@@ -119,6 +120,19 @@ impl BucketStorage {
     pub fn with_term(mut self, term: Duration) -> Self {
         self.term = Some(term);
         self
+    }
+
+    /// Tries whether the store keeps the conditions under which it is asked to write. Makes an object and removes it.
+    ///
+    /// # Errors
+    /// It cannot be written to at all.
+    pub fn prove_conditions(&self) -> Result<Conditions, StorageError> {
+        conditions::prove(&self.requests)
+    }
+
+    /// Writes to a store that does not keep them: nothing keeps two writers apart who come at the same moment.
+    pub fn do_without_conditions(&self) {
+        self.requests.do_without_conditions();
     }
 
     fn made(&self) -> MutexGuard<'_, BTreeSet<String>> {
@@ -264,7 +278,10 @@ impl Storage for BucketStorage {
         if name.is_empty() {
             // Whoever asks wants to see what is there next.
             let entries = self.list("")?;
-            return Ok((!entries.is_empty()).then_some(directory));
+            let has_file = entries.iter().any(|entry| entry.kind == EntryKind::File);
+            // Some stores go on listing directories for a while that were emptied.
+            let is_there = has_file || !entries.is_empty() && self.requests.has_any("")?;
+            return Ok(is_there.then_some(directory));
         }
         let is_complete = self.known.is_complete(name);
         match self.known.get(name) {
@@ -380,14 +397,18 @@ impl Storage for BucketStorage {
     }
 
     fn append(&self, name: &str, content: &[u8]) -> Result<(), StorageError> {
-        let mut whole = match self.requests.get(name) {
-            Ok((there, _)) => Vec::from(there),
-            Err(error) if error.is_not_found() => Vec::new(),
+        let (mut whole, version) = match self.requests.get(name) {
+            Ok((there, version)) => (Vec::from(there), Some(version)),
+            Err(error) if error.is_not_found() => (Vec::new(), None),
             Err(error) => return Err(error),
         };
         whole.extend_from_slice(content);
-        self.put(name, whole.into())?;
-        Ok(())
+        self.forget(name);
+        // What somebody else has added meanwhile must not be lost.
+        let added = self.replace_if(name, version.as_ref(), &whole)?;
+        added
+            .map(drop)
+            .ok_or_else(|| self.error("append", name, libc::EBUSY))
     }
 
     fn replace(&self, name: &str, content: &[&[u8]]) -> Result<(), StorageError> {

@@ -311,7 +311,7 @@ async fn send_parts(
     name: String,
     mut pieces: mpsc::UnboundedReceiver<Piece>,
 ) -> Result<Version, StorageError> {
-    let mut upload = requests.begin_parts(&name).await?;
+    let (mark, mut upload) = requests.begin_parts(&name).await?;
     let mut sending = JoinSet::new();
     loop {
         let (part, room) = match pieces.recv().await {
@@ -344,8 +344,8 @@ async fn send_parts(
             Err(error) => return give_up(requests, &name, upload, error.into()).await,
         }
     }
-    match upload.complete().await {
-        Ok(result) => Ok(Version(result.e_tag.unwrap_or_default())),
+    match requests.complete(&name, &mark, &mut *upload).await {
+        Ok(version) => Ok(version),
         Err(error) => give_up(requests, &name, upload, error).await,
     }
 }

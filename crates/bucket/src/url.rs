@@ -58,6 +58,20 @@ impl BucketUrl {
         })
     }
 
+    /// What this is in, from the next on up to the whole bucket.
+    pub fn above(&self) -> impl Iterator<Item = Self> + use<> {
+        let up = |prefix: &str| {
+            let end = prefix.rfind('/').unwrap_or(0);
+            (!prefix.is_empty()).then(|| prefix[..end].to_owned())
+        };
+        let prefixes = std::iter::successors(up(&self.prefix), move |prefix| up(prefix));
+        let url = self.clone();
+        prefixes.map(move |prefix| Self {
+            prefix,
+            ..url.clone()
+        })
+    }
+
     /// The same bucket, further down.
     #[must_use]
     pub fn below(&self, path: &str) -> Self {
@@ -108,5 +122,9 @@ mod tests {
         }
         let root = BucketUrl::parse("s3://bucket").unwrap();
         assert_eq!(root.below("/a/").below("b").to_string(), "s3://bucket/a/b");
+        let above = root.below("a/b/c").above().map(|url| url.to_string());
+        let above: Vec<String> = above.collect();
+        assert_eq!(above, ["s3://bucket/a/b", "s3://bucket/a", "s3://bucket"]);
+        assert_eq!(root.above().count(), 0);
     }
 }

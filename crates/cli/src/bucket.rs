@@ -4,13 +4,16 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use ironborg_bucket::{BucketError, BucketStorage, BucketUrl, connect, profile};
+use ironborg_bucket::{
+    BucketError, BucketStorage, BucketUrl, Conditions, Connection, connect, profile,
+};
 use ironborg_repository::{
     CreateOptions, LocalRepository, LockMode, OpenOptions, Repository, RepositoryError,
     SnapshotRepository,
 };
 use ironborg_source::named_file;
 use ironborg_storage::{Retention, Storage};
+use ironborg_types::Level;
 use sha2::{Digest, Sha256};
 
 use crate::context::{Access, Context};
@@ -23,7 +26,11 @@ const COPIES: &str = "ironborg/stores";
 /// Letters of a name there.
 const NAME_LEN: usize = 32;
 /// What names of variables begin with that say how stores are reached.
-const PREFIXES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
+const PREFIXES: [&str; 4] = ["AWS_", "GOOGLE_", "AZURE_", "IRONBORG_STORE_"];
+/// Where in the cache directory the stores are listed that keep conditions, a line each.
+const PROVEN: &str = "ironborg/stores-proven";
+/// Longest list: it is made anew if something is not in it.
+const PROVEN_MAX: usize = 100;
 
 impl From<BucketError> for CliError {
     fn from(error: BucketError) -> Self {
@@ -39,8 +46,13 @@ impl Context {
         access: Access,
     ) -> Result<Box<dyn Repository>, CliError> {
         let options = self.open_options(access);
-        let storage = self.bucket_storage(url)?;
         if options.lock == LockMode::Exclusive {
+            let storage = self.bucket_storage_to_write(url)?;
+            return Ok(Box::new(LocalRepository::open_in(storage, options)?));
+        }
+        let storage = self.bucket_storage(url)?;
+        if access == Access::Unlocked {
+            // Locks are broken and keys replaced so, which are the objects of nobody's transaction.
             return Ok(Box::new(LocalRepository::open_in(storage, options)?));
         }
         Ok(Box::new(SnapshotRepository::open_in(&storage, &options)?))
@@ -52,10 +64,11 @@ impl Context {
         url: &BucketUrl,
         options: OpenOptions,
     ) -> Result<LocalRepository, CliError> {
-        Ok(LocalRepository::open_in(
-            self.bucket_storage(url)?,
-            options,
-        )?)
+        let storage = match options.lock {
+            LockMode::Exclusive => self.bucket_storage_to_write(url)?,
+            _ => self.bucket_storage(url)?,
+        };
+        Ok(LocalRepository::open_in(storage, options)?)
     }
 
     /// Makes one.
@@ -65,7 +78,14 @@ impl Context {
         create: &CreateOptions,
         options: OpenOptions,
     ) -> Result<LocalRepository, CliError> {
-        let storage = self.bucket_storage(url)?;
+        let storage = self.bucket_storage_to_write(url)?;
+        // A repository within a repository is never meant: the outer one would take it along when it is deleted.
+        for above in url.above() {
+            if LocalRepository::is_repository_in(&*self.bucket_storage(&above)?) {
+                let path = PathBuf::from(above.to_string());
+                return Err(RepositoryError::AlreadyExists { path }.into());
+            }
+        }
         Ok(LocalRepository::create_in(storage, create, options)?)
     }
 
@@ -120,6 +140,58 @@ impl Context {
 
     /// The files of a repository on an object store.
     pub(crate) fn bucket_storage(&self, url: &BucketUrl) -> Result<Arc<dyn Storage>, CliError> {
+        Ok(self.bucket(url)?.1)
+    }
+
+    /// The same for who is going to write: the store must keep the conditions that keep two writers apart, or it must
+    /// have been said that nobody minds. It is tried once from each machine.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(crate) fn bucket_storage_to_write(
+        &self,
+        url: &BucketUrl,
+    ) -> Result<Arc<dyn Storage>, CliError> {
+        let (connection, storage) = self.bucket(url)?;
+        let place = connection.place();
+        let list = self.absolute(&self.directories.cache).join(PROVEN);
+        let proven = named_file::read(list.as_os_str()).unwrap_or_default();
+        let proven = String::from_utf8_lossy(&proven);
+        if proven.lines().any(|line| line == place) {
+            return Ok(storage);
+        }
+        let proof = storage.prove_conditions();
+        match proof.map_err(RepositoryError::from)? {
+            Conditions::Kept => {
+                let others = proven.lines().take(PROVEN_MAX);
+                let lines = [place].into_iter().chain(others);
+                let lines = lines.collect::<Vec<_>>().join("\n") + "\n";
+                // Who cannot note it tries it again.
+                let directory = list.parent().unwrap_or(&list);
+                let _ = named_file::make_directories(directory, 0o700);
+                let _ = named_file::replace_private(&list, lines.as_bytes());
+            }
+            Conditions::Ignored(how) if connection.may_be_unprotected() => {
+                storage.do_without_conditions();
+                self.log(
+                    Level::Warning,
+                    format!(
+                        "{url}: the store knows no conditional writes ({how}): nothing keeps two writers apart. Never \
+                         let two commands write to it at a time."
+                    ),
+                );
+            }
+            Conditions::Ignored(how) => {
+                return Err(CliError::generic(format!(
+                    "{url}: the store knows no conditional writes ({how}), so two writers could not be kept apart. If \
+                     there will never be two at a time: IRONBORG_STORE_UNPROTECTED=yes"
+                )));
+            }
+        }
+        Ok(storage)
+    }
+
+    fn bucket(&self, url: &BucketUrl) -> Result<(Connection, Arc<BucketStorage>), CliError> {
         let mut variables: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
             .filter(|(key, _)| PREFIXES.iter().any(|prefix| key.starts_with(prefix)))
@@ -134,7 +206,7 @@ impl Context {
         let cache = self.absolute(&self.directories.cache);
         let copies = cache.join(COPIES).join(directory_of(url));
         let storage = BucketStorage::new(&connection, &cache).with_copies(&copies);
-        Ok(Arc::new(storage))
+        Ok((connection, Arc::new(storage)))
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ironborg_archive::items::PartFiles;
 use ironborg_archive::selection::{ArchiveSelection, ListedArchive, select};
 use ironborg_archive::{ArchiveError, Client, ClientDirectories, Identity, Session, Workarounds};
-use ironborg_bucket::Traffic;
+use ironborg_bucket::{BucketUrl, Traffic};
 use ironborg_cache::CacheError;
 use ironborg_crypto::{KeyMode, RelatedSecrets};
 use ironborg_format::Operation;
@@ -430,6 +430,13 @@ impl From<RepositoryError> for CliError {
     }
 }
 
+/// Whether a message ends with the name of an object on a store: stock Borg has no words for what can happen there.
+fn is_about_object(message: &str) -> bool {
+    let quoted = message.rsplit_once(": '").map(|(_, quoted)| quoted);
+    let path = quoted.and_then(|quoted| quoted.strip_suffix('\''));
+    path.is_some_and(|path| BucketUrl::parse(path).is_some())
+}
+
 impl From<ArchiveError> for CliError {
     fn from(error: ArchiveError) -> Self {
         match error {
@@ -455,6 +462,9 @@ fn from_kind(kind: ErrorKind, error: &dyn std::error::Error) -> CliError {
         cause = error.source();
     }
     let message = error.to_string();
+    if kind == ErrorKind::Exception && is_about_object(&message) {
+        return CliError::generic(message);
+    }
     if kind == ErrorKind::Exception {
         // Stock Borg has no class for it and says no more than this; the story is the detail.
         let detail = if detail.is_empty() {

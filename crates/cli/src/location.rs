@@ -115,6 +115,11 @@ impl Location {
         matches!(self.protocol, Protocol::Ssh { .. })
     }
 
+    /// Whether the repository is a directory of this machine.
+    pub fn is_local(&self) -> bool {
+        self.protocol == Protocol::File
+    }
+
     /// What is needed to replace a key that is in the repository: stock Borg shares the lock for that, but a reader of an
     /// object store has none.
     pub(crate) fn access_to_key(&self) -> Access {

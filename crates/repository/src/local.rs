@@ -242,7 +242,8 @@ impl LocalRepository {
     /// Replaces the config file. What changes takes effect when the repository is opened again.
     pub fn save_config(&mut self, config: Config) -> Result<(), RepositoryError> {
         let locked = self.mode != LockMode::None;
-        settings::save_config(&*self.storage, &config, locked, &*self.reporter)?;
+        let old = Some(&self.config);
+        settings::save_config(&*self.storage, old, &config, locked, &*self.reporter)?;
         self.config = config;
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The repository's config file: what it means, and how it is rewritten.
 
 use ironborg_format::config::{Config, parse_boolean, parse_integer, parse_size};
-use ironborg_storage::{EntryKind, Retention, Storage};
+use ironborg_storage::{Conditional, EntryKind, Retention, Storage};
 use ironborg_types::{Event, Level, Reporter, RepositoryId};
 
 use crate::RepositoryError;
@@ -148,16 +148,21 @@ pub(crate) fn load_config(storage: &dyn Storage) -> Result<Config, RepositoryErr
     Config::parse(&text).map_err(|e| malformed(e.to_string()))
 }
 
-/// Replaces the config, and overwrites the old one: it may hold a key that must not survive.
+/// Replaces the config `old`, or makes the first one; the old one is overwritten: it may hold a key that must not survive.
+/// On an object store it is replaced only if nobody else has done that meanwhile.
 ///
 /// `locked` is false for a repository used without a lock, perhaps on a read-only medium: there
 /// failing to write is only worth a warning.
 pub(crate) fn save_config(
     storage: &dyn Storage,
+    old: Option<&Config>,
     config: &Config,
     locked: bool,
     reporter: &dyn Reporter,
 ) -> Result<(), RepositoryError> {
+    if let Some(conditional) = storage.conditional() {
+        return replace_config(storage, conditional, old, config);
+    }
     let warn = |message: String| reporter.report(Event::log(Level::Warning, LOGGER, message));
     let is_file = |name| storage.status(name).map(|status| status.is_some());
     if is_file(OLD_CONFIG)? {
@@ -183,4 +188,32 @@ pub(crate) fn save_config(
         storage.erase(OLD_CONFIG)?;
     }
     Ok(())
+}
+
+/// Replaces the config under the condition that it is what was read.
+fn replace_config(
+    storage: &dyn Storage,
+    conditional: &dyn Conditional,
+    old: Option<&Config>,
+    config: &Config,
+) -> Result<(), RepositoryError> {
+    let changed = || RepositoryError::LockFailed {
+        path: storage.path(CONFIG),
+        reason: "somebody else has changed it meanwhile".to_owned(),
+    };
+    let found = conditional.read_versioned(CONFIG)?;
+    let version = match (&found, old) {
+        (None, None) => None,
+        (Some((bytes, version)), Some(old)) => {
+            let there = std::str::from_utf8(bytes).ok();
+            let there = there.and_then(|text| Config::parse(text).ok());
+            if there.as_ref() != Some(old) {
+                return Err(changed());
+            }
+            Some(version)
+        }
+        _ => return Err(changed()),
+    };
+    let replaced = conditional.replace_if(CONFIG, version, config.to_text().as_bytes())?;
+    replaced.map(drop).ok_or_else(changed)
 }

@@ -5,6 +5,7 @@
 
 mod compare;
 mod desktop;
+mod fault_proxy;
 mod generate;
 mod home;
 mod mount;
@@ -27,6 +28,7 @@ mod wire_proxy;
 
 pub use compare::{Compare, assert_restored, assert_same_tree};
 pub use desktop::{DesktopSession, FIRST_POPUP, Popup, Screen};
+pub use fault_proxy::{Fault, FaultProxy};
 pub use generate::{Random, generated};
 pub use home::Home;
 pub use mount::Mount;

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -15,7 +15,7 @@ use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::program::target;
-use crate::{Home, Scratch};
+use crate::{FaultProxy, Home, Scratch};
 
 const KEY: &str = "testkey";
 const SECRET: &str = "testsecret";
@@ -27,8 +27,10 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// A running server.
 pub struct ObjectServer {
     process: Child,
-    port: u16,
+    dir: PathBuf,
+    ports: [u16; 4],
     endpoint: String,
+    volumes: u32,
     /// Where its own shell finds it.
     shell: [String; 2],
     connection: Connection,
@@ -54,52 +56,56 @@ impl ObjectServer {
         );
         fs::write(dir.join("identities.json"), identities).expect("room");
         let ports = free_ports();
-        let [master, volume, filer, s3] = ports;
-        let log = fs::File::create(dir.join("log")).expect("room");
-        let process = Command::new(program())
-            .arg("server")
-            .arg(format!("-dir={}", dir.display()))
-            .args(["-ip=127.0.0.1", "-s3", "-master.volumeSizeLimitMB=128"])
-            // Ports that all servers of this machine would have in common.
-            .args(["-s3.port.iceberg=0", "-s3.port.lance=0"])
-            .arg(format!("-volume.max={volumes}"))
-            .arg(format!("-master.port={master}"))
-            .arg(format!("-volume.port={volume}"))
-            .arg(format!("-filer.port={filer}"))
-            .arg(format!("-s3.port={s3}"))
-            .arg(format!(
-                "-s3.config={}",
-                dir.join("identities.json").display()
-            ))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a handle"))
-            .stderr(log)
-            .spawn()
-            .expect("the server starts");
-        let endpoint = format!("http://127.0.0.1:{s3}");
+        let process = spawn(&dir, ports, volumes);
         let variables =
-            variables(&endpoint).map(|(name, value)| (name.to_owned(), value.to_owned()));
+            variables(&endpoint_of(ports)).map(|(name, value)| (name.to_owned(), value.to_owned()));
         let url = BucketUrl::parse(&format!("s3://{BUCKET}")).expect("a location");
         let server = Self {
             process,
-            port: s3,
-            endpoint,
+            dir,
+            ports,
+            endpoint: endpoint_of(ports),
+            volumes,
             shell: [
-                format!("-master=127.0.0.1:{master}"),
-                format!("-filer=127.0.0.1:{filer}"),
+                format!("-master=127.0.0.1:{}", ports[0]),
+                format!("-filer=127.0.0.1:{}", ports[2]),
             ],
             connection: connect(&url, &variables).expect("settings that are whole"),
         };
-        server.wait_until_it_answers(s3, &dir.join("log"));
+        server.wait_until_it_answers();
         server
     }
 
-    fn wait_until_it_answers(&self, port: u16, log: &Path) {
+    /// Ends it without warning, as a power cut does.
+    ///
+    /// # Panics
+    /// When it has ended already.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("our own child");
+        self.process.wait().expect("our own child");
+    }
+
+    /// Starts it again on the same files, at the same place.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn restart(&mut self) {
+        self.process = spawn(&self.dir, self.ports, self.volumes);
+        self.wait_until_it_answers();
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        let [.., port] = self.ports;
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+    }
+
+    fn wait_until_it_answers(&self) {
         let end = Instant::now() + PATIENCE;
         let store = self.connection.store();
         loop {
             // The first object makes the bucket; it is there when it can be read.
-            let answers = TcpStream::connect(("127.0.0.1", port)).is_ok() && {
+            let answers = TcpStream::connect(self.address()).is_ok() && {
                 let probe = Key::from("probe");
                 let put = async {
                     store.put(&probe, "probe".into()).await?;
@@ -113,7 +119,7 @@ impl ObjectServer {
             assert!(
                 Instant::now() < end,
                 "the object server does not answer:\n{}",
-                fs::read_to_string(log).unwrap_or_default()
+                fs::read_to_string(self.dir.join("log")).unwrap_or_default()
             );
             thread::sleep(Duration::from_millis(200));
         }
@@ -121,7 +127,7 @@ impl ObjectServer {
 
     /// Where it listens.
     pub fn port(&self) -> u16 {
-        self.port
+        self.address().port()
     }
 
     /// What the environment has to say of it to whoever reaches it at another endpoint.
@@ -176,10 +182,48 @@ impl ObjectServer {
     /// A machine that knows how to reach it.
     #[must_use]
     pub fn known_to(&self, home: &Home) -> Home {
+        set(home, &self.endpoint)
+    }
+
+    /// The same, through a proxy. What does not answer is given up soon.
+    #[must_use]
+    pub fn known_through(&self, proxy: &FaultProxy, home: &Home) -> Home {
+        set(home, &proxy.endpoint()).with("IRONBORG_STORE_PATIENCE", "2")
+    }
+
+    /// The names of all objects below a prefix, without it, in order.
+    pub fn objects(&self, prefix: &str) -> Vec<String> {
+        let prefix = Key::from(prefix);
+        let store = self.connection.store();
+        let mut names = self.connection.wait(async {
+            let mut listed = store.list(Some(&prefix));
+            let mut names = Vec::new();
+            while let Some(object) = listed.next().await {
+                let object = object.expect("a list");
+                let parts = object.location.prefix_match(&prefix).expect("below it");
+                let parts: Vec<String> = parts.map(|part| part.as_ref().to_owned()).collect();
+                names.push(parts.join("/"));
+            }
+            names
+        });
+        names.sort();
+        names
+    }
+
+    /// The content of an object, if there is one.
+    pub fn object(&self, name: &str) -> Option<Vec<u8>> {
+        let store = self.connection.store();
+        self.connection.wait(async {
+            let got = store.get(&Key::from(name)).await.ok()?;
+            Some(got.bytes().await.expect("its content").into())
+        })
+    }
+
+    /// What the environment says of it, as lines for a shell.
+    pub fn exports(&self) -> String {
         let variables = variables(&self.endpoint);
-        variables
-            .iter()
-            .fold(home.clone(), |home, (name, value)| home.with(name, value))
+        let lines = variables.map(|(name, value)| format!("export {name}='{value}'\n"));
+        lines.concat()
     }
 
     /// Copies all objects below a prefix into a directory, as any tool that copies buckets does.
@@ -226,6 +270,46 @@ impl Drop for ObjectServer {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+fn spawn(dir: &Path, [master, volume, filer, s3]: [u16; 4], volumes: u32) -> Child {
+    let log = fs::File::create(dir.join("log")).expect("room");
+    Command::new(program())
+        .arg("server")
+        .arg(format!("-dir={}", dir.display()))
+        .args([
+            "-ip=127.0.0.1",
+            "-s3",
+            // These have ports that do not depend on the others.
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            "-master.volumeSizeLimitMB=128",
+        ])
+        .arg(format!("-volume.max={volumes}"))
+        .arg(format!("-master.port={master}"))
+        .arg(format!("-volume.port={volume}"))
+        .arg(format!("-filer.port={filer}"))
+        .arg(format!("-s3.port={s3}"))
+        .arg(format!(
+            "-s3.config={}",
+            dir.join("identities.json").display()
+        ))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a handle"))
+        .stderr(log)
+        .spawn()
+        .expect("the server starts")
+}
+
+fn endpoint_of([.., s3]: [u16; 4]) -> String {
+    format!("http://127.0.0.1:{s3}")
+}
+
+fn set(home: &Home, endpoint: &str) -> Home {
+    let variables = variables(endpoint);
+    variables
+        .iter()
+        .fold(home.clone(), |home, (name, value)| home.with(name, value))
 }
 
 /// What the environment says of it.

@@ -1,11 +1,13 @@
 //! `serve`: serves repositories to clients on other hosts.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ironborg_bucket::BucketUrl;
 use ironborg_repository::RepositoryError;
-use ironborg_rpc::server::{Host, ServeError, ServerOptions, serve};
+use ironborg_rpc::server::{Elsewhere, Host, Purpose, ServeError, ServerOptions, serve};
+use ironborg_storage::{Storage, StorageError};
 use ironborg_types::{ErrorKind, Level, Reporter};
 
 use super::{Run, Traits};
@@ -32,6 +34,15 @@ pub(crate) struct ServeArgs {
     /// Let a repository hold at most QUOTA bytes (suffixes such as 5G; 0 for no limit)
     #[arg(long, value_name = "QUOTA", value_parser = values::storage_quota)]
     storage_quota: Option<u64>,
+    /// Keep repositories on the object store at URL (s3://BUCKET/PREFIX): paths of clients are below it
+    #[arg(long, value_name = "URL", value_parser = backend)]
+    backend: Option<BucketUrl>,
+}
+
+/// Reads the location of an object store.
+fn backend(text: &str) -> Result<BucketUrl, String> {
+    BucketUrl::parse(text)
+        .ok_or_else(|| format!("{text:?} is no location on an object store: s3://BUCKET[/PREFIX]"))
 }
 
 /// What will be done.
@@ -41,6 +52,7 @@ pub(crate) struct ServeOptions {
     restrict_to_repositories: Vec<PathBuf>,
     append_only: bool,
     storage_quota: Option<u64>,
+    backend: Option<BucketUrl>,
 }
 
 impl ServeArgs {
@@ -54,6 +66,7 @@ impl ServeArgs {
             restrict_to_repositories: paths(self.restrict_to_repository),
             append_only: self.append_only,
             storage_quota: self.storage_quota,
+            backend: self.backend,
         })
     }
 }
@@ -67,7 +80,8 @@ impl Run for ServeOptions {
     }
 
     fn run(self: Box<Self>, context: &Context) -> Result<(), CliError> {
-        let host = ServerHost(context);
+        let backend = self.backend.map(|url| Backend { context, url });
+        let host = ServerHost(context, backend);
         host.log_set_up();
         let unusable = |error: std::io::Error| CliError::unexpected(error.to_string());
         let (input, output) = WireEnd::both().map_err(unusable)?;
@@ -106,7 +120,31 @@ impl From<ServeError> for CliError {
 }
 
 /// This process as the server sees it.
-struct ServerHost<'a>(&'a Context);
+struct ServerHost<'a>(&'a Context, Option<Backend<'a>>);
+
+/// An object store in the place of directories.
+struct Backend<'a> {
+    context: &'a Context,
+    url: BucketUrl,
+}
+
+impl Elsewhere for Backend<'_> {
+    fn storage(&self, path: &Path, purpose: Purpose) -> Result<Arc<dyn Storage>, RepositoryError> {
+        let Some(below) = path.to_str() else {
+            let path = path.to_owned();
+            return Err(RepositoryError::DoesNotExist { path });
+        };
+        let url = self.url.below(below);
+        let storage = match purpose {
+            Purpose::Read => self.context.bucket_storage(&url),
+            Purpose::Write => self.context.bucket_storage_to_write(&url),
+        };
+        storage.map_err(|error| {
+            let reason = std::io::Error::other(error.message);
+            StorageError::io("open", path, reason).into()
+        })
+    }
+}
 
 impl ServerHost<'_> {
     /// What stock Borg says whenever its logging was set up; some clients' logs are compared with it.
@@ -138,6 +176,10 @@ impl Host for ServerHost<'_> {
         } else {
             String::new()
         }
+    }
+
+    fn elsewhere(&self) -> Option<&dyn Elsewhere> {
+        self.1.as_ref().map(|backend| backend as _)
     }
 
     fn log_as_json(&self) {

@@ -15,10 +15,20 @@ pub enum Location<'a> {
         /// The path there.
         path: &'a str,
     },
+    /// On an object store.
+    Store {
+        /// The bucket.
+        bucket: &'a str,
+        /// What is below it, without a slash before; may be empty.
+        prefix: &'a str,
+    },
 }
 
+/// What locations on object stores begin with.
+const STORES: [&str; 3] = ["s3://", "gs://", "az://"];
+
 impl<'a> Location<'a> {
-    /// Takes a location apart: `ssh://user@host:port/path`, `user@host:path`, `file:///path`, `/path`.
+    /// Takes a location apart: `ssh://user@host:port/path`, `user@host:path`, `file:///path`, `/path`, `s3://bucket/prefix`.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -36,6 +46,12 @@ impl<'a> Location<'a> {
                 host: host_of(server),
                 path,
             }
+        } else if let Some(rest) = STORES.iter().find_map(|store| text.strip_prefix(store)) {
+            let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+            if bucket.contains([':', '@']) {
+                return invalid("keys are no part of a location, they are in the environment");
+            }
+            Self::Store { bucket, prefix }
         } else if let Some(path) = text.strip_prefix("file://") {
             Self::Local(path)
         } else if text.starts_with('/') {
@@ -57,13 +73,14 @@ impl<'a> Location<'a> {
             }
             Self::Remote { host: "", .. } => invalid("the host is missing"),
             Self::Remote { path: "", .. } => invalid("the path on the host is missing"),
+            Self::Store { bucket: "", .. } => invalid("the bucket is missing"),
             location => Ok(location),
         }
     }
 
-    /// Whether it is on another host.
+    /// Whether it is reached through a network.
     pub fn is_remote(self) -> bool {
-        matches!(self, Self::Remote { .. })
+        !matches!(self, Self::Local(_))
     }
 
     /// A short name: the last part of the path, or else the host.
@@ -71,6 +88,7 @@ impl<'a> Location<'a> {
         let (path, host) = match self {
             Self::Local(path) => (path, "local"),
             Self::Remote { host, path } => (path, host),
+            Self::Store { bucket, prefix } => (prefix, bucket),
         };
         let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or("");
         let label = plain(last).or_else(|| plain(host));
@@ -81,7 +99,9 @@ impl<'a> Location<'a> {
     pub fn host_label(self) -> String {
         match self {
             Self::Local(_) => "local".to_owned(),
-            Self::Remote { host, .. } => plain(host).unwrap_or_else(|| UNNAMED.to_owned()),
+            Self::Remote { host, .. } | Self::Store { bucket: host, .. } => {
+                plain(host).unwrap_or_else(|| UNNAMED.to_owned())
+            }
         }
     }
 }
@@ -145,8 +165,13 @@ mod tests {
         check("host:/a:b", remote("host", "/a:b"));
         check("/srv/a:b", Ok(Location::Local("/srv/a:b")));
         check("file:///srv/a", Ok(Location::Local("/srv/a")));
+        let store = |bucket, prefix| Ok(Location::Store { bucket, prefix });
+        check("s3://bucket/host/a", store("bucket", "host/a"));
+        check("gs://bucket", store("bucket", ""));
         for bad in [
             "",
+            "s3://",
+            "s3://key:secret@bucket/a",
             "relative/path",
             "ssh://host",
             "ssh:///path",
@@ -164,6 +189,8 @@ mod tests {
         let check =
             |text, label: &str| assert_eq!(Location::parse(text).unwrap().label(), label, "{text}");
         check("ssh://u@h/backups/home-danbst/", "home-danbst");
+        check("s3://bucket/host/a", "a");
+        check("az://container", "container");
         check("h:~", "h");
         check("/", "local");
         check("/srv/Backup von mir", "Backup-von-mir");

@@ -84,7 +84,12 @@ impl LocalRepository {
 
     /// Whether the directory's README says it is a repository.
     pub fn is_repository(path: &Path) -> bool {
-        is_repository(&LocalStorage::new(path))
+        Self::is_repository_in(&LocalStorage::new(path))
+    }
+
+    /// The same of any storage.
+    pub fn is_repository_in(storage: &dyn Storage) -> bool {
+        is_repository(storage)
     }
 }
 
@@ -103,7 +108,7 @@ fn write_files(
     if let Some(size) = storage.conditional().and_then(Conditional::segment_size) {
         config.set(SECTION, "max_segment_size", size.to_string());
     }
-    save_config(storage, &config, true, reporter)
+    save_config(storage, None, &config, true, reporter)
 }
 
 /// Takes [`write_files`] back.

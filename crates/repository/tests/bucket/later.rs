@@ -153,40 +153,6 @@ fn a_compaction_writes_the_index_before_anything_goes() {
 }
 
 #[test]
-fn a_compaction_removes_what_nobody_uses_and_rewrites_what_pays() {
-    let world = World::of_large_indexes();
-    world.create();
-    let before = world.names();
-    let mut repository = world.open(writing("a")).unwrap();
-    let (large, small) = (support::id("large"), support::id("small"));
-    repository.put(&large, &[1; 9_000]).unwrap();
-    repository.put(&small, &[2; 1_000]).unwrap();
-    repository.commit().unwrap();
-    let names = world.names();
-    let mut new = names.iter().filter(|name| !before.contains(name));
-    let segment = new.find(|name| name.starts_with("data/")).unwrap().clone();
-    let mut compact = |gone, threshold| {
-        repository.delete(&gone).unwrap();
-        let options = CompactOptions {
-            threshold,
-            cleanup_commits: false,
-            interrupt: None,
-        };
-        repository.commit_compact(options).unwrap();
-        world.names().contains(&segment)
-    };
-    // A tenth of it is saved, nine tenths would have to be sent again.
-    assert!(compact(small, 0.5));
-    // Nothing ever pays; but of this one nothing is left.
-    assert!(!compact(large, 1.0));
-    repository.close().unwrap();
-    let mut repository = world.open(writing("b")).unwrap();
-    assert!(has(&repository, "first"));
-    assert!(!has(&repository, "large") && !has(&repository, "small"));
-    assert!(repository.check(&CHECK).unwrap());
-}
-
-#[test]
 fn a_reader_notices_commits_without_an_index() {
     let world = behind(None);
     let storage = world.storage(world.store.clone());

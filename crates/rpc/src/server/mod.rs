@@ -7,6 +7,7 @@
 //! Source: Borg 1.4, `RepositoryServer`; `docs/rpc.md`.
 
 mod connection;
+mod elsewhere;
 mod faults;
 mod outgoing;
 mod paths;
@@ -21,6 +22,7 @@ use ironborg_repository::{LockOwner, RepositoryError};
 use ironborg_types::{Interrupt, Reporter};
 
 use crate::message::Version;
+pub use elsewhere::{Elsewhere, Purpose};
 
 /// What the server asks of the process it runs in.
 pub trait Host {
@@ -32,6 +34,12 @@ pub trait Host {
 
     /// What goes along with errors to help those who look into them; may be empty.
     fn system_information(&self) -> String;
+
+    /// Where repositories are if they are not directories of this machine. Paths of clients are paths there then, all of
+    /// them below its root.
+    fn elsewhere(&self) -> Option<&dyn Elsewhere> {
+        None
+    }
 
     /// Log lines are JSON from now on: the client understands them.
     fn log_as_json(&self);

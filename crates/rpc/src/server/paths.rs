@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use ironborg_storage::{normal_path, real_path};
+use ironborg_storage::{StorageError, normal_path, real_path};
 
 use super::faults::CallError;
 use super::{Host, ServerOptions};
@@ -28,13 +28,29 @@ impl Paths<'_> {
         if path.contains(&0) {
             return Err(CallError::Value("embedded null byte".to_owned()));
         }
-        let real = real_path(&self.absolute(path));
+        let real = self.real(&self.absolute(path));
         if !self.is_restricted() {
             return real.map_err(|error| CallError::Repository(error.into()));
         }
         match real {
             Ok(real) if self.is_allowed(&real) => Ok(real),
             _ => Err(CallError::PathNotAllowed(self.shown(path))),
+        }
+    }
+
+    /// The path that is meant; where there are no symlinks every path means itself.
+    fn real(&self, path: &Path) -> Result<PathBuf, StorageError> {
+        match self.host.elsewhere() {
+            Some(_) => Ok(normal_path(path)),
+            None => real_path(path),
+        }
+    }
+
+    /// Where relative paths begin.
+    fn root(&self) -> &Path {
+        match self.host.elsewhere() {
+            Some(_) => Path::new("/"),
+            None => &self.options.cwd,
         }
     }
 
@@ -54,7 +70,7 @@ impl Paths<'_> {
 
     fn any(&self, allowed: &[PathBuf], fits: impl Fn(&Path) -> bool) -> bool {
         allowed.iter().any(|allowed| {
-            let real = real_path(&self.options.cwd.join(allowed));
+            let real = self.real(&self.root().join(allowed));
             real.is_ok_and(|allowed| fits(&allowed))
         })
     }
@@ -63,15 +79,24 @@ impl Paths<'_> {
     ///
     /// Source: Borg 1.4, `RepositoryServer._resolve_path`.
     fn absolute(&self, path: &[u8]) -> PathBuf {
-        let in_base = |rest: &[u8]| self.host.base_directory().join(OsStr::from_bytes(rest));
+        let is_elsewhere = self.host.elsewhere().is_some();
+        let in_base = |rest: &[u8]| {
+            let base = if is_elsewhere {
+                PathBuf::new()
+            } else {
+                self.host.base_directory()
+            };
+            base.join(OsStr::from_bytes(rest))
+        };
         let meant = match path {
             // A location with a host and a slash always begins with one.
             [b'/', b'~', b'/', rest @ ..] | [b'~', b'/', rest @ ..] => in_base(rest),
-            [b'/', b'~', rest @ ..] | [b'~', rest @ ..] => self.in_home(rest),
+            // Elsewhere nobody is at home.
+            [b'/', b'~', rest @ ..] | [b'~', rest @ ..] if !is_elsewhere => self.in_home(rest),
             [b'/', b'.', b'/', rest @ ..] => PathBuf::from(OsStr::from_bytes(rest)),
             path => PathBuf::from(OsStr::from_bytes(path)),
         };
-        self.options.cwd.join(meant)
+        self.root().join(meant)
     }
 
     /// `rest`: the user's name, then what is below the home directory.

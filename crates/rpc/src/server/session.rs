@@ -13,6 +13,7 @@ use ironborg_repository::{
 };
 use ironborg_types::{ChunkId, ErrorKind, Event, Level, RepositoryId};
 
+use super::elsewhere::{self, Opened, Purpose, Reopen};
 use super::faults::{CallError, Injected};
 use super::outgoing::Outgoing;
 use super::paths::Paths;
@@ -89,6 +90,8 @@ pub(super) struct Session<'a> {
     options: &'a ServerOptions,
     host: &'a dyn Host,
     slot: Slot,
+    /// How to open what is read for a change of its key, if the client may have that.
+    reopen: Option<Box<Reopen>>,
     /// Objects asked for in a row and not answered yet.
     waiting: Vec<WaitingGet>,
     /// Where objects are read into, one after the other.
@@ -102,6 +105,7 @@ impl<'a> Session<'a> {
             options,
             host,
             slot: Slot::Never,
+            reopen: None,
             waiting: Vec::new(),
             object: Vec::new(),
         }
@@ -256,6 +260,12 @@ impl<'a> Session<'a> {
             call => {
                 let repository = self.slot.readable();
                 let repository = repository.ok_or(CallError::NotOpen(call.method()))?;
+                if let Call::SaveKey { keydata } = &call
+                    && let (Some(reopen), Some(elsewhere)) = (&self.reopen, self.host.elsewhere())
+                {
+                    reopen.save_key(elsewhere, keydata)?;
+                    return Ok(Answer::Nil);
+                }
                 if let Some(answer) = look(repository, &call)? {
                     return Ok(answer);
                 }
@@ -280,6 +290,7 @@ impl<'a> Session<'a> {
         let path = paths.resolve(path)?;
         let text = format!("Resolved repository path to '{}'", path.display());
         self.log(Level::Debug, ROOT, &text);
+        self.reopen = None;
         // Whatever happens to the other one is of no interest to who opens this one.
         if let Slot::Open(other) = std::mem::replace(&mut self.slot, Slot::Failed)
             && let Err(error) = LocalRepository::close(*other)
@@ -300,7 +311,13 @@ impl<'a> Session<'a> {
             storage_quota: self.options.storage_quota,
             reporter: self.options.reporter.clone(),
         };
-        let repository = SnapshotRepository::open(&path, &options)?;
+        let repository = match self.host.elsewhere() {
+            Some(elsewhere) => {
+                let storage = elsewhere.storage(&path, Purpose::Read)?;
+                SnapshotRepository::open_in(&storage, &options)?
+            }
+            None => SnapshotRepository::open(&path, &options)?,
+        };
         let id = repository.id();
         self.slot = Slot::Reading(Box::new(repository));
         Ok(id)
@@ -316,7 +333,20 @@ impl<'a> Session<'a> {
                 storage_quota: self.options.storage_quota.filter(|&quota| quota > 0),
                 make_parent_dirs: open.make_parent_dirs,
             };
-            LocalRepository::create(&path, &create, options)?
+            match self.host.elsewhere() {
+                Some(elsewhere) => elsewhere::create(elsewhere, &path, &create, options)?,
+                None => LocalRepository::create(&path, &create, options)?,
+            }
+        } else if let Some(elsewhere) = self.host.elsewhere() {
+            match elsewhere::open(elsewhere, &path, options)? {
+                Opened::Whole(repository) => *repository,
+                Opened::Committed(repository, reopen) => {
+                    let id = repository.id();
+                    self.slot = Slot::Reading(repository);
+                    self.reopen = Some(reopen);
+                    return Ok(id);
+                }
+            }
         } else {
             LocalRepository::open(&path, options)?
         };

@@ -21,6 +21,7 @@ const OWN: &[&str] = &[
     "newer",
     "plan",
     "json_report",
+    "backend",
 ];
 
 /// An option found for a word of the command line.

@@ -182,10 +182,10 @@ impl EnableOptions {
     /// What is to be stored of the repository.
     fn entry(&self, context: &Context, config: &Config) -> Result<Shown, CliError> {
         let location = self.repository.location(context).absolute(&self.cwd);
-        let stored = if location.is_remote() {
-            location.processed.clone()
-        } else {
+        let stored = if location.is_local() {
             location.path.clone()
+        } else {
+            location.processed.clone()
         };
         let stored = OsString::from_vec(stored);
         let mut entry = Shown {

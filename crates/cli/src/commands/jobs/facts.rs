@@ -59,7 +59,7 @@ pub(super) fn of<'a>(
         job,
         on_calendar: schedule(job)?.as_on_calendar(),
         writes,
-        is_remote: locations(job).any(|location| location.is_remote()),
+        is_remote: locations(job).any(|location| !location.is_local()),
         credentials: credentials(names),
         notifiers,
     })
@@ -143,7 +143,7 @@ fn locations(job: &Job) -> impl Iterator<Item = Location> {
 
 /// The paths of repositories that are here.
 fn local_repositories(job: &Job) -> Vec<PathBuf> {
-    let local = locations(job).filter(|location| !location.is_remote());
+    let local = locations(job).filter(Location::is_local);
     let paths = local.map(|location| PathBuf::from(OsString::from_vec(location.path)));
     paths.filter(|path| path.is_absolute()).collect()
 }

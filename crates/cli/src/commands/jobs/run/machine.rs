@@ -82,7 +82,7 @@ impl Machine for RealMachine<'_> {
 
     fn is_present(&self, target: &Target) -> bool {
         match self.location(target) {
-            Some(location) if !location.is_remote() => {
+            Some(location) if location.is_local() => {
                 let path = PathBuf::from(OsString::from_vec(location.path));
                 // An empty directory is where the device would be mounted.
                 let is_empty = named_file::is_empty_directory(&path);
