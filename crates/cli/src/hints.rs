@@ -57,7 +57,9 @@ impl Noticed {
 pub(crate) fn say(context: &Context, error: Option<&CliError>) {
     let is_wanted = console::stderr_is_terminal()
         || error.is_some_and(|error| {
-            room::is_free_text(error) || context.program.is_ironborg() && room::concerns(error)
+            room::is_free_text(error)
+                || context.program.is_ironborg() && room::concerns(error)
+                || concerns_lease(error)
         });
     if !is_wanted || context.reporter.json() {
         return;
@@ -69,6 +71,14 @@ pub(crate) fn say(context: &Context, error: Option<&CliError>) {
     if let Some(hint) = hint {
         console::stderr_line(&format!("Hint: {hint}"));
     }
+}
+
+/// Whether somebody else has the lock of a repository on an object store, which stock Borg knows nothing of: nobody who reads
+/// its messages is surprised to be told whom to ask.
+fn concerns_lease(error: &CliError) -> bool {
+    matches!(error.cause, Cause::Kind(ErrorKind::LockTimeout))
+        && argument(ErrorKind::LockTimeout, &error.message)
+            .is_some_and(|path| path.contains("://") && path.ends_with("/lock.lease"))
 }
 
 fn of_archives(context: &Context) -> Option<String> {

@@ -54,16 +54,20 @@ impl CompactArgs {
     pub(crate) fn resolve(self, parse: &ParseContext<'_>) -> Result<CompactOptions, ParseError> {
         let location =
             parse.location("REPOSITORY", &self.location, ArchivePart::Forbidden, None)?;
-        let default = match location.protocol {
-            Protocol::Bucket(_) => THRESHOLD_FAR_AWAY,
-            Protocol::File | Protocol::Ssh { .. } => THRESHOLD,
-        };
+        let threshold = self.threshold.unwrap_or(default_threshold(&location));
         Ok(CompactOptions {
             location,
             dry_run: self.dry_run,
             cleanup_commits: self.cleanup_commits,
-            threshold: self.threshold.unwrap_or(default) as f64 / 100.0,
+            threshold: threshold as f64 / 100.0,
         })
+    }
+}
+
+fn default_threshold(location: &Location) -> i64 {
+    match location.protocol {
+        Protocol::Bucket(_) => THRESHOLD_FAR_AWAY,
+        Protocol::File | Protocol::Ssh { .. } => THRESHOLD,
     }
 }
 
@@ -97,5 +101,27 @@ impl Run for CompactOptions {
             return Err(CliError::generic("Got Ctrl-C / SIGINT."));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::IdentityVariables;
+    use crate::identity::HostIdentity;
+    use crate::placeholders::Placeholders;
+
+    #[test]
+    fn what_has_to_be_sent_again_is_weighed() {
+        let identity = HostIdentity::new(IdentityVariables::default());
+        let placeholders = Placeholders::new(&identity);
+        for (location, percent) in [
+            ("/repo", 10),
+            ("ssh://host/repo", 10),
+            ("s3://bucket/repo", 50),
+        ] {
+            let parsed = Location::from_argument(location.as_bytes(), None, &placeholders);
+            assert_eq!(default_threshold(&parsed.unwrap()), percent, "{location}");
+        }
     }
 }

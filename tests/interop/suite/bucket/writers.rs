@@ -75,6 +75,8 @@ fn of_two_writers_one_waits_and_one_that_was_held_up_cannot_commit() {
     let run = ground.run_on(&other, &["create", &refused, "tree"]);
     let run = run.exits(2);
     assert!(run.err().contains("lock.lease (timeout)"), "{run}");
+    let by = format!("Hint: process {} on ", holder.0.id());
+    assert!(run.err().contains(&by), "{run}");
     holder.finish().ok();
 
     // Its term runs out while it stands still.
