@@ -68,6 +68,7 @@ type Outcomes = BTreeMap<(u64, &'static str, &'static str, Program), Vec<Outcome
 
 /// Measures everything; the table as Markdown.
 pub(crate) fn run(options: &Options) -> Result<String> {
+    crate::sys::share_heap();
     let mut outcomes = Outcomes::new();
     let mut sizes = BTreeMap::new();
     for (tree, name, compression) in TREES {

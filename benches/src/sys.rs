@@ -38,6 +38,14 @@ pub(crate) fn has_ended(pid: u32) -> bool {
     result != 0 || unsafe { info.assume_init().si_pid() } != 0
 }
 
+/// Has all threads of this process share one heap, as what it takes counts as its children's until they have started.
+pub(crate) fn share_heap() {
+    // SAFETY: it only sets a parameter, under the allocator's own lock.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// Ends the child `pid`, which has not been waited for.
 pub(crate) fn kill(pid: u32) {
     if let Ok(pid) = libc::pid_t::try_from(pid) {
