@@ -3,6 +3,9 @@
 //! Directories are what names have in common: making one is a promise kept by the first file in it. Nothing is ever
 //! renamed: what is staged is kept here until it is published, and comes to be under its name at once.
 
+mod conditional;
+mod distant;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSliceMut};
 use std::path::{Path, PathBuf};
@@ -11,8 +14,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use ironborg_storage::{
-    AppendFile, Conditional, Distant, EntryKind, NextPiece, Retention, RetentionMode, Spool,
-    Status, Storage, StorageEntry, StorageError, Version,
+    AppendFile, Conditional, Distant, EntryKind, NextPiece, Spool, Status, Storage, StorageEntry,
+    StorageError, Version,
 };
 use object_store::ObjectStore;
 use tokio::runtime::Runtime;
@@ -24,10 +27,6 @@ use crate::requests::{Condition, Known, Requests};
 use crate::retention::Amazon;
 use crate::upload::{PART_LEN, Uploads};
 use crate::{BucketUrl, Conditions, Connection, conditions};
-
-/// Size of segments in new repositories: a request more costs little then, and compaction rewrites no more than this for
-/// what is left of one.
-const SEGMENT_LEN: u64 = 64 << 20;
 
 /// An index that is not larger is written with every commit.
 const INDEX_ALWAYS_MAX: u64 = 4 << 20;
@@ -230,14 +229,6 @@ impl BucketStorage {
             Some(has_any) => Ok(has_any),
             None => self.requests.has_any(dir),
         }
-    }
-
-    /// What only one of the protocols has.
-    fn amazon(&self) -> Result<&Amazon, StorageError> {
-        self.amazon.as_deref().ok_or_else(|| {
-            let reason = "objects are kept from being removed on S3 only";
-            self.failed("retain", io::Error::new(io::ErrorKind::Unsupported, reason))
-        })
     }
 
     fn failed(&self, op: &'static str, error: io::Error) -> StorageError {
@@ -554,120 +545,6 @@ impl Storage for BucketStorage {
 
     fn distant(&self) -> Option<&dyn Distant> {
         Some(self)
-    }
-}
-
-impl Distant for BucketStorage {
-    fn index_always_max(&self) -> u64 {
-        self.index_always_max
-    }
-
-    fn set_alone(&self, is_alone: bool) {
-        self.known.set_alone(is_alone);
-    }
-
-    fn remember(&self, name: &str, note: &[u8]) {
-        if let (Some(copies), Some(object)) = (&self.copies, self.known.get(name)) {
-            copies.remember(name, &object, note);
-        }
-    }
-
-    fn recall(&self, name: &str) -> Option<Vec<u8>> {
-        self.copies.as_ref()?.recall(name, &self.known.get(name)?)
-    }
-
-    fn forget_notes(&self, is_wanted: &dyn Fn(&str) -> bool) {
-        if let Some(copies) = &self.copies {
-            copies.retain_notes(is_wanted);
-        }
-    }
-
-    fn kept_object(&self, id: &str) -> Option<Vec<u8>> {
-        self.copies.as_ref()?.object(id)
-    }
-
-    fn kept_len(&self, id: &str) -> Option<u64> {
-        self.copies.as_ref()?.object_len(id)
-    }
-
-    fn keep_object(&self, id: &str, object: &[u8]) {
-        if let Some(copies) = &self.copies {
-            copies.put_object(id, object);
-        }
-    }
-
-    fn drop_object(&self, id: &str) {
-        if let Some(copies) = &self.copies {
-            copies.drop_object(id);
-        }
-    }
-}
-
-impl Conditional for BucketStorage {
-    fn read_versioned(&self, name: &str) -> Result<Option<(Vec<u8>, Version)>, StorageError> {
-        match self.requests.get(name) {
-            Ok((content, version)) => Ok(Some((content.into(), version))),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn replace_if(
-        &self,
-        name: &str,
-        expected: Option<&Version>,
-        content: &[u8],
-    ) -> Result<Option<Version>, StorageError> {
-        let condition = expected.map_or(Condition::New, Condition::Same);
-        let size = content.len() as u64;
-        let content = Bytes::copy_from_slice(content);
-        let written = self.sure(self.requests.put(name, content, &condition))?;
-        if let Some(version) = written.clone() {
-            self.known.written(name, Object { size, version });
-        }
-        Ok(written)
-    }
-
-    fn segment_size(&self) -> Option<u64> {
-        Some(SEGMENT_LEN)
-    }
-
-    fn term(&self) -> Option<Duration> {
-        self.term
-    }
-
-    fn give_up_leftovers(&self, age: Duration) -> Result<usize, StorageError> {
-        let (Some(amazon), Some(before)) = (&self.amazon, SystemTime::now().checked_sub(age))
-        else {
-            return Ok(0);
-        };
-        let root = self.requests.key("");
-        let given_up = self.requests.wait(amazon.give_up_uploads(&root, before));
-        given_up.map_err(|error| self.failed("abort", io::Error::other(error)))
-    }
-
-    fn can_retain(&self) -> Result<(), StorageError> {
-        let able = self.requests.wait(self.amazon()?.can_retain());
-        able.map_err(|error| self.failed("retain", io::Error::other(error)))
-    }
-
-    fn retain(&self, dir: &str, retention: Retention) -> Result<(), StorageError> {
-        let key = self.requests.key(dir);
-        let known = self.requests.wait(self.amazon()?.retain(retention, &key));
-        known.map_err(|error| self.failed("retain", io::Error::other(error)))
-    }
-
-    fn prolong(
-        &self,
-        names: &[String],
-        mode: RetentionMode,
-        until: SystemTime,
-    ) -> Result<(), StorageError> {
-        let keys: Vec<_> = names.iter().map(|name| self.requests.key(name)).collect();
-        let prolonged = self
-            .requests
-            .wait(self.amazon()?.prolong(&keys, mode, until));
-        prolonged.map_err(|error| self.failed("retain", io::Error::other(error)))
     }
 }
 
